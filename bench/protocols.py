@@ -1,0 +1,135 @@
+"""The whole contract: what a method, retriever, generator, embedder and metric are.
+
+Plug points are protocols, not base classes: a third party's class needs no import of ours. A class
+that implements one of them is a dataclass, and the fields of the dataclass are its options
+(`--set rag.order=chronological`), validated by `bench.registry`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bench.types import Column, Completion, Prompt, Request, Review, Sample
+
+    Vectors = NDArray[np.float32]
+
+# A prompt as a pure function of what the budget may shorten: the sample (its item's
+# description) and the past reviews, best first.
+PromptBuilder = Callable[["Sample", tuple["Review", ...]], "Prompt"]
+
+
+class Context(Protocol):
+    """What one sample's method may ask for. Owns budgets, seeds, batching, storing and accounting."""
+
+    def retrieve(self, sample: Sample) -> tuple[Review, ...]:
+        """The run's retriever: at most K reviews of the sample's own history, best first."""
+        ...
+
+    def peers(self, review: Review) -> tuple[Review, ...]:
+        """Other users' reviews of the same item, never a validation or test target of theirs."""
+        ...
+
+    def fit(self, build: PromptBuilder, sample: Sample, reviews: tuple[Review, ...] = ()) -> Prompt:
+        """`build(sample, reviews)` inside the input budget (spec, Retrieval); records what was cut.
+
+        Raises SampleFailure where even the parts that are never cut exceed the budget.
+        """
+        ...
+
+    async def generate(self, prompt: Prompt, *, stage: str, key: str = "") -> str:
+        """The model's answer, stripped. Never generated again once stored.
+
+        The seed derives from (run seed, stage, key); key defaults to the sample's id. Requests that
+        several samples or cells share (an item's comparison, say) name themselves by a key of their own.
+        """
+        ...
+
+
+class Method(Protocol):
+    """How one sample is written. Many samples run at once; no stage waits for another sample."""
+
+    uses_retriever: bool
+
+    async def write(self, sample: Sample, ctx: Context) -> str: ...
+
+
+class RetrievalContext(Protocol):
+    """What a retriever may ask for."""
+
+    seed: int
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """(n, d) vectors of the retrieval encoder, in order; each distinct text is computed once."""
+        ...
+
+
+class Retriever(Protocol):
+    """Ranks a sample's own history. Stateless: everything it needs comes in by its arguments."""
+
+    def texts(self, samples: Sequence[Sample]) -> Iterable[str]:
+        """The texts whose vectors `rank` will ask for; embedded in one go before the run."""
+        ...
+
+    def rank(self, sample: Sample, k: int, ctx: RetrievalContext) -> tuple[Review, ...]:
+        """min(k, n) reviews, best first; an empty history gives none."""
+        ...
+
+
+class PromptEncoder(Protocol):
+    """Renders prompts to the token ids of one model."""
+
+    def encode(self, prompt: Prompt) -> tuple[int, ...]: ...
+
+
+class Generator(Protocol):
+    """A language model behind an engine: continuous batching is the engine's, order is nobody's."""
+
+    encoder: PromptEncoder
+
+    def identity(self) -> Mapping[str, Any]:
+        """Everything but the request that can change a completion. Part of every store key."""
+        ...
+
+    async def start(self) -> None: ...
+
+    async def generate(self, request: Request) -> Completion:
+        """Raises SampleFailure for a request that cannot be served, EngineError for a dead engine."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Embedder(Protocol):
+    """A frozen text encoder."""
+
+    def identity(self) -> str:
+        """Names the weights, pooling and limits: the key under which vectors are kept."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> Vectors: ...
+
+
+class Metric(Protocol):
+    """Compares texts. Per-sample rows are stored; corpus values are aggregated from rows alone.
+
+    So a table can be re-sliced or resampled without the texts: BLEU's rows are n-gram statistics.
+    """
+
+    columns: tuple[Column, ...]
+
+    def score(self, predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:
+        """One row a pair, JSON values only. An empty prediction gets a row that scores 0."""
+        ...
+
+    def aggregate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """One value a column over these rows."""
+        ...
+
+    def versions(self) -> dict[str, str]:
+        """Packages, models and data that the values depend on."""
+        ...

@@ -1,0 +1,167 @@
+"""The nouns of the suite: plain frozen data that every part passes to every other.
+
+A `Sample` deliberately has no review text. The text a method has to write lives in the
+corpus (`Corpus.references`), which methods and retrievers never see, so that no prompt, query or
+embedding can leak it by accident.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Split = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A reviewed product. Identified by (category, item_id): ids repeat across categories."""
+
+    category: str
+    item_id: str
+    title: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One review that was really written: by a user in the past, or by a peer.
+
+    `timestamp` is in milliseconds since 1970, or None where the source has none.
+    """
+
+    review_id: str
+    user_id: str
+    item: Item
+    rating: float
+    title: str
+    text: str
+    timestamp: int | None = None
+
+    @property
+    def category(self) -> str:
+        return self.item.category
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What has to be written: user u' reviews item i' with this rating and title (spec, Task).
+
+    `history` holds the user's earlier reviews in corpus order, newest first.
+    """
+
+    sample_id: str
+    split: Split
+    user_id: str
+    item: Item
+    rating: float
+    title: str
+    timestamp: int | None = None
+    history: tuple[Review, ...] = ()
+
+    @property
+    def category(self) -> str:
+        return self.item.category
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A system and a user message. The model's own chat template renders it (bench.generate.chat)."""
+
+    system: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn. Explicit and complete: a model's generation_config is never applied.
+
+    temperature 0 is greedy. `max_new_tokens` counts the end token.
+    """
+
+    temperature: float = 0.8
+    top_p: float = 0.95
+    max_new_tokens: int = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call of the model: rendered token ids, how to sample, and a seed of its own."""
+
+    ids: tuple[int, ...]
+    sampling: Sampling
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the model answered. `text` has no special tokens; `ids` are the new tokens.
+
+    `n_cached` of the `n_prompt` tokens were served by the engine's prefix cache; `seconds` is the
+    time from hand-in to the last token, waiting included.
+    """
+
+    text: str
+    ids: tuple[int, ...]
+    finish: Literal["stop", "length"]
+    n_prompt: int
+    n_cached: int = 0
+    seconds: float = 0.0
+
+    @property
+    def n_new(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A number that a metric reports: key in the files, label in tables, digits shown."""
+
+    key: str
+    label: str
+    digits: int = 4
+    higher_is_better: bool = True
+
+
+@dataclass(slots=True)
+class Dropped:
+    """What the input budget took out of a sample's prompts (spec, Retrieval). Zero means untouched."""
+
+    reviews: int = 0
+    description_words: int = 0
+    text_words: int = 0
+
+    def add(self, other: Dropped) -> None:
+        self.reviews += other.reviews
+        self.description_words += other.description_words
+        self.text_words += other.text_words
+
+
+@dataclass(slots=True)
+class StageCost:
+    """What one stage of one sample (or, summed, of a run) cost."""
+
+    requests: int = 0
+    from_store: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    new_tokens: int = 0
+    seconds: float = 0.0
+
+    def add(self, other: StageCost) -> None:
+        self.requests += other.requests
+        self.from_store += other.from_store
+        self.prompt_tokens += other.prompt_tokens
+        self.cached_tokens += other.cached_tokens
+        self.new_tokens += other.new_tokens
+        self.seconds += other.seconds
+
+
+@dataclass(slots=True)
+class Trace:
+    """What happened while one sample was written; becomes part of its row in samples.jsonl."""
+
+    retrieved: tuple[str, ...] = ()
+    dropped: Dropped = field(default_factory=Dropped)
+    stages: dict[str, StageCost] = field(default_factory=dict)
+    prompts: dict[str, str] = field(default_factory=dict)
