@@ -53,7 +53,8 @@ class Context(Protocol):
 class Method(Protocol):
     """How one sample is written. Many samples run at once; no stage waits for another sample."""
 
-    uses_retriever: bool
+    label: str  # in tables, as papers spell it
+    uses_retriever: bool  # False: the run has no retriever and no K, and a grid has it once
 
     async def write(self, sample: Sample, ctx: Context) -> str: ...
 
@@ -70,6 +71,8 @@ class RetrievalContext(Protocol):
 
 class Retriever(Protocol):
     """Ranks a sample's own history. Stateless: everything it needs comes in by its arguments."""
+
+    uses_embeddings: bool  # True: the retrieval encoder's weights are part of the run's identity
 
     def texts(self, samples: Sequence[Sample]) -> Iterable[str]:
         """The texts whose vectors `rank` will ask for; embedded in one go before the run."""

@@ -115,12 +115,16 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A number that a metric reports: key in the files, label in tables, digits shown."""
+    """A number that a metric reports: key in the files, label in tables, digits shown.
+
+    `main` columns stand in every table; the others only where they are asked for.
+    """
 
     key: str
     label: str
     digits: int = 4
     higher_is_better: bool = True
+    main: bool = True
 
 
 @dataclass(slots=True)
@@ -128,13 +132,13 @@ class Dropped:
     """What the input budget took out of a sample's prompts (spec, Retrieval). Zero means untouched."""
 
     reviews: int = 0
-    description_words: int = 0
-    text_words: int = 0
+    description_chars: int = 0
+    text_chars: int = 0
 
     def add(self, other: Dropped) -> None:
         self.reviews += other.reviews
-        self.description_words += other.description_words
-        self.text_words += other.text_words
+        self.description_chars += other.description_chars
+        self.text_chars += other.text_chars
 
 
 @dataclass(slots=True)
@@ -164,4 +168,4 @@ class Trace:
     retrieved: tuple[str, ...] = ()
     dropped: Dropped = field(default_factory=Dropped)
     stages: dict[str, StageCost] = field(default_factory=dict)
-    prompts: dict[str, str] = field(default_factory=dict)
+    requests: list[tuple[str, str]] = field(default_factory=list)  # (stage, store key), in order

@@ -1,0 +1,51 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+# EXTRA=cuda installs the official vllm for GPUs; it is the default where nvidia-smi is found.
+
+PYTHON ?= python3
+EXTRA ?= $(shell command -v nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+UV := $(BIN)/uv pip install --python $(BIN)/python --compile-bytecode
+
+# PIP_FIND_LINKS is pip's own variable for a folder of wheels: where it is set, torch is taken from there.
+ifeq ($(EXTRA),cpu)
+UV += --excludes cpu-excludes.txt -c constraints.txt $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)",--torch-backend cpu)
+endif
+
+.PHONY: setup demo test lint bench-engine lock clean
+
+setup: .venv/.installed-$(EXTRA)
+	@$(BIN)/bench models pull
+
+.venv/.installed-$(EXTRA): pyproject.toml constraints.txt cpu-excludes.txt Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+		{ echo "dep-bench needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is another; name one: make PYTHON=python3.11"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
+	$(UV) --editable '.[$(EXTRA),dev]'
+	@touch $@
+
+demo: setup
+	$(BIN)/bench run --out runs/demo
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup lint
+	$(BIN)/python -m pytest
+
+# Tokens a second of the pipeline against the bare engine, same prompts. Prints the ratio.
+bench-engine: setup
+	$(BIN)/python -m benchmarks.engine
+
+# Versions of everything that the packages pinned in pyproject.toml require in turn.
+lock:
+	$(BIN)/uv pip compile pyproject.toml --extra cpu --extra dev --universal --no-annotate --no-header --quiet \
+		--excludes cpu-excludes.txt $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)",--torch-backend cpu) \
+		| grep -v '^torch==' > constraints.txt
+
+clean:
+	rm -rf .venv build *.egg-info

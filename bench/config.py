@@ -1,0 +1,128 @@
+"""What a run is: profiles (models, budgets, sampling: TOML data) and the resolved configuration of one cell.
+
+Everything is frozen and closed: an unknown key is an error that names the key, not a typo that is
+silently ignored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.embed.encoders import EncoderConfig
+from bench.errors import UserError, unknown
+from bench.types import Sampling, Split
+
+
+class Profile(BaseModel):
+    """Models and budgets. `bench/profiles/*.toml`, or a TOML file of the user's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    llm: str
+    revision: str | None = None
+    dtype: Literal["float32", "bfloat16", "float16", "auto"] = "auto"
+    k: int = Field(8, ge=0)
+    input_budget: int = Field(2048, ge=1)
+    max_new_tokens: int = Field(2048, ge=1)
+    temperature: float = Field(0.8, ge=0)
+    top_p: float = Field(0.95, gt=0, le=1)
+    metrics: tuple[str, ...]
+    retrieval_encoder: EncoderConfig
+    embedder: EncoderConfig
+    options: dict[str, dict[str, Any]] = {}
+    engine: dict[str, Any] = {}
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(temperature=self.temperature, top_p=self.top_p, max_new_tokens=self.max_new_tokens)
+
+
+class RunConfig(BaseModel):
+    """One cell of a grid, resolved: everything that decides its result, and nothing else.
+
+    `retriever` is None (and k 0) for methods that use none. Options hold every option of the method and
+    the retriever, defaults included, so that a changed default is a changed run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str
+    method_options: dict[str, Any] = {}
+    retriever: str | None = None
+    retriever_options: dict[str, Any] = {}
+    k: int = Field(ge=0)
+    data: str
+    data_fingerprint: str
+    split: Split = "test"
+    limit: int | None = Field(None, ge=1)
+    limit_seed: int = 0
+    seed: int = 0
+    generator: str = "vllm"
+    deterministic: bool = False
+    profile: Profile
+
+    @property
+    def label(self) -> str:
+        """Readable start of the run folder's name."""
+        retriever = f"-{self.retriever}-k{self.k}" if self.retriever else ""
+        return f"{Path(self.data).name}-{self.method}{retriever}-seed{self.seed}"
+
+
+def fingerprint(value: Mapping[str, Any]) -> str:
+    """sha256 of a mapping's canonical JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def identity(config: RunConfig, *, generator: Mapping[str, Any], sources: Mapping[str, str]) -> str:
+    """What makes two runs the same run: configuration, engine and weights, and the method's own source.
+
+    What changes no text does not count: the profile's name, title, metrics and the encoders' names (the weights
+    of an encoder that is used are among the sources).
+    """
+    cell = config.model_dump(mode="json")
+    for key in ("name", "title", "metrics", "options", "embedder", "retrieval_encoder"):
+        cell["profile"].pop(key)
+    cell.pop("data")  # its fingerprint stays
+    return fingerprint({"cell": cell, "generator": generator, "sources": sources})
+
+
+def profiles() -> dict[str, Path]:
+    """name -> file of the shipped profiles."""
+    folder = Path(str(resources.files("bench"))) / "profiles"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load_profile(name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
+    """A shipped profile by name, or a TOML file by path; `overrides` by dotted keys (`engine.max_num_seqs`)."""
+    shipped = profiles()
+    path = shipped.get(name) or Path(name)
+    if not path.is_file():
+        raise unknown("profile", name, shipped)
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"profile {path}: {error}") from error
+    for key, value in (overrides or {}).items():
+        *parents, last = key.split(".")
+        table = values
+        for parent in parents:
+            table = table.setdefault(parent, {})
+        table[last] = value
+    try:
+        return Profile(name=path.stem, **values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"profile {path.stem}, {where} = {first['input']!r}: {first['msg']}") from error
+    except TypeError as error:
+        raise UserError(f"profile {path.stem}: {error}") from error

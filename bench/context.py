@@ -1,0 +1,70 @@
+"""The context of one sample: `bench.protocols.Context` over the run's retriever, peers, budget and engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bench.data.corpus import Corpus
+from bench.generate.budget import fit
+from bench.generate.service import GenerationService
+from bench.protocols import PromptBuilder
+from bench.seeds import derive
+from bench.types import Prompt, Request, Review, Sample, Sampling, StageCost, Trace
+
+
+@dataclass(frozen=True)
+class CellResources:
+    """What all samples of one cell share. `retrieved` maps sample id to its reviews, best first."""
+
+    corpus: Corpus
+    service: GenerationService
+    retrieved: Mapping[str, tuple[Review, ...]]
+    sampling: Sampling
+    input_budget: int
+    seed: int
+
+
+@dataclass
+class SampleContext:
+    """Implements `bench.protocols.Context`, and keeps the trace that becomes the sample's row."""
+
+    sample: Sample
+    cell: CellResources
+    trace: Trace = field(default_factory=Trace)
+
+    def retrieve(self, sample: Sample) -> tuple[Review, ...]:
+        reviews = self.cell.retrieved.get(sample.sample_id, ())
+        self.trace.retrieved = tuple(review.review_id for review in reviews)
+        return reviews
+
+    def peers(self, review: Review) -> tuple[Review, ...]:
+        return self.cell.corpus.peers(review)
+
+    def fit(self, build: PromptBuilder, sample: Sample, reviews: tuple[Review, ...] = ()) -> Prompt:
+        prompt, dropped = fit(build, sample, reviews, count=self._count, budget=self.cell.input_budget)
+        self.trace.dropped.add(dropped)
+        return prompt
+
+    def _count(self, prompt: Prompt) -> int:
+        return len(self.cell.service.generator.encoder.encode(prompt))
+
+    async def generate(self, prompt: Prompt, *, stage: str, key: str = "") -> str:
+        request = Request(
+            ids=self.cell.service.generator.encoder.encode(prompt),
+            sampling=self.cell.sampling,
+            seed=derive(self.cell.seed, stage, key or self.sample.sample_id),
+        )
+        completion, from_store, store_key = await self.cell.service.complete(prompt, request)
+        self.trace.requests.append((stage, store_key))
+        self.trace.stages.setdefault(stage, StageCost()).add(
+            StageCost(
+                requests=1,
+                from_store=int(from_store),
+                prompt_tokens=completion.n_prompt,
+                cached_tokens=0 if from_store else completion.n_cached,
+                new_tokens=completion.n_new,
+                seconds=0.0 if from_store else completion.seconds,
+            )
+        )
+        return completion.text.strip()

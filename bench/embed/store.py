@@ -1,0 +1,140 @@
+"""Vectors on disk, by (embedder, text): every distinct text is computed once, ever."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from bench import sqlite
+from bench.errors import BenchError, UserError
+
+if TYPE_CHECKING:
+    from bench.protocols import Embedder, Vectors
+
+T = TypeVar("T")
+Progress = Callable[[int, int], None]
+
+# Texts computed between two commits: what a killed process loses at most.
+CHUNK = 256
+
+# `dimensions` makes a damaged vector visible by its length, without loading the embedder.
+SCHEMA = """
+CREATE TABLE embedders (
+    id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE, dimensions INTEGER NOT NULL
+);
+CREATE TABLE vectors (
+    embedder INTEGER NOT NULL REFERENCES embedders (id), text BLOB NOT NULL, vector BLOB NOT NULL,
+    PRIMARY KEY (embedder, text)
+);
+"""
+
+FIND = """
+SELECT text, vector FROM vectors JOIN embedders ON embedders.id = embedder
+WHERE identity = ? AND length(vector) = 4 * dimensions AND text IN ({marks})
+"""
+
+
+@dataclass(frozen=True)
+class VectorStore:
+    """An SQLite file (WAL) that any number of processes may read and write at once.
+
+    Texts are kept as their SHA-256, vectors as little-endian fp32. A vector whose length is not its
+    embedder's counts as missing and is computed again. Raises UserError where the file is unusable.
+    """
+
+    path: Path
+
+    def vectors(self, embedder: str, texts: Iterable[str]) -> dict[str, Vectors]:
+        """text -> (d,) fp32, read-only, of those texts that this embedder (by its identity) has here."""
+        by_digest = {_digest(text): text for text in texts}
+        found: dict[str, Vectors] = {}
+        with self._open() as db:
+            for digests in _chunks(list(by_digest)):
+                find = FIND.format(marks=",".join("?" * len(digests)))
+                for digest, blob in db.execute(find, (embedder, *digests)):
+                    found[by_digest[digest]] = np.frombuffer(blob, "<f4")
+        return found
+
+    def ensure(
+        self, embedder: Embedder, texts: Iterable[str], *, progress: Progress | None = None
+    ) -> dict[str, Vectors]:
+        """text -> (d,) fp32 of every text; what is missing is computed and committed chunk by chunk.
+
+        `encode` is not called if nothing is missing. `progress(done, total)` counts missing texts, once a chunk.
+        """
+        identity = embedder.identity()
+        distinct = list(dict.fromkeys(texts))
+        vectors = self.vectors(identity, distinct)
+        # Alike lengths in one chunk leave the embedder little to pad.
+        missing = sorted((text for text in distinct if text not in vectors), key=len, reverse=True)
+        done = 0
+        for chunk in _chunks(missing):
+            computed = embedder.encode(chunk)
+            self._save(identity, chunk, computed)
+            vectors.update(zip(chunk, computed, strict=True))
+            done += len(chunk)
+            if progress:
+                progress(done, len(missing))
+        return vectors
+
+    def _save(self, embedder: str, texts: Sequence[str], vectors: Vectors) -> None:
+        count, dimensions = vectors.shape
+        if count != len(texts) or not np.isfinite(vectors).all():
+            raise BenchError(f"embedder '{embedder}' gave {count} vectors for {len(texts)} texts, or not finite ones")
+        with self._open() as db:
+            db.execute("INSERT OR IGNORE INTO embedders (identity, dimensions) VALUES (?, ?)", (embedder, dimensions))
+            key, kept = db.execute("SELECT id, dimensions FROM embedders WHERE identity = ?", (embedder,)).fetchone()
+            if kept != dimensions:
+                raise BenchError(f"{self.path}: '{embedder}' has {kept} dimensions, now {dimensions}; delete the file")
+            digests = map(_digest, texts)
+            blobs = (vector.tobytes() for vector in vectors.astype("<f4"))
+            rows = ((key, digest, blob) for digest, blob in zip(digests, blobs, strict=True))
+            db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """One transaction on a connection of its own, so that no thread or fork shares one."""
+        try:
+            sqlite.ensure(self.path, SCHEMA)
+            with closing(sqlite3.connect(self.path, timeout=60)) as db, db:
+                db.execute("PRAGMA synchronous = NORMAL")
+                yield db
+        except (sqlite3.Error, OSError) as error:
+            raise UserError(
+                f"vector store {self.path} cannot be used: {error}; "
+                "make it writable, or delete it: its vectors will be computed again"
+            ) from error
+
+
+@dataclass(frozen=True)
+class StoredEmbedder:
+    """`embed` of a retrieval context: from memory, else from the store, else computed and stored."""
+
+    store: VectorStore
+    embedder: Embedder
+    progress: Progress | None = None
+    _memory: dict[str, Vectors] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """(n, d) fp32, in order. No text gives (0, 0)."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._memory]
+        if new:
+            self._memory.update(self.store.ensure(self.embedder, new, progress=self.progress))
+        if not texts:
+            return np.empty((0, 0), np.float32)
+        return np.stack([self._memory[text] for text in texts])
+
+
+def _digest(text: str) -> bytes:
+    return sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))

@@ -1,0 +1,117 @@
+"""From a folder of written samples to scores.jsonl and, last of all, summary.json. Generates nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from bench import provenance, registry, runs, scoring
+from bench.config import RunConfig
+from bench.data.corpus import Corpus
+from bench.errors import UserError
+from bench.generate.service import EngineUse
+from bench.runs import RunFolder
+from bench.types import StageCost
+
+
+def read_config(folder: RunFolder) -> RunConfig:
+    """The resolved configuration of a run folder. Raises UserError where it is damaged."""
+    from pydantic import ValidationError
+
+    try:
+        return RunConfig.model_validate(folder.read(runs.CONFIG)["config"])
+    except (ValidationError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{folder.path / runs.CONFIG} is not a configuration of this version: {reason}") from error
+
+
+def score_folder(
+    folder: RunFolder,
+    corpus: Corpus,
+    *,
+    metrics: Sequence[str] | None = None,
+    engine: EngineUse | None = None,
+) -> dict[str, Any]:
+    """Scores the rows of a completely written run; returns the summary.
+
+    `metrics` None means the profile's. Raises UserError where rows are missing or the data has changed.
+    """
+    config = read_config(folder)
+    if corpus.fingerprint != config.data_fingerprint:
+        raise UserError(f"data '{config.data}' has changed since {folder.path.name} was written; run the cell again")
+    samples = corpus.samples(config.split, limit=config.limit, limit_seed=config.limit_seed)
+    written = {row["sample_id"]: row for row in folder.rows(runs.SAMPLES)}
+    missing = sum(sample.sample_id not in written for sample in samples)
+    if missing:
+        raise UserError(f"{folder.path.name} lacks {missing} of {len(samples)} samples; run its command again")
+    rows = [written[sample.sample_id] for sample in samples]
+
+    chosen = scoring.create(config.profile, metrics)
+    scores = scoring.score(chosen, rows, {row["sample_id"]: corpus.reference(row["sample_id"]) for row in rows})
+    folder.write_rows(runs.SAMPLES, rows)  # in corpus order, whatever order they were written in
+    folder.write_rows(runs.SCORES, scores)
+    summary = {
+        **describe(folder, config, corpus, rows),
+        "columns": scoring.columns(chosen),
+        "scores": scoring.aggregate(chosen, scores),
+        "metric_versions": {name: metric.versions() for name, metric in chosen.items()},
+        "engine_use": asdict(engine) | {"tokens_per_second": engine.tokens_per_second} if engine else None,
+    }
+    folder.write(runs.SUMMARY, summary)
+    return summary
+
+
+def describe(folder: RunFolder, config: RunConfig, corpus: Corpus, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What tables say of a run besides its scores: who, on what, how many, how many failed, at what cost."""
+    stages: dict[str, StageCost] = {}
+    for row in rows:
+        for stage, cost in row["stages"].items():
+            stages.setdefault(stage, StageCost()).add(StageCost(**cost))
+    generator = folder.read(runs.CONFIG)["generator"]
+    return {
+        "run": folder.path.name,
+        "method": config.method,
+        "label": registry.load("method", config.method).label,  # type: ignore[attr-defined]
+        "retriever": config.retriever,
+        "k": config.k,
+        "seed": config.seed,
+        "variant": variant(config),
+        "data": {
+            "name": corpus.name,
+            "title": corpus.title,
+            "synthetic": corpus.synthetic,
+            "fingerprint": corpus.fingerprint,
+            "split": config.split,
+            "limit": config.limit,
+            "limit_seed": config.limit_seed,
+        },
+        "profile": {"name": config.profile.name, "title": config.profile.title},
+        "model": config.profile.llm,
+        "engine": f"{generator['backend']} {generator['version']}",
+        "dtype": config.profile.dtype,
+        "sampling": asdict(config.profile.sampling),
+        "input_budget": config.profile.input_budget,
+        "deterministic": config.deterministic,
+        "n": {category: sum(row["category"] == category for row in rows) for category in corpus.categories},
+        "users": len({(row["category"], row["user_id"]) for row in rows}),
+        "failed": sum(row["error"] is not None for row in rows),
+        "empty": sum(row["error"] is None and not row["text"] for row in rows),
+        "shortened": sum(any(row["dropped"].values()) for row in rows),
+        "dropped": {key: sum(row["dropped"][key] for row in rows) for key in rows[0]["dropped"]},
+        "stages": {stage: asdict(cost) for stage, cost in stages.items()},
+        "finished": provenance.now(),
+    }
+
+
+def variant(config: RunConfig) -> str:
+    """The options that differ from their defaults, as they would be given: `rag.order=chronological`."""
+    parts = []
+    for kind, name, options in (
+        ("method", config.method, config.method_options),
+        ("retriever", config.retriever, config.retriever_options),
+    ):
+        if name:
+            defaults = registry.options_of(kind, name)  # type: ignore[arg-type]
+            parts += [f"{name}.{key}={value}" for key, value in options.items() if value != defaults.get(key)]
+    return ", ".join(parts)

@@ -1,0 +1,113 @@
+"""Model folders: what one must hold, where the hub keeps one, and a digest of what it is."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from bench.errors import UserError
+
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+MODEL_FILES = ("*.json", "*.jinja", "*.txt", "*.model", "*.safetensors", "*.bin", "*.pt", "*/config.json")
+NOT_THE_MODEL = ("asset.json",)
+HUB_IGNORED = ["onnx/*", "openvino/*", "original/*", "*.onnx", "*.gguf", "*.h5", "*.msgpack", "*.ot", "*.pth"]
+LARGE = 1 << 20
+
+
+def checked(folder: Path, model: str) -> Path:
+    """The folder, if a model can be loaded from it. Raises UserError that names what is missing."""
+    shards = {
+        name
+        for index in folder.glob("*.index.json")
+        for name in json.loads(index.read_text()).get("weight_map", {}).values()
+    }
+    absent = [name for name in ("config.json", *sorted(shards)) if not (folder / name).is_file()]
+    if not any((folder / name).is_file() for name in TOKENIZERS):
+        absent.append("a tokenizer (tokenizer.json, say)")
+    if not any(file for pattern in WEIGHTS for file in folder.glob(pattern)):
+        absent.append("weights (*.safetensors)")
+    if absent:
+        raise UserError(f"model '{model}': {folder} lacks {', '.join(absent)}; complete the folder or pull it again")
+    return folder
+
+
+def snapshot(model: str, revision: str | None, *, known: Iterable[str] = ()) -> Path:
+    """The folder of a hub model that is already on this machine. Never uses the network.
+
+    Raises UserError; `known` are the names that the message offers besides folders and hub ids.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    if model.count("/") != 1 or model.startswith((".", "/", "~")):
+        raise UserError(f"no model '{model}': neither a folder, nor org/name of the hub, nor {', '.join(known)}")
+    try:
+        folder = Path(snapshot_download(model, revision=revision, local_files_only=True))
+    except (OSError, HFValidationError) as error:
+        at = f" at revision {revision}" if revision else ""
+        raise UserError(
+            f"model '{model}'{at} is not on this machine; run `bench models pull --profile ...` or pass a folder"
+        ) from error
+    return checked(folder, model)
+
+
+def pull_snapshot(model: str, revision: str | None) -> Path:
+    """Fetches a hub model into the hub's cache. Pickled weights come only where there is nothing else.
+
+    Raises UserError where the hub cannot be reached or refuses.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+    try:
+        folder = Path(snapshot_download(model, revision=revision, ignore_patterns=[*HUB_IGNORED, "*.bin"]))
+        if not any(folder.glob("*.safetensors")):
+            folder = Path(snapshot_download(model, revision=revision, ignore_patterns=HUB_IGNORED))
+    except (OSError, ValueError, HTTPError) as error:
+        cause = str(error).strip().splitlines()[0]
+        raise UserError(f"model '{model}' cannot be fetched from the hub: {cause}; pass a folder instead") from error
+    return checked(folder, model)
+
+
+def fingerprint(folder: Path, *, notes: Path) -> str:
+    """sha256 over configs, tokenizer, templates and weights. `notes` keeps the digests of large files."""
+    files = {file for pattern in MODEL_FILES for file in folder.glob(pattern) if file.name not in NOT_THE_MODEL}
+    return _combined(folder, {file: _digest(file, notes) for file in files})
+
+
+def tree(folder: Path) -> str:
+    """sha256 over every file of a folder, names included."""
+    return _combined(folder, {file: _sha256(file) for file in folder.rglob("*") if file.is_file()})
+
+
+def _combined(folder: Path, digests: Mapping[Path, str]) -> str:
+    lines = (f"{file.relative_to(folder).as_posix()} {digests[file]}\n" for file in sorted(digests))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _digest(file: Path, notes: Path) -> str:
+    stat = file.stat()
+    if stat.st_size < LARGE:
+        return _sha256(file)
+    key = hashlib.sha256(f"{file.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()
+    kept = notes / key
+    if kept.is_file():
+        return kept.read_text()
+    digest = _sha256(file)
+    # Kept for speed alone: a cache folder that cannot be written costs seconds, not the run.
+    with contextlib.suppress(OSError):
+        notes.mkdir(parents=True, exist_ok=True)
+        part = kept.with_suffix(f".{os.getpid()}")
+        part.write_text(digest)
+        part.replace(kept)
+    return digest

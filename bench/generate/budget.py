@@ -1,0 +1,98 @@
+"""Prompts inside the input budget: what is cut, and in which order (spec, Retrieval).
+
+Lowest-ranked reviews go first. If even one review does not fit, item descriptions are shortened, then
+that review's text. Instruction, rating, title and assistant header are never cut. A prompt is a pure
+function of (sample, reviews), so shortening means handing it shorter data: no text surgery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from bench.errors import SampleFailure
+from bench.protocols import PromptBuilder
+from bench.types import Dropped, Item, Prompt, Review, Sample
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most `limit` characters. Ends at a space where one is near: scripts without spaces have none."""
+    if len(text) <= limit:
+        return text
+    cut = text[:limit]
+    space = cut.rfind(" ", max(0, limit - 24))
+    return cut[:space] if space > 0 else cut
+
+
+def _largest(fits: Callable[[int], bool], high: int) -> int | None:
+    """The largest n in 0..high with fits(n), for a predicate that is true up to some n; None if fits(0) is false."""
+    if not fits(0):
+        return None
+    low = 0
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def _short_item(item: Item, limit: int) -> Item:
+    return replace(item, description=shorten(item.description, limit))
+
+
+def _with_descriptions(sample: Sample, reviews: tuple[Review, ...], limit: int) -> tuple[Sample, tuple[Review, ...]]:
+    short = tuple(replace(review, item=_short_item(review.item, limit)) for review in reviews)
+    return replace(sample, item=_short_item(sample.item, limit)), short
+
+
+def _with_texts(reviews: tuple[Review, ...], limit: int) -> tuple[Review, ...]:
+    return tuple(replace(review, text=shorten(review.text, limit)) for review in reviews)
+
+
+def fit(
+    build: PromptBuilder,
+    sample: Sample,
+    reviews: tuple[Review, ...] = (),
+    *,
+    count: Callable[[Prompt], int],
+    budget: int,
+) -> tuple[Prompt, Dropped]:
+    """The longest version of the prompt that has at most `budget` tokens, and what it lost.
+
+    `count` gives a prompt's tokens, template included. Raises SampleFailure if nothing fits.
+    """
+
+    def fits(candidate: Sample, kept: tuple[Review, ...]) -> bool:
+        return count(build(candidate, kept)) <= budget
+
+    for n in range(len(reviews), 0, -1):
+        if fits(sample, reviews[:n]):
+            return build(sample, reviews[:n]), Dropped(reviews=len(reviews) - n)
+    if not reviews and fits(sample, ()):
+        return build(sample, ()), Dropped()
+    return _shortened(build, sample, reviews[:1], fits=fits, dropped=Dropped(reviews=max(0, len(reviews) - 1)))
+
+
+def _shortened(
+    build: PromptBuilder,
+    sample: Sample,
+    kept: tuple[Review, ...],
+    *,
+    fits: Callable[[Sample, tuple[Review, ...]], bool],
+    dropped: Dropped,
+) -> tuple[Prompt, Dropped]:
+    """With at most one review left: descriptions shorter, then that review's text shorter."""
+    descriptions = [sample.item.description, *(review.item.description for review in kept)]
+    longest = max(map(len, descriptions))
+    limit = _largest(lambda n: fits(*_with_descriptions(sample, kept, n)), longest)
+    dropped.description_chars = sum(len(text) - len(shorten(text, limit or 0)) for text in descriptions)
+    if limit is not None:
+        return build(*_with_descriptions(sample, kept, limit)), dropped
+
+    bare, bare_kept = _with_descriptions(sample, kept, 0)
+    longest = max((len(review.text) for review in kept), default=0)
+    limit = _largest(lambda n: fits(bare, _with_texts(bare_kept, n)), longest)
+    if limit is None:
+        raise SampleFailure("the parts of the prompt that are never cut exceed the input budget")
+    short = _with_texts(bare_kept, limit)
+    dropped.text_chars = sum(len(old.text) - len(new.text) for old, new in zip(kept, short, strict=True))
+    return build(bare, short), dropped

@@ -1,0 +1,74 @@
+"""Prompts to token ids by the model's own chat template, with message texts kept inert.
+
+The template is rendered once around placeholders; messages are encoded on their own, as plain text.
+A review that contains `<|im_end|>` therefore becomes the ordinary characters of that string and cannot
+close the user's turn. For texts without such strings the ids equal `apply_chat_template`'s.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.errors import UserError
+from bench.types import Prompt
+
+SYSTEM, USER = "\ue000system\ue001", "\ue000user\ue001"
+
+
+class ChatEncoder:
+    """The tokenizer and chat template of one model folder."""
+
+    def __init__(self, folder: str) -> None:
+        from transformers import AutoTokenizer
+
+        try:
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{folder} has no tokenizer that loads ({reason}); name a complete model folder") from error
+        self.folder = folder
+        self._frame = self._render()
+        self._check()
+
+    def _render(self) -> list[str]:
+        """[text before the system message, between, after the user message]."""
+        if not self.tokenizer.chat_template:
+            raise UserError(f"{self.folder} has no chat template; use an instruction-tuned model")
+        messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": USER}]
+        try:
+            text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # templates raise what they like, jinja's TemplateError mostly
+            raise UserError(f"the chat template of {self.folder} takes no system message: {error}") from error
+        before, _, rest = text.partition(SYSTEM)
+        between, _, after = rest.partition(USER)
+        if not after:
+            raise UserError(f"the chat template of {self.folder} does not keep a system and a user message in order")
+        return [before, between, after]
+
+    def _check(self) -> None:
+        """Some tokenizers join text across part borders; encoding parts apart would change their prompts."""
+        probe = Prompt("Write a review.", "[Item Title]: A lamp")
+        messages = [{"role": "system", "content": probe.system}, {"role": "user", "content": probe.user}]
+        whole = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+        if tuple(whole) != self.encode(probe):
+            raise UserError(f"the tokenizer of {self.folder} cannot encode messages apart from their template")
+
+    def _encode(self, text: str, *, plain: bool) -> list[int]:
+        clean = text.encode("utf-8", "replace").decode("utf-8")  # lone surrogates are no text to any tokenizer
+        ids: list[int] = self.tokenizer(clean, add_special_tokens=False, split_special_tokens=plain)["input_ids"]
+        return ids
+
+    def encode(self, prompt: Prompt) -> tuple[int, ...]:
+        before, between, after = self._frame
+        return (
+            *self._encode(before, plain=False),
+            *self._encode(prompt.system, plain=True),
+            *self._encode(between, plain=False),
+            *self._encode(prompt.user, plain=True),
+            *self._encode(after, plain=False),
+        )
+
+    def decode(self, ids: tuple[int, ...]) -> str:
+        """Text of new tokens, without special tokens."""
+        text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True)
+        return text

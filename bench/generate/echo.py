@@ -1,0 +1,49 @@
+"""A fake engine for unit tests: no model, answers made of the prompt's own words."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.config import Profile
+from bench.types import Completion, Prompt, Request
+
+
+class WordEncoder:
+    """One token a word; remembers the words so that answers can be spelled."""
+
+    def __init__(self) -> None:
+        self.words: dict[int, str] = {}
+
+    def encode(self, prompt: Prompt) -> tuple[int, ...]:
+        words = f"{prompt.system} {prompt.user}".split()
+        ids = tuple(zlib.crc32(word.encode("utf-8", "replace")) for word in words)
+        self.words.update(zip(ids, words, strict=True))
+        return ids
+
+
+class EchoGenerator:
+    """Answers with words of the prompt, drawn by the request's seed."""
+
+    def __init__(self, profile: Profile, *, deterministic: bool = False, log: Path | None = None) -> None:
+        self.encoder = WordEncoder()
+        self.n_requests = 0
+
+    def identity(self) -> Mapping[str, Any]:
+        return {"backend": "echo", "version": "1"}
+
+    async def start(self) -> None:
+        return None
+
+    async def generate(self, request: Request) -> Completion:
+        self.n_requests += 1
+        n = min(24, request.sampling.max_new_tokens)
+        ids = tuple(random.Random(request.seed).choices(request.ids, k=n)) if request.ids else ()
+        text = " ".join(self.encoder.words[number] for number in ids)
+        return Completion(text=text, ids=ids, finish="stop", n_prompt=len(request.ids))
+
+    async def close(self) -> None:
+        return None

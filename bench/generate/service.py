@@ -1,0 +1,93 @@
+"""Between methods and engine: every request through the store, the engine started only when it is needed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.generate.store import RequestStore, request_key
+from bench.protocols import Generator
+from bench.types import Completion, Prompt, Request
+
+
+@dataclass(slots=True)
+class EngineUse:
+    """What the engine did in this process. Seconds count from its first to its last request."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    new_tokens: int = 0
+    start_seconds: float = 0.0
+    first: float = 0.0
+    last: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return max(self.last - self.first, 1e-9) if self.requests else 0.0
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.new_tokens / self.seconds if self.requests else 0.0
+
+
+class GenerationService:
+    """One engine and one store, shared by all cells of a grid that use the same model."""
+
+    def __init__(
+        self, generator: Generator, store: RequestStore, *, say: Callable[[str], None] = lambda message: None
+    ) -> None:
+        self.generator = generator
+        self.store = store
+        self.use = EngineUse()
+        self.identity = dict(generator.identity())
+        self._say = say
+        self._starting: asyncio.Task[None] | None = None
+        self._flying: dict[str, asyncio.Task[Completion]] = {}
+
+    async def complete(self, prompt: Prompt, request: Request) -> tuple[Completion, bool, str]:
+        """(completion, came from the store, key). Equal requests that run at the same time run once."""
+        key = request_key(request, self.identity)
+        stored = self.store.get(key)
+        if stored is not None:
+            return stored, True, key
+        shared = key in self._flying
+        if not shared:
+            self._flying[key] = asyncio.create_task(self._generate(key, prompt, request))
+        return await asyncio.shield(self._flying[key]), shared, key
+
+    async def _generate(self, key: str, prompt: Prompt, request: Request) -> Completion:
+        try:
+            await self._started()
+            self.use.first = self.use.first or time.perf_counter()
+            completion = await self.generator.generate(request)
+            self._account(completion)
+            self.store.put(key, prompt, completion)
+            return completion
+        finally:
+            del self._flying[key]
+
+    def _account(self, completion: Completion) -> None:
+        self.use.last = time.perf_counter()
+        self.use.requests += 1
+        self.use.prompt_tokens += completion.n_prompt
+        self.use.cached_tokens += completion.n_cached
+        self.use.new_tokens += completion.n_new
+
+    async def _started(self) -> None:
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+        await asyncio.shield(self._starting)
+
+    async def _start(self) -> None:
+        self._say("starting the engine ...")
+        started = time.perf_counter()
+        await self.generator.start()
+        self.use.start_seconds = time.perf_counter() - started
+        self._say(f"engine ready after {self.use.start_seconds:.0f} s")
+
+    async def close(self) -> None:
+        await self.generator.close()
+        self.store.close()

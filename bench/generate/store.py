@@ -1,0 +1,75 @@
+"""The request store: every completion once, keyed by all that can change it.
+
+One SQLite file under all runs of an output folder. A killed run goes on where it was, a stage that two
+cells share is generated once, and scoring again never generates. The prompt is kept beside the
+answer, compressed, for `bench show`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import zlib
+from array import array
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench import sqlite
+from bench.errors import UserError
+from bench.types import Completion, Prompt, Request
+
+_SCHEMA = "CREATE TABLE completions (key TEXT PRIMARY KEY, prompt BLOB, completion TEXT NOT NULL)"
+
+
+def request_key(request: Request, identity: Mapping[str, Any]) -> str:
+    """sha256 over generator identity, sampling, seed and token ids. Greedy answers do not depend on the seed."""
+    greedy = request.sampling.temperature == 0
+    head = {"generator": identity, "sampling": asdict(request.sampling), "seed": None if greedy else request.seed}
+    digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+    digest.update(b"\0" + array("q", request.ids).tobytes())
+    return digest.hexdigest()
+
+
+class RequestStore:
+    """Safe for several processes: SQLite in WAL mode, first writer of a key wins."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            sqlite.ensure(path, _SCHEMA)
+            self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
+            self._db.execute("PRAGMA synchronous = NORMAL")
+        except (OSError, sqlite3.Error) as error:
+            raise UserError(
+                f"the request store {path} cannot be opened: {error}; choose another folder by --out"
+            ) from error
+
+    def get(self, key: str) -> Completion | None:
+        row = self._db.execute("SELECT completion FROM completions WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        values = json.loads(row[0])
+        return Completion(**{**values, "ids": tuple(values["ids"])})
+
+    def put(self, key: str, prompt: Prompt, completion: Completion) -> None:
+        packed = zlib.compress(json.dumps(asdict(prompt)).encode())
+        row = (key, packed, json.dumps(asdict(completion)))
+        try:
+            self._db.execute("INSERT OR IGNORE INTO completions VALUES (?, ?, ?)", row)
+        except sqlite3.Error as error:
+            raise UserError(f"the request store {self.path} cannot be written: {error}") from error
+
+    def prompt(self, key: str) -> Prompt | None:
+        """The prompt that was answered under this key, for showing."""
+        row = self._db.execute("SELECT prompt FROM completions WHERE key = ?", (key,)).fetchone()
+        return Prompt(**json.loads(zlib.decompress(row[0]))) if row else None
+
+    def __len__(self) -> int:
+        count: int = self._db.execute("SELECT COUNT(*) FROM completions").fetchone()[0]
+        return count
+
+    def close(self) -> None:
+        self._db.close()

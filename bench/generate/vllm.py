@@ -1,0 +1,172 @@
+"""The default engine: one asynchronous vLLM per model, stock and unpatched.
+
+Requests go in as they come and the engine batches them continuously; prefix caching is on and each
+request has a seed of its own. The engine runs in its own process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from bench import assets
+from bench.config import Profile
+from bench.errors import EngineError, SampleFailure, UserError
+from bench.generate.chat import ChatEncoder
+from bench.types import Completion, Request
+
+# Read by vLLM when it is imported. Values that the user has set win.
+ENVIRONMENT = {
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_CPU_KVCACHE_SPACE": "4",  # GiB
+    "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",  # by default one core is kept from the worker: on two cores, half the speed
+}
+
+
+def installed() -> tuple[str, str] | None:
+    """(distribution, version) of the vLLM that is installed, the CUDA or the CPU build."""
+    for name in ("vllm", "vllm-cpu"):
+        try:
+            return name, metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+@contextmanager
+def stderr_to(log: Path | None) -> Iterator[None]:
+    """Sends file descriptor 2, which engine processes inherit, to a file while they are started."""
+    if log is None:
+        yield
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    saved = os.dup(2)
+    try:
+        with log.open("a") as file:
+            os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+class VllmGenerator:
+    """`bench.protocols.Generator` on `vllm.v1.engine.async_llm.AsyncLLM`."""
+
+    def __init__(self, profile: Profile, *, deterministic: bool = False, log: Path | None = None) -> None:
+        build = installed()
+        if build is None:
+            raise UserError(
+                "vllm is not installed; run `pip install '.[cpu]'` (or '.[cuda]'), or pass --generator transformers"
+            )
+        self._build = build
+        self._profile = profile
+        self._deterministic = deterministic
+        self._folder = assets.resolve(profile.llm, revision=profile.revision)
+        self._log = log
+        self._engine: Any = None
+        self._numbers = itertools.count()
+
+    @cached_property
+    def encoder(self) -> ChatEncoder:
+        return ChatEncoder(self._folder)
+
+    def identity(self) -> Mapping[str, Any]:
+        return {
+            "backend": self._build[0],
+            "version": self._build[1],
+            "model": self._profile.llm,
+            "weights": assets.fingerprint(self._folder),
+            "dtype": self._profile.dtype,
+            "engine": dict(self._profile.engine),
+            "deterministic": self._deterministic,
+        }
+
+    def _arguments(self, *, cpu: bool) -> dict[str, Any]:
+        length = self._profile.input_budget + self._profile.max_new_tokens
+        arguments: dict[str, Any] = {
+            "model": self._folder,
+            "dtype": self._profile.dtype,
+            "max_model_len": length,
+            "generation_config": "vllm",  # the model's own sampling defaults are never applied
+            "enable_prefix_caching": not self._deterministic,
+            "disable_log_stats": True,
+            **self._profile.engine,
+        }
+        if cpu:
+            # A prefill split in two rewinds the request's random generator, which CPU generators cannot
+            # do: the engine dies. Without chunks every prompt must fit one step.
+            arguments |= {"enable_chunked_prefill": False, "max_num_batched_tokens": length}
+        if self._deterministic:
+            arguments["max_num_seqs"] = 1  # a batch of one: no neighbour can change the order of a sum
+        return arguments
+
+    async def start(self) -> None:
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        try:
+            with stderr_to(self._log):
+                self._engine = await asyncio.to_thread(self._launch)
+        except Exception as error:  # vLLM raises RuntimeError, ValueError, TypeError, ImportError, OSError ...
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            log = f"; its log is {self._log}" if self._log else ""
+            raise EngineError(
+                f"vLLM did not start with {self._profile.llm}: {reason}{log}; see `bench doctor`"
+            ) from error
+
+    def _launch(self) -> Any:
+        from vllm import AsyncEngineArgs
+        from vllm.platforms import current_platform
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        arguments = self._arguments(cpu=current_platform.is_cpu())
+        return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+
+    async def generate(self, request: Request) -> Completion:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        params = SamplingParams(
+            temperature=request.sampling.temperature,
+            top_p=request.sampling.top_p,
+            max_tokens=request.sampling.max_new_tokens,
+            seed=request.seed,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        prompt = {"prompt_token_ids": list(request.ids)}
+        started = time.perf_counter()
+        output: Any = None
+        try:
+            async for answer in self._engine.generate(prompt, params, f"r{next(self._numbers)}"):
+                output = answer
+        except EngineDeadError as error:
+            raise EngineError("the engine died; run the same command again: what was finished is kept") from error
+        except ValueError as error:
+            raise SampleFailure(f"the engine refused the request: {str(error).splitlines()[0]}") from error
+        return self._completion(output, len(request.ids), time.perf_counter() - started)
+
+    def _completion(self, output: Any, n_prompt: int, seconds: float) -> Completion:
+        answer = output.outputs[0]
+        return Completion(
+            text=answer.text,
+            ids=tuple(answer.token_ids),
+            finish="length" if answer.finish_reason == "length" else "stop",
+            n_prompt=n_prompt,
+            n_cached=output.num_cached_tokens or 0,
+            seconds=seconds,
+        )
+
+    async def close(self) -> None:
+        if self._engine is not None:
+            engine, self._engine = self._engine, None
+            await asyncio.to_thread(engine.shutdown)

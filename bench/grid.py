@@ -1,0 +1,124 @@
+"""Command-line words to the cells of a grid: every combination once, options checked before anything loads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench import registry
+from bench.config import Profile, RunConfig, load_profile
+from bench.data.corpus import Corpus
+from bench.errors import UserError, unknown
+from bench.types import Split
+
+
+def words(text: str) -> list[str]:
+    """'a, b' -> ['a', 'b'], without repeats."""
+    return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def integers(text: str, *, option: str) -> list[int]:
+    """'0,1' -> [0, 1]. Raises UserError naming the option."""
+    try:
+        numbers = [int(word) for word in words(text)]
+    except ValueError:
+        raise UserError(f"{option} {text!r}: whole numbers are expected, like {option} 0,1,2") from None
+    if not numbers or min(numbers) < 0:
+        raise UserError(f"{option} {text!r}: numbers of at least 0 are expected, like {option} 0,1,2")
+    return numbers
+
+
+def settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """['rag.order=rank', 'temperature=0'] -> values; JSON where it reads as JSON, else text."""
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise UserError(
+                f"--set {pair!r}: key=value is expected, like --set temperature=0 or --set rag.order=chronological"
+            )
+        try:
+            values[key] = json.loads(value)
+        except json.JSONDecodeError:
+            values[key] = value
+    return values
+
+
+def split_settings(
+    values: Mapping[str, Any], plugs: Mapping[str, registry.Kind]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(overrides of the profile, options by plug 'rag' -> {'order': ...}). `plugs`: the names in this grid.
+
+    Raises UserError for a key that belongs to neither.
+    """
+    profile: dict[str, Any] = {}
+    options: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        head, _, tail = key.partition(".")
+        if head in plugs and tail:
+            options.setdefault(head, {})[tail] = value
+        elif head in registry.names("metric") and tail:
+            profile[f"options.{key}"] = value
+        elif head in Profile.model_fields and head not in ("name", "title"):
+            profile[key] = value
+        else:
+            raise unknown("setting", key, [*Profile.model_fields, *(f"{plug}.<option>" for plug in plugs)])
+    return profile, options
+
+
+def expand(
+    corpus: Corpus,
+    *,
+    data: str,
+    methods: Sequence[str],
+    retrievers: Sequence[str],
+    ks: Sequence[int] | None,
+    seeds: Sequence[int],
+    profile: str,
+    set_values: Mapping[str, Any],
+    split: Split = "test",
+    limit: int | None = None,
+    generator: str = "vllm",
+    deterministic: bool = False,
+) -> list[RunConfig]:
+    """The cells, in the order given. A method without a retriever appears once a seed. k None: the profile's."""
+    plugs: dict[str, registry.Kind] = dict.fromkeys(methods, "method")
+    plugs.update(dict.fromkeys(retrievers, "retriever"))
+    overrides, options = split_settings(set_values, plugs)
+    resolved = load_profile(profile, overrides)
+    full = {name: _options(kind, name, options.get(name, {})) for name, kind in plugs.items()}
+    registry.load("generator", generator)
+    for metric in resolved.metrics:
+        registry.load("metric", metric)
+
+    cells: list[RunConfig] = []
+    for method in methods:
+        uses_retriever = registry.load("method", method).uses_retriever  # type: ignore[attr-defined]
+        wanted = [(r, k) for r in retrievers for k in (ks or [resolved.k])] if uses_retriever else [(None, 0)]
+        for retriever, k in wanted:
+            cells += [
+                RunConfig(
+                    method=method,
+                    method_options=full[method],
+                    retriever=retriever,
+                    retriever_options=full[retriever] if retriever else {},
+                    k=k,
+                    data=data,
+                    data_fingerprint=corpus.fingerprint,
+                    split=split,
+                    limit=limit,
+                    seed=seed,
+                    generator=generator,
+                    deterministic=deterministic,
+                    profile=resolved,
+                )
+                for seed in seeds
+            ]
+    return cells
+
+
+def _options(kind: registry.Kind, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a plug, defaults included, checked."""
+    plug = registry.create(kind, name, given)
+    return {option: getattr(plug, option) for option in registry.options_of(kind, name)}

@@ -1,0 +1,67 @@
+"""What `bench ls` lists and `bench models pull` fetches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import assets, config, registry, runs
+from bench.data import corpus
+from bench.errors import unknown
+
+KINDS: dict[str, registry.Kind] = {
+    "methods": "method",
+    "retrievers": "retriever",
+    "metrics": "metric",
+    "generators": "generator",
+}
+
+
+def rows(what: str, out: Path) -> Iterator[tuple[str, ...]]:
+    """A row of strings a thing. Raises UserError for an unknown kind."""
+    if what in KINDS:
+        yield from _plugs(KINDS[what])
+    elif what == "data":
+        yield from corpus.available().items()
+    elif what == "runs":
+        for folder in runs.find(out):
+            yield folder.path.name, "finished" if folder.done else "unfinished"
+    elif what == "models":
+        for name, asset in assets.ASSETS.items():
+            yield name, "here" if assets.is_present(name) else "not here", f"{asset.size_mb} MB", asset.description
+    elif what == "profiles":
+        for name in config.profiles():
+            yield name, config.load_profile(name).title
+    else:
+        raise unknown("list", what, [*KINDS, "data", "runs", "models", "profiles"])
+
+
+def _plugs(kind: registry.Kind) -> Iterator[tuple[str, ...]]:
+    """Name, first line of the module's docstring, and options with their defaults."""
+    for name, target in registry.names(kind).items():
+        module = __import__(target.partition(":")[0], fromlist=["__doc__"])
+        summary = (module.__doc__ or "").strip().partition("\n")[0]
+        shown = (
+            "" if kind == "generator" else ", ".join(f"{k}={v!r}" for k, v in registry.options_of(kind, name).items())
+        )
+        yield name, summary, shown
+
+
+def models_of(profile: str) -> list[str]:
+    """Everything a profile needs fetched: models, and the data of the metrics."""
+    chosen = config.load_profile(profile)
+    data = [name for name, asset in assets.ASSETS.items() if asset.kind == "data"]
+    metric_models = [str(options["model"]) for options in chosen.options.values() if "model" in options]
+    return list(
+        dict.fromkeys([chosen.llm, chosen.embedder.model, chosen.retrieval_encoder.model, *metric_models, *data])
+    )
+
+
+def pull(name: str, profile: str) -> Path:
+    """Fetches one asset or hub model. Raises UserError for a name that is neither."""
+    if name in assets.ASSETS:
+        return assets.pull(name)
+    if "/" not in name:
+        raise unknown("model", name, assets.ASSETS)
+    chosen = config.load_profile(profile)
+    return assets.pull_hub(name, revision=chosen.revision if name == chosen.llm else None)

@@ -1,0 +1,244 @@
+"""Cells to finished run folders: load -> retrieve -> write -> score -> store.
+
+All samples of all cells that share an engine are written at the same time, so that the engine's batch stays
+full; one failing sample is a row with its reason, never a crash. What is finished is never done again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import provenance, registry, runs, scoring
+from bench.config import RunConfig, identity
+from bench.context import CellResources, SampleContext
+from bench.data.corpus import Corpus
+from bench.embed.encoders import EncoderConfig
+from bench.embed.encoders import create as create_encoder
+from bench.embed.store import StoredEmbedder, VectorStore
+from bench.errors import BenchError, EngineError, SampleFailure, UserError
+from bench.finish import score_folder
+from bench.generate.service import GenerationService
+from bench.generate.store import RequestStore
+from bench.progress import Progress
+from bench.protocols import Method
+from bench.runs import RunFolder
+from bench.types import Review, Sample
+
+if TYPE_CHECKING:
+    from bench.protocols import Vectors
+
+# Samples in flight at once, over all cells: enough to fill any engine, few enough to stay small in memory.
+IN_FLIGHT = 512
+
+
+@dataclass
+class Cell:
+    """One run: its configuration, its folder and its samples."""
+
+    config: RunConfig
+    folder: RunFolder
+    identity: str
+    samples: list[Sample]
+    pending: list[Sample] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        if self.folder.done:
+            return "finished"
+        return "new" if not self.folder.path.exists() else "started"
+
+
+@dataclass(frozen=True)
+class RetrieverContext:
+    """`bench.protocols.RetrievalContext`."""
+
+    seed: int
+    embedder: StoredEmbedder
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        return self.embedder.embed(texts)
+
+
+def open_service(config: RunConfig, out: Path, *, say: Callable[[str], None]) -> GenerationService:
+    """The generator that a cell asks for (not started yet) over the output folder's request store."""
+    kept = out / ".store"
+    make = registry.load("generator", config.generator)
+    generator = make(config.profile, deterministic=config.deterministic, log=kept / "engine.log")
+    return GenerationService(generator, RequestStore(kept / "requests.sqlite"), say=say)
+
+
+def plan(configs: Iterable[RunConfig], corpus: Corpus, out: Path, *, generator: Mapping[str, Any]) -> list[Cell]:
+    """Configurations to cells with folders named by label and identity. Equal cells appear once."""
+    cells: dict[str, Cell] = {}
+    for config in configs:
+        name = identity(config, generator=generator, sources=_sources(config))
+        samples = corpus.samples(config.split, limit=config.limit, limit_seed=config.limit_seed)
+        if not samples:
+            raise UserError(f"data '{config.data}' has no samples in split '{config.split}'")
+        cells.setdefault(name, Cell(config, RunFolder(out / f"{config.label}-{name[:8]}"), name, samples))
+    return list(cells.values())
+
+
+def _sources(config: RunConfig) -> dict[str, str]:
+    """What decides a cell's texts beside its configuration: its plugs' code and the retrieval encoder's weights."""
+    sources = {"method": provenance.source_hash(registry.load("method", config.method))}
+    if config.retriever:
+        retriever = registry.load("retriever", config.retriever)
+        sources["retriever"] = provenance.source_hash(retriever)
+        if retriever.uses_embeddings:  # type: ignore[attr-defined]
+            sources["encoder"] = create_encoder(config.profile.retrieval_encoder).identity()
+    return sources
+
+
+def retrieve(cells: Sequence[Cell], out: Path) -> list[dict[str, tuple[Review, ...]]]:
+    """For every cell: sample id -> retrieved reviews, best first.
+
+    The encoder is loaded only where vectors are missing from the store, once for all cells, and is gone
+    before the engine starts.
+    """
+    store = VectorStore(out / ".store" / "vectors.sqlite")
+    embedders: dict[EncoderConfig, StoredEmbedder] = {}
+    found: list[dict[str, tuple[Review, ...]]] = []
+    for cell in cells:
+        config = cell.config
+        if config.retriever is None or config.k == 0:
+            found.append({})
+            continue
+        retriever = registry.create("retriever", config.retriever, config.retriever_options)
+        encoder = config.profile.retrieval_encoder
+        embedder = embedders.setdefault(encoder, StoredEmbedder(store, create_encoder(encoder)))
+        ctx = RetrieverContext(config.seed, embedder)
+        if texts := list(dict.fromkeys(retriever.texts(cell.pending))):
+            embedder.embed(texts)
+        found.append({sample.sample_id: retriever.rank(sample, config.k, ctx) for sample in cell.pending})
+    return found
+
+
+async def write_cells(
+    cells: Sequence[Cell], corpus: Corpus, service: GenerationService, *, progress: Progress, out: Path
+) -> None:
+    """Writes every pending sample of every cell. Raises what ends the run: a dead engine, a full disk."""
+    room = asyncio.Semaphore(IN_FLIGHT)
+
+    async def one(cell: Cell, method: Method, resources: CellResources, sample: Sample) -> None:
+        async with room:
+            row = await write_sample(method, sample, resources)
+        cell.folder.append(runs.SAMPLES, row)
+        progress.step(failed=row["error"] is not None)
+
+    async with asyncio.TaskGroup() as group:
+        for cell, retrieved in zip(cells, retrieve(cells, out), strict=True):
+            method = registry.create("method", cell.config.method, cell.config.method_options)
+            resources = CellResources(
+                corpus=corpus,
+                service=service,
+                retrieved=retrieved,
+                sampling=cell.config.profile.sampling,
+                input_budget=cell.config.profile.input_budget,
+                seed=cell.config.seed,
+            )
+            for sample in cell.pending:
+                group.create_task(one(cell, method, resources, sample))
+
+
+async def write_sample(method: Method, sample: Sample, resources: CellResources) -> dict[str, Any]:
+    """The sample's row. A failure of this sample, a bug in a method included, is recorded on it."""
+    ctx = SampleContext(sample, resources)
+    text, error, trace = "", None, None
+    started = time.perf_counter()
+    try:
+        text = await method.write(sample, ctx)
+    except (EngineError, UserError):
+        raise
+    except SampleFailure as failure:
+        error = str(failure)
+    except Exception as failure:
+        error, trace = f"{type(failure).__name__}: {failure}", traceback.format_exc()
+    return {
+        "sample_id": sample.sample_id,
+        "category": sample.category,
+        "user_id": sample.user_id,
+        "item_id": sample.item.item_id,
+        "rating": sample.rating,
+        "title": sample.title,
+        "history": len(sample.history),
+        "text": text,
+        "error": error,
+        "traceback": trace,
+        "retrieved": list(ctx.trace.retrieved),
+        "dropped": asdict(ctx.trace.dropped),
+        "stages": {stage: asdict(cost) for stage, cost in ctx.trace.stages.items()},
+        "requests": [list(request) for request in ctx.trace.requests],
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+
+
+def run(
+    cells: Sequence[Cell],
+    corpus: Corpus,
+    service: GenerationService,
+    out: Path,
+    *,
+    progress: Progress,
+    retry: bool = False,
+) -> list[dict[str, Any]]:
+    """Runs what is not finished; the summaries of all cells, in order. The service is closed afterwards.
+
+    With `retry`, finished cells whose samples failed are opened again for those samples.
+    """
+    for cell in cells:  # a metric that misses its data says so before anything is generated
+        for metric in scoring.create(cell.config.profile).values():
+            metric.versions()
+    with contextlib.ExitStack() as locks:
+        todo = []
+        for cell in cells:
+            if cell.folder.done and not (retry and cell.folder.read(runs.SUMMARY)["failed"]):
+                continue
+            locks.enter_context(cell.folder.locked())
+            prepare(cell, service)
+            todo.append(cell)
+        progress.expect(sum(len(cell.pending) for cell in todo))
+        asyncio.run(_write_and_close(todo, corpus, service, progress=progress, out=out))
+        progress.close()
+        for cell in todo:
+            progress.say(f"scoring {cell.folder.path.name} ...")
+            score_folder(cell.folder, corpus, engine=service.use)
+    return [cell.folder.read(runs.SUMMARY) for cell in cells]
+
+
+def prepare(cell: Cell, service: GenerationService) -> None:
+    """Opens the folder: what is finished stays, the rest is pending."""
+    (cell.folder.path / runs.SUMMARY).unlink(missing_ok=True)
+    config = {"identity": cell.identity, "generator": service.identity, "config": cell.config.model_dump(mode="json")}
+    cell.folder.write(runs.CONFIG, config)
+    if not (cell.folder.path / runs.PROVENANCE).is_file():
+        cell.folder.write(runs.PROVENANCE, provenance.collect(service.identity))
+    finished = cell.folder.keep_finished()
+    cell.pending = [sample for sample in cell.samples if sample.sample_id not in finished]
+
+
+async def _write_and_close(
+    cells: Sequence[Cell], corpus: Corpus, service: GenerationService, *, progress: Progress, out: Path
+) -> None:
+    try:
+        await write_cells(cells, corpus, service, progress=progress, out=out)
+    except* BenchError as errors:
+        raise first_error(errors) from None
+    finally:
+        await service.close()
+
+
+def first_error(group: BaseExceptionGroup[BenchError]) -> BenchError:
+    """The many samples that a dead engine stops all say the same; one line is enough."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, BenchError)
+    return error

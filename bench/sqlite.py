@@ -1,0 +1,26 @@
+"""New SQLite files that several processes may make at once."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+
+def ensure(path: Path, schema: str) -> None:
+    """A file in WAL mode with this schema, unless there is one.
+
+    The file appears complete: two processes that both switch a new one to WAL can fail as locked.
+    """
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=path.parent) as folder:
+        new = Path(folder) / "new.sqlite"
+        with closing(sqlite3.connect(new)) as db:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.executescript(schema)
+        with suppress(FileExistsError):
+            os.link(new, path)

@@ -1,0 +1,30 @@
+"""Non-Perso: the review from item, rating and title alone (paper, appendix B).
+
+The floor of every table: what the language model writes without knowing the user.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.protocols import Context
+from bench.types import Prompt, Review, Sample
+from methods.blocks import item_block, output_block
+
+SYSTEM = (
+    "Given the title and description of an item, and the output review rating and review title, "
+    "generate an item review for the user."
+)
+
+
+def prompt(sample: Sample, reviews: tuple[Review, ...] = ()) -> Prompt:
+    return Prompt(SYSTEM, f"{item_block(sample.item)}\n{output_block(sample)}")
+
+
+@dataclass(frozen=True)
+class NonPerso:
+    label = "Non-Perso"
+    uses_retriever = False
+
+    async def write(self, sample: Sample, ctx: Context) -> str:
+        return await ctx.generate(ctx.fit(prompt, sample), stage="review")

@@ -1,0 +1,43 @@
+"""RAG: K retrieved reviews of the user stand in the prompt (Salemi et al., 2024; paper, appendix B).
+
+The paper prints no RAG prompt. Ours is DEP's (appendix F) without the embedding lines and the note, as
+spec.md decides. A user without history gets Non-Perso's prompt, so that K = 0 equals Non-Perso.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.protocols import Context
+from bench.types import Prompt, Review, Sample
+from methods.blocks import item_block, output_block, past_reviews_block
+from methods.nonperso import prompt as nonperso_prompt
+
+SYSTEM = (
+    "Given the title and description of an item, along with the user's past reviews (including item title, item "
+    "description, review rating, review title, review text), and the output review rating and review title, "
+    "generate a personalized item review for the user."
+)
+
+
+@dataclass(frozen=True)
+class Rag:
+    """`order` is how the K reviews stand in the prompt: best first, or oldest first."""
+
+    label = "RAG"
+    uses_retriever = True
+
+    order: Literal["rank", "chronological"] = "rank"
+
+    def prompt(self, sample: Sample, reviews: tuple[Review, ...]) -> Prompt:
+        if not reviews:
+            return nonperso_prompt(sample)
+        if self.order == "chronological":
+            reviews = tuple(review for review in reversed(sample.history) if review in reviews)
+        user = f"{item_block(sample.item)}\n{past_reviews_block(reviews)}\n{output_block(sample)}"
+        return Prompt(SYSTEM, user)
+
+    async def write(self, sample: Sample, ctx: Context) -> str:
+        history = ctx.retrieve(sample)
+        return await ctx.generate(ctx.fit(self.prompt, sample, history), stage="review")

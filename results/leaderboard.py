@@ -1,0 +1,165 @@
+"""Finished runs to leaderboards in the paper's layout: rows are methods, column groups are categories.
+
+Only runs that may be compared share a table: the same data, samples, model, engine and sampling. Runs
+that differ in nothing but the seed are one row, the mean over seeds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from bench import registry, runs
+from bench.errors import UserError
+from bench.types import Column
+
+Summary = dict[str, Any]
+Cell = tuple[str, str]  # (category, column key)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: a method with its retriever and K, over `seeds`."""
+
+    label: str
+    method: str
+    retriever: str | None
+    k: int
+    seeds: tuple[int, ...]
+    n: int
+    failed: int
+    values: dict[Cell, float]
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """A table with everything that it has to say of itself."""
+
+    title: str
+    categories: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    def cells(self) -> list[Cell]:
+        """The value columns, left to right."""
+        return [(category, column.key) for category in self.categories for column in self.columns]
+
+    def rank(self, cell: Cell) -> dict[float, int]:
+        """value -> 1 for the best of a column, 2 for the second best, by unrounded values; ties share a rank."""
+        higher = {column.key: column.higher_is_better for column in self.columns}[cell[1]]
+        distinct = sorted({row.values[cell] for row in self.rows if cell in row.values}, reverse=higher)
+        return {value: number for number, value in enumerate(distinct[:2], start=1)} if len(distinct) > 1 else {}
+
+
+def summaries(places: Iterable[Path]) -> list[Summary]:
+    """Summaries of all finished runs in these run or output folders. Raises UserError where there are none."""
+    found: list[Summary] = []
+    unfinished = 0
+    for place in places:
+        folders = runs.find(place)
+        if not folders:
+            raise UserError(f"{place} holds no runs; run `bench run --out {place}` first")
+        found += [folder.read(runs.SUMMARY) for folder in folders if folder.done]
+        unfinished += sum(not folder.done for folder in folders)
+    if not found:
+        raise UserError(f"none of the {unfinished} runs is finished; run the same `bench run` again to go on")
+    return found
+
+
+def leaderboards(found: Sequence[Summary], *, all_columns: bool = False) -> list[Leaderboard]:
+    """One table for each group of comparable runs, in the order in which the groups were first seen."""
+    groups: dict[str, list[Summary]] = defaultdict(list)
+    for summary in found:
+        keys = ("data", "profile", "model", "engine", "dtype", "sampling", "input_budget", "deterministic", "columns")
+        groups[json.dumps([summary[key] for key in keys], sort_keys=True)].append(summary)
+    return [_leaderboard(group, all_columns=all_columns) for group in groups.values()]
+
+
+def _leaderboard(group: list[Summary], *, all_columns: bool) -> Leaderboard:
+    newest = _newest(group)
+    rows: dict[tuple[Any, ...], list[Summary]] = defaultdict(list)
+    for summary in sorted(newest, key=_order):
+        rows[(summary["method"], summary["retriever"], summary["k"], summary["variant"])].append(summary)
+    retrievers = {summary["retriever"] for summary in newest if summary["retriever"]}
+    ks = {summary["k"] for summary in newest if summary["retriever"]}
+    columns = tuple(Column(**column) for column in newest[0]["columns"] if all_columns or column["main"])
+    table_rows = tuple(_row(same, show_retriever=len(retrievers) > 1, show_k=len(ks) > 1) for same in rows.values())
+    first = newest[0]
+    return Leaderboard(
+        title=f"{first['data']['name']} · {first['model']}",
+        categories=tuple(first["scores"]),
+        columns=columns,
+        rows=table_rows,
+        notes=_notes(first, newest, older=len(group) - len(newest)),
+    )
+
+
+def _newest(group: list[Summary]) -> list[Summary]:
+    """Of runs that differ in nothing a table shows (made before and after a change of source), the newest."""
+    latest: dict[tuple[Any, ...], Summary] = {}
+    for summary in sorted(group, key=lambda summary: str(summary["finished"])):
+        latest[tuple(summary[key] for key in ("method", "retriever", "k", "variant", "seed"))] = summary
+    return list(latest.values())
+
+
+def _order(summary: Summary) -> tuple[Any, ...]:
+    """The paper's order of methods and retrievers, that of the registry; others after them by name."""
+
+    def place(kind: Any, name: str | None) -> tuple[int, str]:
+        known = list(registry.BUILTIN[kind])
+        return (known.index(name), "") if name in known else (len(known), name or "")
+
+    method, retriever = place("method", summary["method"]), place("retriever", summary["retriever"])
+    return method, retriever, summary["k"], summary["variant"], summary["seed"]
+
+
+def _row(same: list[Summary], *, show_retriever: bool, show_k: bool) -> Row:
+    first = same[0]
+    parts = [first["label"]]
+    if first["retriever"]:
+        parts += [first["retriever"]] * show_retriever + [f"K={first['k']}"] * show_k
+    if first["variant"]:
+        parts.append(first["variant"])
+    cells = {(category, key) for category, values in first["scores"].items() for key in values}
+    return Row(
+        label=" · ".join(parts),
+        method=first["method"],
+        retriever=first["retriever"],
+        k=first["k"],
+        seeds=tuple(summary["seed"] for summary in same),
+        n=sum(sum(summary["n"].values()) for summary in same),
+        failed=sum(summary["failed"] for summary in same),
+        values={(c, key): fmean(summary["scores"][c][key] for summary in same) for c, key in cells},
+    )
+
+
+def _notes(first: Summary, group: list[Summary], *, older: int) -> tuple[str, ...]:
+    data, sampling = first["data"], first["sampling"]
+    seeds = sorted({summary["seed"] for summary in group})
+    failed, shortened = (sum(summary[key] for summary in group) for key in ("failed", "shortened"))
+    counts = ", ".join(f"{category} {n}" for category, n in first["n"].items())
+    limit = f", limited to {data['limit']}" if data["limit"] else ""
+    ks = sorted({summary["k"] for summary in group if summary["retriever"]})
+    notes = [
+        f"Data: {data['title']} ({data['split']} split{limit}): n = {counts}; {first['users']} users.",
+        f"Model: {first['model']} ({first['dtype']}) on {first['engine']}, profile {first['profile']['name']}; "
+        f"temperature {sampling['temperature']}, top-p {sampling['top_p']}, at most {sampling['max_new_tokens']} new "
+        f"tokens, input budget {first['input_budget']}{', deterministic' if first['deterministic'] else ''}.",
+        f"K = {', '.join(map(str, ks)) or 'none'}; seeds {', '.join(map(str, seeds))}"
+        f"{' (mean)' if len(seeds) > 1 else ''}; failed samples: {failed} (they score 0); "
+        f"samples whose prompt was shortened: {shortened}.",
+        "Best in bold, second underlined. No intervals yet: small differences may be noise.",
+    ]
+    if data["synthetic"]:
+        notes.insert(
+            0, "SYNTHETIC DATA: invented users with planted habits; these numbers say nothing about real ones."
+        )
+    if older:
+        notes.append(f"{older} older runs of the same cells are left out.")
+    return tuple(notes)

@@ -1,0 +1,84 @@
+"""What `bench show` and `bench data build` print: a run, a sample, a build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import runs
+from bench.data.build import BuildReport
+from bench.data.corpus import load
+from bench.errors import unknown
+from bench.finish import read_config
+from bench.generate.store import RequestStore
+from bench.runs import RunFolder
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def run(console: Console, path: Path) -> None:
+    """Configuration, costs per stage, scores, failures."""
+    from rich.table import Table
+
+    folder = RunFolder(path)
+    config = read_config(folder)
+    rows = list(folder.rows(runs.SAMPLES))
+    console.print(f"{path.name}: {'finished' if folder.done else 'unfinished'}, {len(rows)} samples", markup=False)
+    console.print(runs.dump(config.model_dump(mode="json"), indent=2), markup=False)
+    failed = [row for row in rows if row["error"]]
+    for row in failed[:20]:
+        console.print(f"failed {row['sample_id']}: {row['error']}", markup=False)
+    if len(failed) > 20:
+        console.print(f"... and {len(failed) - 20} more failures in {path / runs.SAMPLES}", markup=False)
+    if not folder.done:
+        return
+    summary = folder.read(runs.SUMMARY)
+    costs = Table("stage", "requests", "from store", "prompt tokens", "cached", "new tokens", box=None, pad_edge=False)
+    for stage, cost in summary["stages"].items():
+        keys = ("requests", "from_store", "prompt_tokens", "cached_tokens", "new_tokens")
+        costs.add_row(stage, *(str(cost[key]) for key in keys))
+    console.print(costs)
+    for category, values in summary["scores"].items():
+        shown = "  ".join(f"{key} {value:.4f}" for key, value in values.items())
+        console.print(f"{category} (n = {summary['n'][category]}): {shown}", markup=False)
+
+
+def sample(console: Console, path: Path, sample_id: str) -> None:
+    """One sample: its prompts, what was retrieved, the text, the reference and the scores."""
+    folder = RunFolder(path)
+    config = read_config(folder)
+    rows = {row["sample_id"]: row for row in folder.rows(runs.SAMPLES)}
+    if sample_id not in rows:
+        raise unknown(f"sample of {path.name}", sample_id, list(rows)[:10])
+    row = rows[sample_id]
+    store = RequestStore(path.parent / ".store" / "requests.sqlite")
+    for stage, key in row["requests"]:
+        prompt = store.prompt(key)
+        _section(
+            console, f"prompt of stage {stage}", f"{prompt.system}\n\n{prompt.user}" if prompt else "no longer stored"
+        )
+    _section(console, "retrieved, best first", "\n".join(row["retrieved"]) or "nothing")
+    _section(console, "text", row["error"] or row["text"])
+    _section(console, "reference", load(config.data).reference(sample_id))
+    scores = next((scores for scores in folder.rows(runs.SCORES) if scores["sample_id"] == sample_id), {})
+    _section(console, "scores", runs.dump({k: v for k, v in scores.items() if isinstance(v, dict)}))
+
+
+def _section(console: Console, title: str, text: Any) -> None:
+    console.print(f"--- {title}", style="bold", markup=False)
+    console.print(str(text), markup=False)
+
+
+def build_report(console: Console, report: BuildReport) -> None:
+    """Counts per step of the filter, notes, and where the dataset is."""
+    from rich.table import Table
+
+    steps = Table("step", "reviews", "users", "items", box=None, pad_edge=False)
+    for step in report.steps:
+        steps.add_row(step.step, *(f"{value:,}" for value in (step.reviews, step.users, step.items)))
+    console.print(steps)
+    for note in report.notes:
+        console.print(f"note: {note}", markup=False)
+    counts = ", ".join(f"{split} {n}" for split, n in report.samples.items())
+    console.print(f"{report.out}: {counts} samples; `bench run --data {report.out}` uses it", markup=False)

@@ -1,0 +1,65 @@
+"""The user's reviews that share the most telling words with the target (Robertson and Zaragoza 2009)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.errors import UserError
+from bench.protocols import RetrievalContext
+from bench.types import Review, Sample
+from retrievers.fields import Fields, document, query
+from retrievers.recency import newest_first
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Bm25:
+    """`rank_bm25.BM25Okapi` over this user's history, white-space tokens (spec, Retrieval).
+
+    DPL's released code uses the same scores, but keeps the last of equal ones; here it is the newest.
+    """
+
+    uses_embeddings = False
+
+    fields: Fields = "dpl"
+    lowercase: bool = False
+    k1: float = 1.5
+    b: float = 0.75
+    epsilon: float = 0.25
+
+    def __post_init__(self) -> None:
+        if self.k1 <= 0:
+            raise UserError(f"bm25.k1={self.k1}: must be positive; the usual value is 1.5")
+        if not 0 <= self.b <= 1:
+            raise UserError(f"bm25.b={self.b}: must lie in 0..1; the usual value is 0.75")
+
+    def texts(self, samples: Sequence[Sample]) -> Iterable[str]:
+        return ()
+
+    def rank(self, sample: Sample, k: int, ctx: RetrievalContext) -> tuple[Review, ...]:
+        history = newest_first(sample.history)
+        # The same sum in another order differs in its last bits, which must not beat recency.
+        scores = self.scores(sample, history).round(9)
+        order = sorted(range(len(history)), key=lambda i: -scores[i])
+        return tuple(history[i] for i in order[:k])
+
+    def scores(self, sample: Sample, history: Sequence[Review]) -> NDArray[np.float64]:
+        """(n,) scores of the reviews as one corpus, in order. May be negative: so is Okapi's idf floor."""
+        import numpy as np
+        from rank_bm25 import BM25Okapi
+
+        corpus = [self._tokens(document(review, self.fields)) for review in history]
+        if not any(corpus):
+            return np.zeros(len(corpus))  # rank_bm25 divides by the mean length
+        index = BM25Okapi(corpus, k1=self.k1, b=self.b, epsilon=self.epsilon)
+        with np.errstate(invalid="ignore"):  # b = 1 makes 0/0 of an empty document
+            scores = index.get_scores(self._tokens(query(sample, self.fields)))
+        return np.where([bool(tokens) for tokens in corpus], scores, 0.0)
+
+    def _tokens(self, text: str) -> list[str]:
+        return (text.lower() if self.lowercase else text).split()

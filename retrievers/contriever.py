@@ -1,0 +1,53 @@
+"""The user's reviews that mean nearly the same as the target (Izacard et al. 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bench.protocols import RetrievalContext
+from bench.types import Review, Sample
+from retrievers.fields import Fields, document, query
+from retrievers.recency import newest_first
+
+
+@dataclass(frozen=True)
+class Contriever:
+    """Inner product of the retrieval encoder's vectors, exact search per history (spec, Retrieval).
+
+    Which encoder that is belongs to the run's profile: `facebook/contriever` in the paper's.
+    """
+
+    uses_embeddings = True
+
+    fields: Fields = "dpl"
+
+    def texts(self, samples: Sequence[Sample]) -> Iterable[str]:
+        for sample in samples:
+            if sample.history:
+                yield query(sample, self.fields)
+                yield from (document(review, self.fields) for review in sample.history)
+
+    def rank(self, sample: Sample, k: int, ctx: RetrievalContext) -> tuple[Review, ...]:
+        if k == 0 or not sample.history:
+            return ()
+        history = newest_first(sample.history)
+        documents = [document(review, self.fields) for review in history]
+        score = _inner_products(query(sample, self.fields), documents, ctx)
+        order = sorted(range(len(history)), key=lambda i: -score[documents[i]])
+        return tuple(history[i] for i in order[:k])
+
+
+def _inner_products(text: str, documents: Sequence[str], ctx: RetrievalContext) -> dict[str, float]:
+    """document -> inner product with the text.
+
+    Each distinct document is searched once, so that equal ones tie whatever faiss's kernels round.
+    """
+    import faiss
+
+    distinct = list(dict.fromkeys(documents))
+    vectors = ctx.embed([text, *distinct])
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(vectors[1:])
+    products, rows = index.search(vectors[:1], len(distinct))
+    return {distinct[row]: float(product) for row, product in zip(rows[0], products[0], strict=True)}

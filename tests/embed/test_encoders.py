@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+
+from bench.assets import resolve
+from bench.embed.encoders import Bgem3Encoder, EncoderConfig, MeanPoolingEncoder, create
+from bench.embed.store import StoredEmbedder, VectorStore
+from bench.errors import UserError
+from retrievers.contriever import Contriever
+from tests.embed.folders import write_bert, write_xlm_roberta
+from tests.retrievers.samples import ids, review, sample
+
+TEXTS = [
+    "a slow book with a good end",
+    "",
+    "songs",
+    "the plot goes nowhere for three hundred pages and then it all comes at once " * 3,
+    "a slow book with a good end.",
+    "Größe, 日本語 and 😀",
+]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> EncoderConfig:
+    folder = write_bert(tmp_path_factory.mktemp("models") / "bert")
+    return EncoderConfig(str(folder), pooling="mean", normalize=False, max_tokens=64)
+
+
+@pytest.fixture
+def minilm(require_assets: Callable[..., None]) -> EncoderConfig:
+    require_assets("all-minilm-l6-v2")
+    return EncoderConfig("all-minilm-l6-v2", pooling="mean", normalize=False, max_tokens=512)
+
+
+@pytest.fixture(scope="session")
+def m3(tmp_path_factory: pytest.TempPathFactory) -> EncoderConfig:
+    folder = write_xlm_roberta(tmp_path_factory.mktemp("models") / "xlmr")
+    return EncoderConfig(str(folder), pooling="bge-m3", normalize=True, max_tokens=62)
+
+
+@pytest.fixture(params=["tiny", pytest.param("minilm", marks=pytest.mark.models)])
+def config(request: pytest.FixtureRequest) -> EncoderConfig:
+    chosen: EncoderConfig = request.getfixturevalue(request.param)
+    return chosen
+
+
+@functools.cache
+def loaded(folder: str) -> tuple[Any, Any]:
+    from transformers import AutoModel, AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+def states(config: EncoderConfig, text: str) -> torch.Tensor:
+    """(tokens, d) last hidden states of one text alone: no batch, no padding, no mask, cut by hand."""
+    tokenizer, model = loaded(resolve(config.model))
+    tokens = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"][: config.max_tokens - 2]
+    with torch.no_grad():
+        output = model(torch.tensor([[tokenizer.cls_token_id, *tokens, tokenizer.sep_token_id]]))
+    found: torch.Tensor = output.last_hidden_state[0]
+    return found
+
+
+def test_mean_pooling_is_the_mean_over_all_tokens(config: EncoderConfig) -> None:
+    expected = np.stack([states(config, text).mean(0).numpy() for text in TEXTS])
+    found = create(config).encode(TEXTS)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    assert np.abs(found[0] - found[2]).max() > 0.01
+
+
+def test_normalised_vectors_point_the_same_way(config: EncoderConfig) -> None:
+    raw = create(config).encode(TEXTS)
+    unit = create(replace(config, normalize=True)).encode(TEXTS)
+    np.testing.assert_allclose(unit, raw / np.sqrt((raw**2).sum(1, keepdims=True)), rtol=0, atol=1e-6)
+
+
+def test_batch_composition_and_order_change_nothing(config: EncoderConfig) -> None:
+    texts = [TEXTS[i % 6] * (i % 3) + "abc"[: i % 4] for i in range(40)]
+    encoder = create(config)
+    together = encoder.encode(texts)
+    assert np.isfinite(together).all()
+    np.testing.assert_allclose(encoder.encode(texts[::-1])[::-1], together, rtol=0, atol=1e-5)
+    alone = np.concatenate([encoder.encode([text]) for text in texts[:8]])
+    np.testing.assert_allclose(alone, together[:8], rtol=0, atol=1e-5)
+
+
+def test_a_long_text_is_cut_at_its_end(config: EncoderConfig) -> None:
+    words = " ".join("abcdefghij"[i % 10] for i in range(10_000))
+    encoder = create(config)
+    found = encoder.encode([words, "a b c"])[0]
+    np.testing.assert_allclose(found, states(config, words).mean(0).numpy(), rtol=0, atol=1e-5)
+    short = create(replace(config, max_tokens=12)).encode([words, " ".join("abcdefghij") + " and more"])
+    np.testing.assert_allclose(short[0], short[1], rtol=0, atol=1e-5)
+
+
+def test_lone_surrogates_are_encoded_as_replacement_characters(config: EncoderConfig) -> None:
+    found = create(config).encode(["good \ud83d book", "\ud83d\ude00"])
+    expected = create(config).encode(["good \ufffd book", "😀"])
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_no_text_gives_no_rows(tiny: EncoderConfig, m3: EncoderConfig) -> None:
+    assert create(tiny).encode([]).shape == (0, 32)
+    assert create(m3).encode([]).shape == (0, 32)
+
+
+def test_bge_m3_is_the_unit_cls_vector(m3: EncoderConfig) -> None:
+    texts = [*TEXTS, "a" * 500, *("b" * i for i in range(40)), "good \ud83d book"]
+    encoder = create(m3)
+    assert isinstance(encoder, Bgem3Encoder)
+    found = encoder.encode(texts)
+    cls = torch.stack([states(m3, text.replace("\ud83d", "\ufffd"))[0] for text in texts]).numpy()
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, cls / np.sqrt((cls**2).sum(1, keepdims=True)), rtol=0, atol=1e-5)
+    raw = create(replace(m3, normalize=False)).encode(texts[:3])
+    np.testing.assert_allclose(raw, cls[:3], rtol=0, atol=1e-5)
+
+
+def test_identity_names_weights_and_settings_but_not_the_place(tiny: EncoderConfig, tmp_path: Path) -> None:
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(tiny.model, copy)
+    assert create(replace(tiny, model=str(copy))).identity() == create(tiny).identity()
+    others = [
+        replace(tiny, normalize=True),
+        replace(tiny, max_tokens=32),
+        replace(tiny, pooling="bge-m3"),
+    ]
+    (copy / "vocab.txt").write_text("changed")
+    identities = {create(other).identity() for other in (tiny, *others, replace(tiny, model=str(copy)))}
+    assert len(identities) == 5
+
+
+def test_more_tokens_than_positions_is_refused(tiny: EncoderConfig, m3: EncoderConfig) -> None:
+    with pytest.raises(UserError, match="max_tokens=65 exceeds its 64 positions"):
+        create(replace(tiny, max_tokens=65)).encode(["a"])
+    with pytest.raises(UserError, match="max_tokens=63 exceeds its 62 positions"):
+        create(replace(m3, max_tokens=63)).encode(["a"])
+
+
+@pytest.mark.parametrize("pooling", ["mean", "bge-m3"])
+def test_a_model_that_is_not_here_is_named_once_it_is_needed(
+    tmp_path: Path, pooling: Literal["mean", "bge-m3"]
+) -> None:
+    config = EncoderConfig(str(tmp_path / "nothing"), pooling=pooling, normalize=False, max_tokens=64)
+    stored = StoredEmbedder(VectorStore(tmp_path / "vectors.sqlite"), create(config))
+    assert stored.embed([]).shape == (0, 0)
+    with pytest.raises(UserError, match="nothing"):
+        stored.embed(["a"])
+    with pytest.raises(UserError, match="nothing"):
+        create(config).encode(["a"])
+
+
+def test_weights_are_loaded_by_the_first_missing_vector_only(tiny: EncoderConfig, tmp_path: Path) -> None:
+    store = VectorStore(tmp_path / "vectors.sqlite")
+    first, second = create(tiny), create(tiny)
+    vectors = StoredEmbedder(store, first).embed(TEXTS)
+    again = StoredEmbedder(store, second).embed(TEXTS)
+    assert vectors.tobytes() == again.tobytes()
+    assert isinstance(first, MeanPoolingEncoder) and "_loaded" in vars(first)
+    assert "_loaded" not in vars(second)
+
+
+@pytest.mark.models
+def test_contriever_ranks_as_dot_products_of_plain_torch_vectors(minilm: EncoderConfig, tmp_path: Path) -> None:
+    titles = ["A thrilling detective story", "Soft piano music", "Great hard rock album", "Murder in the manor", "Meh"]
+    past = [review(i, title=title, description="sold here", when=i) for i, title in enumerate(titles)]
+    target = sample(*past, title="Who killed the butler?", description="a crime novel")
+    texts = ["Who killed the butler? a crime novel", *(f"{title} sold here" for title in titles)]
+    plain = np.stack([states(minilm, text).mean(0).numpy() for text in texts])
+    expected = [f"r{i}" for i in np.argsort(-(plain[1:] @ plain[0]))]
+
+    encoder = create(minilm)
+    calls: list[str] = []
+
+    class Counting:
+        seed = 0
+        identity = encoder.identity
+
+        def encode(self, texts: list[str]) -> np.ndarray:
+            calls.extend(texts)
+            return encoder.encode(texts)
+
+    counting: Any = Counting()
+    context: Any = StoredEmbedder(VectorStore(tmp_path / "vectors.sqlite"), counting)
+    context.embed(list(Contriever().texts([target, target])))
+    for k in range(6):
+        assert ids(Contriever().rank(target, k, context)) == expected[:k]
+    assert sorted(calls) == sorted(texts)
