@@ -9,10 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
 from bench.errors import BenchError, UserError, unknown
 
@@ -21,14 +23,15 @@ if TYPE_CHECKING:
 
     from results.leaderboard import Leaderboard
 
+INTERRUPTED = 130  # what typer makes of Ctrl-C
+
 app = typer.Typer(
     help="Measure LLM personalization: every method and retriever on one engine.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="Build and describe datasets.", no_args_is_help=True)
-models_app = typer.Typer(help="Fetch models.", no_args_is_help=True)
+data_app = typer.Typer(help="Build and describe datasets.")
+models_app = typer.Typer(help="Fetch models.")
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 
@@ -66,7 +69,7 @@ def run(
     out: Out = Path("runs"),
 ) -> None:
     """Run methods x retrievers x K x seeds, then print the leaderboard. Goes on where it was stopped."""
-    from bench import grid, registry, runner
+    from bench import grid, runner
     from bench.data.corpus import SHIPPED, load
     from bench.progress import Progress
     from results.leaderboard import leaderboards
@@ -75,8 +78,8 @@ def run(
     configs = grid.expand(
         corpus,
         data=data if data in SHIPPED else str(Path(data).resolve()),
-        methods=list(registry.names("method")) if method == "all" else grid.words(method),
-        retrievers=list(registry.names("retriever")) if retriever == "all" else grid.words(retriever),
+        methods=grid.named(method, "method"),
+        retrievers=grid.named(retriever, "retriever"),
         ks=grid.integers(k, option="-k") if k else None,
         seeds=grid.integers(seed, option="--seed"),
         profile=profile,
@@ -167,19 +170,21 @@ def ls(
     out: Out = Path("runs"),
 ) -> None:
     """List what there is, a line each."""
+    from rich.markup import escape
     from rich.table import Table
 
     from bench import listing
 
     grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     for row in listing.rows(what, out):
-        grid.add_row(*row)
+        grid.add_row(*map(escape, row))
     _console().print(grid)
 
 
 @app.command()
 def doctor(out: Out = Path("runs")) -> None:
     """What is missing on this machine, and the command that mends it. Exit code 2 if something is."""
+    from rich.markup import escape
     from rich.table import Table
 
     from bench.doctor import checks
@@ -189,7 +194,7 @@ def doctor(out: Out = Path("runs")) -> None:
     missing = 0
     for check in checks(out):
         missing += check.state == "missing"
-        table.add_row(f"[{colours[check.state]}]{check.state}[/]", check.name, check.found, check.mend)
+        table.add_row(f"[{colours[check.state]}]{check.state}[/]", *map(escape, (check.name, check.found, check.mend)))
     _console().print(table)
     if missing:
         raise typer.Exit(2)
@@ -279,11 +284,13 @@ def _print_boards(boards: list[Leaderboard]) -> None:
 
 
 def _print_plan(cells: list[Any]) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     grid = Table("run folder", "state", "samples", "model", box=None, pad_edge=False)
     for cell in cells:
-        grid.add_row(str(cell.folder.path), cell.state, str(len(cell.samples)), cell.config.profile.llm)
+        row = str(cell.folder.path), cell.state, str(len(cell.samples)), cell.config.profile.llm
+        grid.add_row(*map(escape, row))
     _console().print(grid)
 
 
@@ -291,12 +298,17 @@ def main() -> None:
     """Entry point: errors that we expect become one line and an exit code."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a review may hold what the terminal cannot show
+    code = 0
     try:
-        app()
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+        sys.stdout.flush()
+    except TyperException as error:
+        command = context.command_path if (context := getattr(error, "ctx", None)) else "bench"
+        _fail(f"{error.format_message().rstrip('.')}; see `{command} --help`", 2)
     except BenchError as error:
         _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _fail("stopped; the same command goes on where it was", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `bench table | head` is no failure
     except OSError as error:
@@ -306,8 +318,12 @@ def main() -> None:
             f"{error.filename or 'output'}: {error.strerror}; make room or name another folder, then run again",
             2,
         )
+    if code == INTERRUPTED:
+        _fail("stopped; the same command goes on where it was", code)
+    raise SystemExit(code)
 
 
-def _fail(message: str, code: int) -> None:
-    print(f"bench: {message}", file=sys.stderr)
+def _fail(message: str, code: int) -> NoReturn:
+    """One line, whatever an error's text holds."""
+    print(f"bench: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(code)

@@ -24,7 +24,7 @@ from bench.types import Sampling, Split
 class Profile(BaseModel):
     """Models and budgets. `bench/profiles/*.toml`, or a TOML file of the user's."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     title: str
@@ -86,11 +86,11 @@ def fingerprint(value: Mapping[str, Any]) -> str:
 def identity(config: RunConfig, *, generator: Mapping[str, Any], sources: Mapping[str, str]) -> str:
     """What makes two runs the same run: configuration, engine and weights, and the method's own source.
 
-    What changes no text does not count: the profile's name, title, metrics and the encoders' names (the weights
-    of an encoder that is used are among the sources).
+    What changes no text does not count: the profile's name, title, metrics, its K (the cell has its own) and the
+    encoders' names (the weights of an encoder that is used are among the sources).
     """
     cell = config.model_dump(mode="json")
-    for key in ("name", "title", "metrics", "options", "embedder", "retrieval_encoder"):
+    for key in ("name", "title", "metrics", "options", "k", "embedder", "retrieval_encoder"):
         cell["profile"].pop(key)
     cell.pop("data")  # its fingerprint stays
     return fingerprint({"cell": cell, "generator": generator, "sources": sources})
@@ -109,20 +109,27 @@ def load_profile(name: str, overrides: Mapping[str, Any] | None = None) -> Profi
     if not path.is_file():
         raise unknown("profile", name, shipped)
     try:
-        values: dict[str, Any] = tomllib.loads(path.read_text())
+        values: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"profile {path}: {error}") from error
     for key, value in (overrides or {}).items():
-        *parents, last = key.split(".")
-        table = values
-        for parent in parents:
-            table = table.setdefault(parent, {})
-        table[last] = value
+        _override(values, key, value)
     try:
         return Profile(name=path.stem, **values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise UserError(f"profile {path.stem}, {where} = {first['input']!r}: {first['msg']}") from error
+        given = "" if first["type"] == "missing" else f" = {first['input']!r}"
+        raise UserError(f"profile {path.stem}, {where}{given}: {first['msg']}") from error
     except TypeError as error:
         raise UserError(f"profile {path.stem}: {error}") from error
+
+
+def _override(values: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    table = values
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise UserError(f"--set {key}={value!r}: '{parent}' is a value, not a table; leave out what follows it")
+    table[last] = value

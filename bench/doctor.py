@@ -34,8 +34,10 @@ def checks(out: Path) -> Iterator[Check]:
         else:
             yield Check(name, "missing", f"not here ({asset.kind}, {asset.size_mb} MB)", "bench models pull")
     for package in ("rank_bm25", "faiss", "FlagEmbedding", "bert_score"):
-        there = importlib.util.find_spec(package) is not None
-        yield Check(package, "ok" if there else "missing", "installed" if there else "not installed", "pip install .")
+        if importlib.util.find_spec(package):
+            yield Check(package, "ok", "installed")
+        else:
+            yield Check(package, "missing", "not installed", "pip install .")
     yield _disk(out)
     yield _writable(out)
 

@@ -18,6 +18,14 @@ def words(text: str) -> list[str]:
     return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
+def named(text: str, kind: registry.Kind) -> list[str]:
+    """'rag,nonperso' or 'all' -> names. Raises UserError where none is named."""
+    found = list(registry.names(kind)) if text == "all" else words(text)
+    if not found:
+        raise UserError(f"--{kind} {text!r} names no {kind}; name some, or all: {', '.join(registry.names(kind))}")
+    return found
+
+
 def integers(text: str, *, option: str) -> list[int]:
     """'0,1' -> [0, 1]. Raises UserError naming the option."""
     try:
@@ -26,7 +34,7 @@ def integers(text: str, *, option: str) -> list[int]:
         raise UserError(f"{option} {text!r}: whole numbers are expected, like {option} 0,1,2") from None
     if not numbers or min(numbers) < 0:
         raise UserError(f"{option} {text!r}: numbers of at least 0 are expected, like {option} 0,1,2")
-    return numbers
+    return list(dict.fromkeys(numbers))
 
 
 def settings(pairs: Sequence[str]) -> dict[str, Any]:
@@ -83,13 +91,15 @@ def expand(
     deterministic: bool = False,
 ) -> list[RunConfig]:
     """The cells, in the order given. A method without a retriever appears once a seed. k None: the profile's."""
+    if limit is not None and limit < 1:
+        raise UserError(f"--limit {limit} leaves no sample; give at least 1, or no limit for all")
     plugs: dict[str, registry.Kind] = dict.fromkeys(methods, "method")
     plugs.update(dict.fromkeys(retrievers, "retriever"))
     overrides, options = split_settings(set_values, plugs)
     resolved = load_profile(profile, overrides)
     full = {name: _options(kind, name, options.get(name, {})) for name, kind in plugs.items()}
     registry.load("generator", generator)
-    for metric in resolved.metrics:
+    for metric in dict.fromkeys((*resolved.metrics, *resolved.options)):
         registry.load("metric", metric)
 
     cells: list[RunConfig] = []

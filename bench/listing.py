@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench import assets, config, registry, runs
 from bench.data import corpus
-from bench.errors import unknown
+from bench.errors import UserError, unknown
 
 KINDS: dict[str, registry.Kind] = {
     "methods": "method",
@@ -39,12 +40,14 @@ def rows(what: str, out: Path) -> Iterator[tuple[str, ...]]:
 def _plugs(kind: registry.Kind) -> Iterator[tuple[str, ...]]:
     """Name, first line of the module's docstring, and options with their defaults."""
     for name, target in registry.names(kind).items():
-        module = __import__(target.partition(":")[0], fromlist=["__doc__"])
-        summary = (module.__doc__ or "").strip().partition("\n")[0]
-        shown = (
-            "" if kind == "generator" else ", ".join(f"{k}={v!r}" for k, v in registry.options_of(kind, name).items())
-        )
-        yield name, summary, shown
+        try:
+            registry.load(kind, name)
+            options = {} if kind == "generator" else registry.options_of(kind, name)
+        except UserError as error:  # one broken plug-in must not hide the others
+            yield name, str(error), ""
+            continue
+        summary = (sys.modules[target.partition(":")[0]].__doc__ or "").strip().partition("\n")[0]
+        yield name, summary, ", ".join(f"{option}={default!r}" for option, default in options.items())
 
 
 def models_of(profile: str) -> list[str]:
@@ -58,9 +61,11 @@ def models_of(profile: str) -> list[str]:
 
 
 def pull(name: str, profile: str) -> Path:
-    """Fetches one asset or hub model. Raises UserError for a name that is neither."""
+    """Fetches one asset or hub model; a folder is here already. Raises UserError for a name that is none."""
     if name in assets.ASSETS:
         return assets.pull(name)
+    if Path(name).is_dir():
+        return Path(name)
     if "/" not in name:
         raise unknown("model", name, assets.ASSETS)
     chosen = config.load_profile(profile)

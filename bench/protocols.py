@@ -53,8 +53,15 @@ class Context(Protocol):
 class Method(Protocol):
     """How one sample is written. Many samples run at once; no stage waits for another sample."""
 
-    label: str  # in tables, as papers spell it
-    uses_retriever: bool  # False: the run has no retriever and no K, and a grid has it once
+    @property
+    def label(self) -> str:
+        """The name in tables, as papers spell it."""
+        ...
+
+    @property
+    def uses_retriever(self) -> bool:
+        """False: the run has no retriever and no K, and a grid has it once."""
+        ...
 
     async def write(self, sample: Sample, ctx: Context) -> str: ...
 
@@ -62,7 +69,8 @@ class Method(Protocol):
 class RetrievalContext(Protocol):
     """What a retriever may ask for."""
 
-    seed: int
+    @property
+    def seed(self) -> int: ...
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """(n, d) vectors of the retrieval encoder, in order; each distinct text is computed once."""
@@ -72,7 +80,10 @@ class RetrievalContext(Protocol):
 class Retriever(Protocol):
     """Ranks a sample's own history. Stateless: everything it needs comes in by its arguments."""
 
-    uses_embeddings: bool  # True: the retrieval encoder's weights are part of the run's identity
+    @property
+    def uses_embeddings(self) -> bool:
+        """True: the retrieval encoder's weights are part of the run's identity."""
+        ...
 
     def texts(self, samples: Sequence[Sample]) -> Iterable[str]:
         """The texts whose vectors `rank` will ask for; embedded in one go before the run."""
@@ -92,7 +103,8 @@ class PromptEncoder(Protocol):
 class Generator(Protocol):
     """A language model behind an engine: continuous batching is the engine's, order is nobody's."""
 
-    encoder: PromptEncoder
+    @property
+    def encoder(self) -> PromptEncoder: ...
 
     def identity(self) -> Mapping[str, Any]:
         """Everything but the request that can change a completion. Part of every store key."""
@@ -123,7 +135,8 @@ class Metric(Protocol):
     So a table can be re-sliced or resampled without the texts: BLEU's rows are n-gram statistics.
     """
 
-    columns: tuple[Column, ...]
+    @property
+    def columns(self) -> tuple[Column, ...]: ...
 
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:
         """One row a pair, JSON values only. An empty prediction gets a row that scores 0."""

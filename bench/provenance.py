@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
+import ast
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib import metadata
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
 
@@ -55,18 +57,39 @@ def hardware() -> dict[str, Any]:
 
 
 def source_hash(cls: type) -> str:
-    """sha256 over the file of a class and the files of the same package whose names that file uses.
+    """sha256 over the file of a class and those of the same top package that it imports, directly or not.
 
     A changed prompt is a changed run, even where the configuration is the same.
     """
-    module = sys.modules[cls.__module__]
-    package = cls.__module__.rpartition(".")[0]
-    files = {inspect.getfile(cls)}
-    for value in vars(module).values():
-        home = getattr(value, "__module__", None)
-        if package and isinstance(home, str) and home.startswith(f"{package}.") and home in sys.modules:
-            files.add(str(sys.modules[home].__file__))
-    return sha256(b"\0".join(Path(file).read_bytes() for file in sorted(files))).hexdigest()
+    package = cls.__module__.partition(".")[0]
+    sources: dict[str, bytes] = {}
+    todo = [cls.__module__]
+    while todo:
+        name = todo.pop()
+        spec = _spec(name)
+        if name not in sources and spec and spec.origin and spec.origin.endswith(".py"):
+            sources[name] = Path(spec.origin).read_bytes()
+            imported = _imports(sources[name], spec.parent or "")
+            todo += [other for other in imported if other.partition(".")[0] == package]
+    return sha256(b"\0".join(sources[name] for name in sorted(sources))).hexdigest()
+
+
+def _imports(source: bytes, package: str) -> Iterator[str]:
+    """Dotted names that a module of this package imports: `from a import b` gives a and a.b, as b may be a module."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = resolve_name("." * node.level + (node.module or ""), package)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    try:
+        return find_spec(module)
+    except ModuleNotFoundError:  # "a.b" where a is no package: b is a name in a
+        return None
 
 
 def collect(generator: Mapping[str, Any]) -> dict[str, Any]:

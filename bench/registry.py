@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import math
 from collections.abc import Mapping
 from importlib import metadata
 from typing import Any, Literal, cast, get_type_hints
@@ -63,12 +64,19 @@ def load(kind: Kind, name: str) -> type:
 
 
 def options_of(kind: Kind, name: str) -> dict[str, Any]:
-    """option -> default of a registered dataclass."""
-    return {
-        field.name: None if field.default is dataclasses.MISSING else field.default
-        for field in dataclasses.fields(load(kind, name))
-        if field.init
-    }
+    """option -> default of a registered dataclass. Raises UserError for what is none, or lacks a default."""
+    cls = load(kind, name)
+    if not dataclasses.is_dataclass(cls):
+        raise UserError(f"{kind} '{name}' ({names(kind)[name]}) is no dataclass; see bench/protocols.py")
+    return {field.name: _default(kind, name, field) for field in dataclasses.fields(cls) if field.init}
+
+
+def _default(kind: Kind, name: str, field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    if field.default is dataclasses.MISSING:
+        raise UserError(f"{kind} '{name}' ({names(kind)[name]}): its option '{field.name}' needs a default")
+    return field.default
 
 
 def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> Any:
@@ -89,4 +97,6 @@ def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> A
             values[key] = TypeAdapter(hints[key]).validate_python(value)
         except ValidationError as error:
             raise UserError(f"{name}.{key}={value!r}: {error.errors()[0]['msg']}") from error
+        if isinstance(values[key], float) and not math.isfinite(values[key]):
+            raise UserError(f"{name}.{key}={value!r}: a finite number is expected")
     return cls(**values)

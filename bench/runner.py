@@ -22,7 +22,7 @@ from bench.data.corpus import Corpus
 from bench.embed.encoders import EncoderConfig
 from bench.embed.encoders import create as create_encoder
 from bench.embed.store import StoredEmbedder, VectorStore
-from bench.errors import BenchError, EngineError, SampleFailure, UserError
+from bench.errors import EngineError, SampleFailure, UserError
 from bench.finish import score_folder
 from bench.generate.service import GenerationService
 from bench.generate.store import RequestStore
@@ -204,6 +204,8 @@ def run(
             locks.enter_context(cell.folder.locked())
             prepare(cell, service)
             todo.append(cell)
+        if any(cell.pending for cell in todo):
+            _ = service.generator.encoder  # a model without a chat template says so once, not once a sample
         progress.expect(sum(len(cell.pending) for cell in todo))
         asyncio.run(_write_and_close(todo, corpus, service, progress=progress, out=out))
         progress.close()
@@ -229,16 +231,15 @@ async def _write_and_close(
 ) -> None:
     try:
         await write_cells(cells, corpus, service, progress=progress, out=out)
-    except* BenchError as errors:
-        raise first_error(errors) from None
+    except BaseExceptionGroup as group:
+        raise first_error(group) from None
     finally:
         await service.close()
 
 
-def first_error(group: BaseExceptionGroup[BenchError]) -> BenchError:
-    """The many samples that a dead engine stops all say the same; one line is enough."""
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The many samples that a dead engine or a full disk stops all say the same; the first is enough."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    assert isinstance(error, BenchError)
     return error

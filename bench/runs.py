@@ -48,7 +48,7 @@ class RunFolder:
         file = self.path / name
         try:
             values: dict[str, Any] = json.loads(file.read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"{self.path} has no {name}; name a run folder (`bench ls runs` lists them)") from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise UserError(f"{file} is damaged ({error}); delete the folder and run the cell again") from error

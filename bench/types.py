@@ -1,7 +1,7 @@
 """The nouns of the suite: plain frozen data that every part passes to every other.
 
 A `Sample` deliberately has no review text. The text a method has to write lives in the
-corpus (`Corpus.references`), which methods and retrievers never see, so that no prompt, query or
+corpus (`Corpus.reference`), which methods and retrievers never see, so that no prompt, query or
 embedding can leak it by accident.
 """
 

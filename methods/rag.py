@@ -34,7 +34,9 @@ class Rag:
         if not reviews:
             return nonperso_prompt(sample)
         if self.order == "chronological":
-            reviews = tuple(review for review in reversed(sample.history) if review in reviews)
+            # By id: the budget hands in shortened copies, which equal nothing in the history.
+            age = {review.review_id: place for place, review in enumerate(sample.history)}
+            reviews = tuple(sorted(reviews, key=lambda review: age[review.review_id], reverse=True))
         user = f"{item_block(sample.item)}\n{past_reviews_block(reviews)}\n{output_block(sample)}"
         return Prompt(SYSTEM, user)
 

@@ -1,7 +1,7 @@
 """Finished runs to leaderboards in the paper's layout: rows are methods, column groups are categories.
 
-Only runs that may be compared share a table: the same data, samples, model, engine and sampling. Runs
-that differ in nothing but the seed are one row, the mean over seeds.
+Only runs that may be compared share a table: the same data, samples, model, engine, sampling and metrics.
+Runs that differ in nothing but the seed are one row, the mean over seeds.
 """
 
 from __future__ import annotations
@@ -20,6 +20,12 @@ from bench.types import Column
 
 Summary = dict[str, Any]
 Cell = tuple[str, str]  # (category, column key)
+
+# What runs of one table have in common.
+COMPARABLE = (
+    "data", "profile", "model", "engine", "dtype", "sampling", "input_budget", "deterministic", "columns",
+    "metric_versions",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,8 +82,7 @@ def leaderboards(found: Sequence[Summary], *, all_columns: bool = False) -> list
     """One table for each group of comparable runs, in the order in which the groups were first seen."""
     groups: dict[str, list[Summary]] = defaultdict(list)
     for summary in found:
-        keys = ("data", "profile", "model", "engine", "dtype", "sampling", "input_budget", "deterministic", "columns")
-        groups[json.dumps([summary[key] for key in keys], sort_keys=True)].append(summary)
+        groups[json.dumps([summary[key] for key in COMPARABLE], sort_keys=True)].append(summary)
     return [_leaderboard(group, all_columns=all_columns) for group in groups.values()]
 
 
@@ -144,6 +149,7 @@ def _notes(first: Summary, group: list[Summary], *, older: int) -> tuple[str, ..
     seeds = sorted({summary["seed"] for summary in group})
     failed, shortened = (sum(summary[key] for summary in group) for key in ("failed", "shortened"))
     counts = ", ".join(f"{category} {n}" for category, n in first["n"].items())
+    versions = {name: version for found in first["metric_versions"].values() for name, version in found.items()}
     limit = f", limited to {data['limit']}" if data["limit"] else ""
     ks = sorted({summary["k"] for summary in group if summary["retriever"]})
     notes = [
@@ -154,6 +160,7 @@ def _notes(first: Summary, group: list[Summary], *, older: int) -> tuple[str, ..
         f"K = {', '.join(map(str, ks)) or 'none'}; seeds {', '.join(map(str, seeds))}"
         f"{' (mean)' if len(seeds) > 1 else ''}; failed samples: {failed} (they score 0); "
         f"samples whose prompt was shortened: {shortened}.",
+        f"Metrics: {', '.join(f'{name} {version}' for name, version in versions.items())}.",
         "Best in bold, second underlined. No intervals yet: small differences may be noise.",
     ]
     if data["synthetic"]:

@@ -52,15 +52,18 @@ def sample(console: Console, path: Path, sample_id: str) -> None:
     if sample_id not in rows:
         raise unknown(f"sample of {path.name}", sample_id, list(rows)[:10])
     row = rows[sample_id]
-    store = RequestStore(path.parent / ".store" / "requests.sqlite")
+    requests = path.parent / ".store" / "requests.sqlite"
+    store = RequestStore(requests) if requests.is_file() else None
     for stage, key in row["requests"]:
-        prompt = store.prompt(key)
+        prompt = store.prompt(key) if store else None
         _section(
             console, f"prompt of stage {stage}", f"{prompt.system}\n\n{prompt.user}" if prompt else "no longer stored"
         )
     _section(console, "retrieved, best first", "\n".join(row["retrieved"]) or "nothing")
     _section(console, "text", row["error"] or row["text"])
-    _section(console, "reference", load(config.data).reference(sample_id))
+    corpus = load(config.data)
+    same = corpus.fingerprint == config.data_fingerprint
+    _section(console, "reference", corpus.reference(sample_id) if same else f"data '{config.data}' has changed since")
     scores = next((scores for scores in folder.rows(runs.SCORES) if scores["sample_id"] == sample_id), {})
     _section(console, "scores", runs.dump({k: v for k, v in scores.items() if isinstance(v, dict)}))
 

@@ -7,6 +7,8 @@ close the user's turn. For texts without such strings the ids equal `apply_chat_
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from bench.errors import UserError
@@ -27,6 +29,9 @@ class ChatEncoder:
             reason = str(error).splitlines()[0]
             raise UserError(f"{folder} has no tokenizer that loads ({reason}); name a complete model folder") from error
         self.folder = folder
+        # The budget counts a prompt and the engine then asks for the same one; instructions are always the same.
+        self.encode: Callable[[Prompt], tuple[int, ...]] = lru_cache(maxsize=1024)(self._encode_prompt)
+        self._constant = lru_cache(maxsize=64)(self._encode)
         self._frame = self._render()
         self._check()
 
@@ -53,20 +58,14 @@ class ChatEncoder:
         if tuple(whole) != self.encode(probe):
             raise UserError(f"the tokenizer of {self.folder} cannot encode messages apart from their template")
 
-    def _encode(self, text: str, *, plain: bool) -> list[int]:
+    def _encode(self, text: str, plain: bool) -> tuple[int, ...]:
         clean = text.encode("utf-8", "replace").decode("utf-8")  # lone surrogates are no text to any tokenizer
-        ids: list[int] = self.tokenizer(clean, add_special_tokens=False, split_special_tokens=plain)["input_ids"]
-        return ids
+        return tuple(self.tokenizer(clean, add_special_tokens=False, split_special_tokens=plain)["input_ids"])
 
-    def encode(self, prompt: Prompt) -> tuple[int, ...]:
-        before, between, after = self._frame
-        return (
-            *self._encode(before, plain=False),
-            *self._encode(prompt.system, plain=True),
-            *self._encode(between, plain=False),
-            *self._encode(prompt.user, plain=True),
-            *self._encode(after, plain=False),
-        )
+    def _encode_prompt(self, prompt: Prompt) -> tuple[int, ...]:
+        before, between, after = (self._constant(part, False) for part in self._frame)
+        system, user = self._constant(prompt.system, True), self._encode(prompt.user, True)
+        return (*before, *system, *between, *user, *after)
 
     def decode(self, ids: tuple[int, ...]) -> str:
         """Text of new tokens, without special tokens."""

@@ -42,13 +42,21 @@ class RequestStore:
             sqlite.ensure(path, _SCHEMA)
             self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
             self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("SELECT key, prompt, completion FROM completions LIMIT 1")  # whether it is one at all
         except (OSError, sqlite3.Error) as error:
             raise UserError(
                 f"the request store {path} cannot be opened: {error}; choose another folder by --out"
             ) from error
 
+    def _one(self, query: str, *values: Any) -> Any:
+        """The first row, or None. Raises UserError where the file cannot be used."""
+        try:
+            return self._db.execute(query, values).fetchone()
+        except sqlite3.Error as error:
+            raise UserError(f"the request store {self.path} cannot be used: {error}") from error
+
     def get(self, key: str) -> Completion | None:
-        row = self._db.execute("SELECT completion FROM completions WHERE key = ?", (key,)).fetchone()
+        row = self._one("SELECT completion FROM completions WHERE key = ?", key)
         if row is None:
             return None
         values = json.loads(row[0])
@@ -56,19 +64,16 @@ class RequestStore:
 
     def put(self, key: str, prompt: Prompt, completion: Completion) -> None:
         packed = zlib.compress(json.dumps(asdict(prompt)).encode())
-        row = (key, packed, json.dumps(asdict(completion)))
-        try:
-            self._db.execute("INSERT OR IGNORE INTO completions VALUES (?, ?, ?)", row)
-        except sqlite3.Error as error:
-            raise UserError(f"the request store {self.path} cannot be written: {error}") from error
+        answer = json.dumps(asdict(completion))
+        self._one("INSERT OR IGNORE INTO completions VALUES (?, ?, ?)", key, packed, answer)
 
     def prompt(self, key: str) -> Prompt | None:
         """The prompt that was answered under this key, for showing."""
-        row = self._db.execute("SELECT prompt FROM completions WHERE key = ?", (key,)).fetchone()
+        row = self._one("SELECT prompt FROM completions WHERE key = ?", key)
         return Prompt(**json.loads(zlib.decompress(row[0]))) if row else None
 
     def __len__(self) -> int:
-        count: int = self._db.execute("SELECT COUNT(*) FROM completions").fetchone()[0]
+        count: int = self._one("SELECT COUNT(*) FROM completions")[0]
         return count
 
     def close(self) -> None:

@@ -90,7 +90,7 @@ class TransformersGenerator:
 
     def _load(self) -> Any:
         import torch
-        from transformers import AutoModelForCausalLM
+        from transformers import AutoModelForCausalLM, GenerationConfig
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
@@ -98,6 +98,7 @@ class TransformersGenerator:
         except (OSError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise EngineError(f"transformers cannot load {self._profile.llm}: {reason}") from error
+        model.generation_config = GenerationConfig()  # or its penalties would fill what a request leaves open
         return model.to(device).eval()
 
     async def _serve(self) -> None:

@@ -1,0 +1,192 @@
+"""A loaded dataset: what may be asked of it, and what is kept from everybody who writes.
+
+The texts of the targets stay here. A `Sample` has none, and `Corpus.peers` never returns one of a
+validation or test sample (spec, Task).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from math import inf
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from bench.data import store
+from bench.data.link import SPLITS, Linked, link
+from bench.errors import UserError, unknown
+from bench.types import Review, Sample, Split
+
+SHIPPED = {"bundled": Path(__file__).parent / "bundled"}
+
+ItemKey = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Samples, their references and their peers. Users and items are identified by (category, id)."""
+
+    name: str
+    title: str
+    synthetic: bool
+    fingerprint: str
+    categories: tuple[str, ...]
+    _samples: tuple[Sample, ...] = field(repr=False)
+    _targets: Mapping[str, Review] = field(repr=False)
+    _pool: Mapping[ItemKey, tuple[Review, ...]] = field(repr=False)
+
+    def samples(self, split: Split, *, limit: int | None = None, limit_seed: int = 0) -> list[Sample]:
+        """The samples of a split in corpus order; with `limit`, min(limit, n) of them.
+
+        A limit draws by user, evenly over the categories, and a smaller limit's samples are among a
+        larger one's of the same seed. Raises UserError for an unknown split and for a limit below 1.
+        """
+        if split not in SPLITS:
+            raise unknown("split", split, SPLITS)
+        found = [sample for sample in self._samples if sample.split == split]
+        if limit is None:
+            return found
+        if limit < 1:
+            raise UserError(f"limit={limit} leaves no sample; give a limit of at least 1, or none for all")
+        drawn = {sample.sample_id for sample in islice(_drawn(found, limit_seed), limit)}
+        return [sample for sample in found if sample.sample_id in drawn]
+
+    def training_samples(self) -> list[Sample]:
+        """Per category and user the most recent train sample (spec, Data), in corpus order.
+
+        Reviews of the same time, or of none, are told apart by what lies before them.
+        """
+        latest: dict[tuple[str, str], Sample] = {}
+        for sample in self.samples("train"):
+            user = (sample.category, sample.user_id)
+            if user not in latest or _age(sample) > _age(latest[user]):
+                latest[user] = sample
+        return list(latest.values())
+
+    def reference(self, sample_id: str) -> str:
+        """The review that was really written for this sample."""
+        return self._targets[sample_id].text
+
+    def peers(self, review: Review, *, before: int | None = None) -> tuple[Review, ...]:
+        """Other users' reviews of the same item, by user id; never a validation or test target of theirs.
+
+        With `before` (ms since 1970) only those written earlier; one without a time cannot be shown to be.
+        """
+        return tuple(
+            peer
+            for peer in self._pool.get((review.category, review.item.item_id), ())
+            if peer.user_id != review.user_id and (before is None or _is_older(peer, before))
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """JSON values: of every category its users, and of every split in it sizes and shares (`_figures`)."""
+        newest = {past.review_id: self._newest_peer(past) for sample in self._samples for past in sample.history}
+        categories: dict[str, dict[str, Any]] = {}
+        for category in self.categories:
+            mine = [sample for sample in self._samples if sample.category == category]
+            categories[category] = {"users": len({sample.user_id for sample in mine})}
+            for split in SPLITS:
+                categories[category][split] = _figures([sample for sample in mine if sample.split == split], newest)
+        return {
+            "name": self.name,
+            "title": self.title,
+            "synthetic": self.synthetic,
+            "fingerprint": self.fingerprint,
+            "categories": categories,
+        }
+
+    def _newest_peer(self, review: Review) -> float | None:
+        """The time of its newest peer (infinite where one has none), or None without peers."""
+        times = (inf if peer.timestamp is None else peer.timestamp for peer in self.peers(review))
+        return max(times, default=None)
+
+
+def load(name_or_dir: str) -> Corpus:
+    """The shipped dataset of this name, else the dataset in this folder.
+
+    Raises UserError naming the file and line of whatever does not hold together.
+    """
+    folder = SHIPPED.get(name_or_dir) or Path(name_or_dir)
+    if not folder.is_dir():
+        raise UserError(f"{unknown('data', name_or_dir, SHIPPED)}, or a folder written by `bench data build`")
+    stored = store.read(folder)
+    linked = link(stored)
+    if not linked.samples:
+        raise UserError(f"{folder} holds no samples; run `bench data build` with looser thresholds")
+    return Corpus(
+        name=stored.manifest["name"],
+        title=stored.manifest["title"],
+        synthetic=stored.manifest["synthetic"],
+        fingerprint=stored.fingerprint,
+        categories=tuple(stored.manifest["categories"]),
+        _samples=linked.samples,
+        _targets=linked.targets,
+        _pool=_pool(linked),
+    )
+
+
+def available() -> dict[str, str]:
+    """name -> one line on each shipped dataset."""
+    return {name: store.read_manifest(folder)["title"] for name, folder in SHIPPED.items()}
+
+
+def _pool(linked: Linked) -> dict[ItemKey, tuple[Review, ...]]:
+    held_out = {linked.targets[sample.sample_id].review_id for sample in linked.samples if sample.split != "train"}
+    pool: defaultdict[ItemKey, list[Review]] = defaultdict(list)
+    for review in linked.reviews:
+        if review.review_id not in held_out:
+            pool[review.category, review.item.item_id].append(review)
+    return {key: tuple(sorted(reviews, key=lambda review: review.user_id)) for key, reviews in pool.items()}
+
+
+def _figures(samples: list[Sample], newest: Mapping[str, float | None]) -> dict[str, float]:
+    """Number of samples, their mean history length, and two shares of them (0..1).
+
+    `without_peers`: some review of the history has no peer. `newer_peers`: some peer is not known to be
+    older than the target, and `peers_before_target` would leave it out.
+    """
+    if not samples:
+        return {"samples": 0, "mean_history": 0.0, "without_peers": 0.0, "newer_peers": 0.0}
+    peers = [[newest[past.review_id] for past in sample.history] for sample in samples]
+    return {
+        "samples": len(samples),
+        "mean_history": fmean(map(len, peers)),
+        "without_peers": fmean(None in times for times in peers),
+        "newer_peers": fmean(
+            any(time is not None and time >= (sample.timestamp or -inf) for time in times)
+            for sample, times in zip(samples, peers, strict=True)
+        ),
+    }
+
+
+def _is_older(review: Review, time: int) -> bool:
+    return review.timestamp is not None and review.timestamp < time
+
+
+def _age(sample: Sample) -> tuple[int, int]:
+    return (sample.timestamp or 0, len(sample.history))
+
+
+def _drawn(samples: Iterable[Sample], seed: int) -> Iterator[Sample]:
+    """The one order of which every limit takes the beginning, so that limits are nested.
+
+    The categories take turns, each giving its next sample; within a category the users come in an order
+    that only the seed decides, one user's samples together.
+    """
+    by_category: defaultdict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_category[sample.category].append(sample)
+    queues = [iter(sorted(by_category[name], key=lambda sample: _rank(sample, seed))) for name in sorted(by_category)]
+    while queues:
+        turn = [(queue, next(queue, None)) for queue in queues]
+        yield from (sample for _, sample in turn if sample is not None)
+        queues = [queue for queue, sample in turn if sample is not None]
+
+
+def _rank(sample: Sample, seed: int) -> str:
+    return hashlib.sha256(json.dumps([seed, sample.category, sample.user_id]).encode()).hexdigest()

@@ -1,0 +1,41 @@
+"""Which reviews become a dataset, as thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from bench.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """DPL's thresholds by default (spec, Data). Lengths are in characters, before white space is collapsed.
+
+    `require` names fields of the item metadata that must not be empty; `min_description=0` admits items
+    without a description. `train_inputs` newest reviews but two of a user become train samples.
+    """
+
+    min_chars: int = 200
+    require_review_title: bool = True
+    min_description: int = 100
+    max_description: int = 2000
+    require: tuple[str, ...] = ("title", "categories", "rating_number")
+    dedupe_text: bool = True
+    min_user_reviews: int = 18
+    max_user_reviews: int = 500
+    min_item_users: int = 8
+    train_inputs: int = 8
+    min_profile_item_users: int = 5
+    min_profile_reviews: int = 8
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if type(value) is int and value < 0:
+                raise UserError(f"{name}={value}: give 0 or more")
+        for low, high in (("min_description", "max_description"), ("min_user_reviews", "max_user_reviews")):
+            if getattr(self, low) > getattr(self, high):
+                raise UserError(f"{self.shown(low, high)}: nothing lies between; lower the first or raise the second")
+
+    def shown(self, *names: str) -> str:
+        """`min_chars=200, ...` for a message."""
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)

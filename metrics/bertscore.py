@@ -1,0 +1,105 @@
+"""BERTScore F1: bert-score, one layer of a local model, no idf, no rescaling (spec, Metrics).
+
+The paper's setting is `allenai/led-base-16384`, layer 6, of which bert-score uses the encoder alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import assets
+from bench.errors import UserError
+from bench.types import Column
+from metrics.pairs import blank, mean, pairs
+
+if TYPE_CHECKING:
+    import torch
+
+UNLIMITED = 1 << 20
+
+
+@dataclass(frozen=True)
+class BertScore:
+    """Rows: {"bertscore": F1}. Texts are cut at the model's own maximum of tokens.
+
+    `model` is whatever `bench.assets.resolve` knows; `device` "" is a GPU where there is one.
+    """
+
+    model: str = "allenai/led-base-16384"
+    layer: int = 6
+    batch_size: int = 32
+    device: str = ""
+    columns = (Column("bertscore", "BS."),)
+
+    def score(self, predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:
+        """Raises UserError for a model that is absent or unfit, ValueError for lists of different length."""
+        compared = pairs(predictions, references)
+        scorer = _scorer(assets.resolve(self.model), self.layer, self.device)
+        rows: list[dict[str, Any]] = [{"bertscore": 0.0} for _ in compared]
+        filled = [index for index, pair in enumerate(compared) if not blank(*pair)]
+        # Similar lengths together: less padding. The package keeps all vectors of a call: so, small calls.
+        filled.sort(key=lambda index: max(map(len, compared[index])))
+        half = max(1, self.batch_size // 2)
+        for start in range(0, len(filled), half):
+            batch = filled[start : start + half]
+            texts, targets = zip(*(compared[index] for index in batch), strict=True)
+            _, _, f1 = scorer.score(list(texts), list(targets), batch_size=self.batch_size)
+            for index, value in zip(batch, f1.tolist(), strict=True):
+                rows[index]["bertscore"] = value
+        return rows
+
+    def aggregate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        return {"bertscore": mean(rows, "bertscore")}
+
+    def versions(self) -> dict[str, str]:
+        """Raises UserError for a model that `score` would refuse unread, so that a run can ask beforehand."""
+        folder = assets.resolve(self.model)
+        _refuse_look_alikes(folder)
+        weights = assets.fingerprint(folder)[:12]
+        packages = {name: version(name) for name in ("bert-score", "transformers", "torch")}
+        return {**packages, "bertscore": f"{self.model} {weights} layer {self.layer} no-idf no-rescaling"}
+
+
+@lru_cache(maxsize=1)
+def _scorer(folder: str, layer: int, device: str) -> Any:
+    _refuse_look_alikes(folder)
+    from bert_score import BERTScorer
+
+    try:
+        # The fast tokenizer is the one that transformers 5 has; the other path of bert-score fails there.
+        scorer = BERTScorer(model_type=folder, num_layers=layer, device=device or None, use_fast_tokenizer=True)
+    except AssertionError as error:
+        raise UserError(f"bertscore.layer={layer}: {error}; choose another layer") from error
+    scorer._model.float()
+    scorer._tokenizer.model_max_length = _longest(scorer._model, scorer._tokenizer.model_max_length, folder)
+    return scorer
+
+
+def _refuse_look_alikes(folder: str) -> None:
+    """bert-score takes any path with "t5" in it for a T5, and one that starts with "scibert" for SciBERT."""
+    kind = json.loads((Path(folder) / "config.json").read_text()).get("model_type", "")
+    if folder.startswith("scibert") or ("t5" in folder and "t5" not in kind):
+        raise UserError(f"bertscore.model: bert-score misreads the path {folder}; move the folder to one without 't5'")
+
+
+def _longest(model: torch.nn.Module, stated: int, folder: str) -> int:
+    """Tokens that fit: what the tokenizer states, and no more than the model has positions for.
+
+    Some tokenizers state 10**30, at which truncation overflows; some models count positions from 2.
+    """
+    limits = [stated] if stated < UNLIMITED else []
+    for name, module in model.named_modules():
+        if name.rpartition(".")[2] in ("position_embeddings", "embed_positions") and hasattr(module, "num_embeddings"):
+            first = getattr(module, "offset", 0) + (0 if module.padding_idx is None else module.padding_idx + 1)
+            limits.append(module.num_embeddings - first)
+    if not limits:
+        raise UserError(
+            f"bertscore.model: {folder} states no longest input; set model_max_length in its tokenizer_config"
+        )
+    return min(limits)

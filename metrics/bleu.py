@@ -1,0 +1,51 @@
+"""Corpus BLEU, 0..100: sacrebleu, 13a tokens, exponential smoothing, cased (spec, Metrics)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from bench.types import Column
+from metrics.pairs import pairs
+
+ORDERS = 4
+
+
+@dataclass(frozen=True)
+class Bleu:
+    """Rows: {"bleu": ten counts}: matched and total n-grams of orders 1 to 4, then both lengths.
+
+    A corpus value is made of the summed counts, so any subset of rows has its exact BLEU. An empty
+    prediction matches nothing, and its reference still counts for the brevity penalty.
+    """
+
+    columns = (Column("bleu", "BL.", digits=2),)
+
+    def score(self, predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:
+        from sacrebleu.metrics import BLEU
+
+        # The counts are the corpus metric's; effective_order only stops a warning about single sentences.
+        bleu = BLEU(tokenize="13a", effective_order=True)
+        scores = (bleu.sentence_score(text, [reference]) for text, reference in pairs(predictions, references))
+        return [{"bleu": [*score.counts, *score.totals, score.sys_len, score.ref_len]} for score in scores]
+
+    def aggregate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """Raises ValueError without rows."""
+        from sacrebleu.metrics import BLEU
+
+        if not rows:
+            raise ValueError("no rows to compute BLEU over")
+        sums = [sum(counts) for counts in zip(*(row["bleu"] for row in rows), strict=True)]
+        score = BLEU.compute_bleu(
+            correct=sums[:ORDERS],
+            total=sums[ORDERS : 2 * ORDERS],
+            sys_len=sums[-2],
+            ref_len=sums[-1],
+            smooth_method="exp",
+        )
+        return {"bleu": float(score.score)}
+
+    def versions(self) -> dict[str, str]:
+        return {"sacrebleu": f"{version('sacrebleu')} tok:13a smooth:exp case:mixed"}

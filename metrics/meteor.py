@@ -1,0 +1,63 @@
+"""METEOR of nltk on words of nltk's tokenizer, with WordNet 3.0, mean over samples (spec, Metrics)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bench import assets
+from bench.types import Column
+from metrics.pairs import blank, mean, pairs
+
+
+@dataclass(frozen=True)
+class Meteor:
+    """Rows: {"meteor": f}, 0..1. Exact, then Porter-stem, then WordNet matches; alpha .9, beta 3, gamma .5.
+
+    What nltk does, and the paper's numbers with it: synonyms are looked up by stem, so that those which
+    are not their own stem ("movie") match none; repeated words pair up from the end; a lone word scores
+    .5 against itself, since one match in one chunk has the full fragmentation penalty.
+    """
+
+    columns = (Column("meteor", "MET."),)
+
+    def score(self, predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:
+        """Raises UserError without WordNet or Punkt, ValueError for lists of different length."""
+        compared = pairs(predictions, references)
+        meteor = _meteor(assets.nltk_path())
+        return [{"meteor": 0.0 if blank(*pair) else meteor(*pair)} for pair in compared]
+
+    def aggregate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        return {"meteor": mean(rows, "meteor")}
+
+    def versions(self) -> dict[str, str]:
+        return {
+            "nltk": version("nltk"),
+            "wordnet": f"3.0 {assets.record('wordnet')['tree'][:12]}",
+            "punkt_tab": assets.record("punkt")["tree"][:12],
+        }
+
+
+@cache
+def _meteor(data: Path) -> Callable[[str, str], float]:
+    import nltk
+    from nltk.corpus.reader import WordNetCorpusReader
+    from nltk.translate.meteor_score import single_meteor_score
+
+    # nltk reads below these folders only. First in the list, so that no other copy of the data is used.
+    nltk.data.path.insert(0, str(data))
+    with warnings.catch_warnings():
+        # The reader warns that it has no multilingual WordNet, which METEOR does not use.
+        warnings.simplefilter("ignore")
+        wordnet = WordNetCorpusReader(str(data / "corpora" / "wordnet"), None)
+
+    def meteor(prediction: str, reference: str) -> float:
+        hypothesis, target = nltk.word_tokenize(prediction), nltk.word_tokenize(reference)
+        return float(single_meteor_score(target, hypothesis, wordnet=wordnet, alpha=0.9, beta=3.0, gamma=0.5))
+
+    return meteor

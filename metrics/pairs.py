@@ -1,0 +1,27 @@
+"""What every metric does the same: pairing, blanks, and the plain mean over rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def pairs(predictions: Sequence[str], references: Sequence[str]) -> list[tuple[str, str]]:
+    """(prediction, reference) in order. Raises ValueError where the lists differ in length."""
+    return list(zip(predictions, references, strict=True))
+
+
+def blank(prediction: str, reference: str) -> bool:
+    """Whether there is nothing to compare: such a pair scores 0 and stays in the mean."""
+    return not (prediction.strip() and reference.strip())
+
+
+def mean(rows: Sequence[Mapping[str, Any]], key: str) -> float:
+    """The plain mean of one column, correctly rounded, so that row order changes nothing.
+
+    Raises ValueError without rows: a mean of nothing is no number, and 0 would be a lie.
+    """
+    if not rows:
+        raise ValueError(f"no rows to average '{key}' over")
+    return math.fsum(row[key] for row in rows) / len(rows)

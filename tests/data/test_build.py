@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.data.build import BuildReport, Step, build
+from bench.data.corpus import load
+from bench.data.rules import Rules
+from bench.errors import UserError
+from bench.types import Item
+from tests.data.toy import Row, meta, raw, read_lines, write_lines, write_toy
+from tests.paths import SHARED
+
+LOOSE = Rules(
+    min_chars=1, min_description=0, min_user_reviews=3, min_item_users=2,
+    train_inputs=1, min_profile_item_users=1, min_profile_reviews=1,
+)  # fmt: skip
+REVIEWS = [raw(user, item, 100 * n) for user in ("ann", "bob") for n, item in enumerate("abcd", 1)]
+ITEMS = [meta(item) for item in "abcd"]
+
+
+def run(folder: Path, rows: list[Any] = REVIEWS, items: list[Any] = ITEMS, **options: Any) -> BuildReport:
+    files: dict[str, Any] = {
+        "reviews": [write_lines(folder / "reviews.jsonl", rows)],
+        "meta": [write_lines(folder / "meta.jsonl", items)],
+    }
+    return build(**{**files, "category": "Toys", "out": folder / "out", "rules": LOOSE, **options})
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_a_build_is_a_corpus(tmp_path: Path) -> None:
+    report = run(tmp_path)
+    found = load(str(report.out))
+    assert report.samples == {"test": 2, "val": 2, "train": 2}
+    assert report.steps[0] == Step("read", 8, 2, 4)
+    assert (found.name, found.synthetic, found.fingerprint) == ("Toys", False, report.fingerprint)
+    test = found.samples("test")[0]
+    assert test.user_id == "ann"
+    assert test.item == Item("Toys", "d", "Item d", "A thing")
+    assert [past.item.item_id for past in test.history] == ["c", "b", "a"]
+    assert found.reference(test.sample_id) == "ann on d"
+    # c and d are targets of bob's val and test samples.
+    assert [len(found.peers(past)) for past in test.history] == [0, 1, 1]
+
+
+def test_dataset_json_says_where_it_comes_from(tmp_path: Path) -> None:
+    run(tmp_path)
+    told = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    assert told["thresholds"]["Toys"]["min_item_users"] == 2
+    assert told["counts"]["Toys"] == {"users": 2, "items": 4, "reviews": 8, "train": 2, "val": 2, "test": 2}
+    source = (tmp_path / "reviews.jsonl").read_bytes()
+    assert told["sources"]["Toys"][0] == {
+        "file": "reviews.jsonl", "bytes": len(source), "sha256": hashlib.sha256(source).hexdigest(),
+    }  # fmt: skip
+    assert str(tmp_path) not in json.dumps(told)
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    run(tmp_path)
+    run(tmp_path, out=tmp_path / "elsewhere")
+    once = content(tmp_path / "out")
+    assert once == content(tmp_path / "elsewhere")
+    assert set(once) == {"dataset.json", "items.jsonl", "reviews.jsonl", "samples.jsonl"}
+    run(tmp_path)
+    assert once == content(tmp_path / "out")
+
+
+def test_categories_share_a_folder_in_either_order(tmp_path: Path) -> None:
+    games = [{**row, "title": "A game"} for row in REVIEWS]
+    run(tmp_path, category="Toys")
+    report = run(tmp_path, games, category="Games")
+    run(tmp_path, games, category="Games", out=tmp_path / "other")
+    run(tmp_path, category="Toys", out=tmp_path / "other")
+    assert "already held: Toys" in report.notes[-1]
+    assert content(tmp_path / "out") == content(tmp_path / "other")
+    found = load(str(tmp_path / "out"))
+    assert found.categories == ("Games", "Toys")
+    # The same ids in the other category are neither peers nor history.
+    for past in (past for sample in found.samples("test") for past in sample.history):
+        assert {peer.category for peer in found.peers(past)} <= {past.category}
+
+
+def test_the_same_category_is_replaced(tmp_path: Path) -> None:
+    run(tmp_path)
+    run(tmp_path, category="Games")
+    report = run(tmp_path, [{**row, "title": "New"} for row in REVIEWS], category="Toys")
+    titles = {(row["category"], row["title"]) for row in read_lines(report.out / "reviews.jsonl")}
+    assert titles == {("Games", "Fine"), ("Toys", "New")}
+
+
+def test_a_packed_dataset_is_added_to_and_leaves_no_stale_table(tmp_path: Path) -> None:
+    run(tmp_path)
+    plain = tmp_path / "out" / "reviews.jsonl"
+    (tmp_path / "out" / "reviews.jsonl.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    plain.unlink()
+    run(tmp_path, category="Games")
+    assert load(str(tmp_path / "out")).categories == ("Games", "Toys")
+
+
+def test_a_synthetic_dataset_is_not_added_to(tmp_path: Path) -> None:
+    write_toy(tmp_path / "out")
+    with pytest.raises(UserError, match="holds the synthetic dataset 'toy'; choose another folder"):
+        run(tmp_path)
+
+
+def test_item_rules(tmp_path: Path) -> None:
+    items = [
+        meta("a", description=["Product Description", "exactly", "ten"]),
+        meta("b", description=["Product Description"]),
+        meta("c", description="a plain text"),
+        meta("d", title="", description=["long enough"]),
+    ]
+    loose = Rules(min_chars=1, min_description=11, max_description=12, min_user_reviews=1, min_item_users=1,
+                  train_inputs=0, min_profile_item_users=0, min_profile_reviews=0)  # fmt: skip
+    report = run(tmp_path, items=items, rules=loose)
+    kept = {row["item_id"]: row["description"] for row in read_lines(report.out / "items.jsonl")}
+    assert kept == {"a": "exactly ten", "c": "a plain text"}
+
+
+def test_broken_lines_are_counted_named_and_strict_raises(tmp_path: Path) -> None:
+    bad = ['{"user_id": "ann"', "7", '{"user_id": " ", "asin": "a"}', '{"user_id": "ann"}', *["no"] * 9]
+    rows = [REVIEWS[0], *bad, "", *REVIEWS[1:], *REVIEWS[:1]]
+    report = run(tmp_path, rows)
+    note = next(note for note in report.notes if "broken" in note)
+    assert note.startswith("13 broken lines left out, first reviews.jsonl line 2: not JSON")
+    assert "reviews.jsonl line 3: not a JSON object: '7'" in note
+    assert "line 4: no user_id" in note
+    assert "line 5: no parent_asin or asin" in note
+    assert note.count("; reviews.jsonl") == 9
+    with pytest.raises(UserError, match=r"reviews\.jsonl line 2: not JSON"):
+        run(tmp_path, rows, strict=True)
+
+
+def test_what_reviews_lack_is_counted(tmp_path: Path) -> None:
+    spoilt: list[Row] = [{"text": "  "}, {"rating": None}, {"rating": "4"}, {"title": ""}, {"timestamp": None}]
+    report = run(tmp_path, [*REVIEWS, *(REVIEWS[0] | change for change in spoilt)])
+    assert report.notes == (
+        "reviews left out: 1 with less than 1 characters, 2 without a rating, 1 without a timestamp, 1 without a title",
+    )
+
+
+def test_a_file_without_timestamps_or_titles_builds_and_says_so(tmp_path: Path) -> None:
+    rows = [{**row, "timestamp": None, "title": ""} for row in REVIEWS]
+    with pytest.raises(UserError, match=r"step 'review rules' left none of 8 reviews; loosen min_chars=1, require_rev"):
+        run(tmp_path, rows)
+    report = run(tmp_path, rows, rules=replace(LOOSE, require_review_title=False))
+    assert any("no review has a timestamp" in note for note in report.notes)
+    assert load(str(report.out)).samples("test")[0].timestamp is None
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "expected"),
+    [
+        ({"min_chars": 900}, "step 'review rules' left none of 8 reviews; loosen min_chars=900"),
+        ({"min_description": 900}, r"step 'item rules' .*loosen require=.*, min_description=900, max_description=2000"),
+        ({"min_item_users": 3}, "step 'core' .*loosen min_item_users=3, min_user_reviews=3, max_user_reviews=500"),
+        ({"min_profile_reviews": 2}, "step 'profile' .*loosen min_profile_item_users=1, min_profile_reviews=2, tr"),
+    ],
+)
+def test_rules_that_leave_nothing_name_the_step(tmp_path: Path, thresholds: dict[str, Any], expected: str) -> None:
+    with pytest.raises(UserError, match=expected) as caught:
+        run(tmp_path, rules=replace(LOOSE, **thresholds))
+    assert "`bench data build`" in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_and_folders_that_cannot_be_used(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.jsonl does not exist"):
+        run(tmp_path, reviews=[tmp_path / "nowhere.jsonl"])
+    with pytest.raises(UserError, match="no metadata file given for Toys"):
+        run(tmp_path, meta=[])
+    with pytest.raises(UserError, match=r"step 'read' left none of 0 reviews; check the review files"):
+        run(tmp_path, [])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot be written \(.*file is no writable folder\); choose another"):
+        run(tmp_path, out=tmp_path / "file" / "out")
+    with pytest.raises(UserError, match="category ' Toys'"):
+        run(tmp_path, category=" Toys")
+
+
+def test_thresholds_that_make_no_sense() -> None:
+    with pytest.raises(UserError, match="min_chars=-1: give 0 or more"):
+        Rules(min_chars=-1)
+    with pytest.raises(UserError, match="min_user_reviews=9, max_user_reviews=8: nothing lies between"):
+        Rules(min_user_reviews=9, max_user_reviews=8)
+
+
+def test_a_write_that_fails_leaves_the_old_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tmp_path)
+    before = content(tmp_path / "out")
+
+    monkeypatch.setattr("bench.data.store.os.replace", failing_after(0))
+    with pytest.raises(UserError, match="cannot be written: No space left on device"):
+        run(tmp_path, category="Games")
+    assert content(tmp_path / "out") == before
+
+
+def test_a_write_cut_in_the_middle_is_noticed_and_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tmp_path)
+    with monkeypatch.context() as patched, pytest.raises(UserError):
+        patched.setattr("bench.data.store.os.replace", failing_after(2))
+        run(tmp_path, [{**row, "title": "New"} for row in REVIEWS])
+    with pytest.raises(UserError, match="was changed after it was written"):
+        load(str(tmp_path / "out"))
+    report = run(tmp_path)
+    assert load(str(report.out)).fingerprint == report.fingerprint
+
+
+def failing_after(n_files: int) -> Callable[[Path, Path], None]:
+    """An os.replace that works for so many files and then finds the disk full."""
+    done: list[Path] = []
+    really = os.replace
+
+    def step(source: Path, target: Path) -> None:
+        if len(done) == n_files:
+            raise OSError(28, "No space left on device")
+        done.append(target)
+        really(source, target)
+
+    return step
+
+
+def test_half_a_surrogate_pair_does_not_stop_a_build(tmp_path: Path) -> None:
+    report = run(tmp_path, [*REVIEWS[:3], {**REVIEWS[3], "text": "cut \ud83d"}, *REVIEWS[4:]])
+    assert load(str(report.out)).reference("Toys/ann/d") == "cut ?"
+
+
+def build_real(category: str, out: Path, rules: Rules) -> BuildReport:
+    folder = SHARED / "data" / category
+    if not folder.exists():
+        pytest.skip(f"the real reviews are not here ({folder})")
+    files: dict[str, Any] = {"reviews": [folder / "reviews.jsonl.gz"], "meta": [folder / "meta.jsonl.gz"]}
+    return build(**files, category=category, out=out, rules=rules)
+
+
+def test_the_core_of_real_reviews_is_the_published_one(tmp_path: Path) -> None:
+    rules = Rules(
+        min_chars=100, min_description=0, max_description=10**9, require=(), dedupe_text=False,
+        min_user_reviews=6, min_item_users=3, train_inputs=1, min_profile_item_users=1, min_profile_reviews=3,
+    )  # fmt: skip
+    report = build_real("Digital_Music", tmp_path, rules)
+    core = next(step for step in report.steps if step.step == "core")
+    assert (core.users, core.items, core.reviews) == (223, 284, 2497)  # shared/data/README.md
+
+
+def test_real_reviews_give_a_usable_corpus(tmp_path: Path) -> None:
+    rules = Rules(
+        min_description=0, require=("title", "categories"), min_user_reviews=8, min_item_users=3,
+        train_inputs=3, min_profile_item_users=2, min_profile_reviews=3,
+    )  # fmt: skip
+    report = build_real("Digital_Music", tmp_path, rules)
+    found = load(str(tmp_path))
+    assert found.fingerprint == report.fingerprint
+    test = found.samples("test")
+    assert len(test) >= 60
+    for sample in test:
+        assert len(sample.history) >= 3 + 4  # the profile's minimum, three train targets and the val target
+        assert all((past.timestamp or 0) <= (sample.timestamp or 0) for past in sample.history)
+
+
+def test_dpl_s_own_thresholds_leave_nothing_of_real_reviews_and_say_why(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"Digital_Music: step 'item rules' .*rating_number"):
+        build_real("Digital_Music", tmp_path, Rules())
+    with pytest.raises(UserError, match=r"step 'core' left none of .*min_item_users=8, min_user_reviews=18"):
+        build_real("Digital_Music", tmp_path, Rules(require=("title",), min_description=0))
+
+
+def test_reviews_without_times_and_titles_build(tmp_path: Path) -> None:
+    rules = Rules(
+        min_chars=100, require_review_title=False, min_description=0, min_user_reviews=10, min_item_users=4,
+        train_inputs=2, min_profile_item_users=2, min_profile_reviews=3,
+    )  # fmt: skip
+    report = build_real("Beer", tmp_path, rules)
+    assert any("no review has a timestamp" in note for note in report.notes)
+    assert len(load(str(tmp_path)).samples("test")) == report.samples["test"] > 500

@@ -1,0 +1,148 @@
+"""A dataset, a profile and an engine that cost nothing, shared by the tests of the pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bench.config import Profile
+from bench.data import store
+from bench.data.corpus import Corpus, load
+from bench.errors import EngineError, SampleFailure
+from bench.generate.echo import EchoGenerator
+from bench.types import Completion, Request
+
+CATEGORIES = ("Books", "Films")
+USERS = 3
+REVIEWS = 5
+CANARY = "xylophonic"  # stands in the texts of the test targets and nowhere else
+
+PROFILE = """\
+title = "Nothing real"
+llm = "none"
+k = 2
+input_budget = 200
+max_new_tokens = 12
+metrics = ["rouge", "bleu"]
+
+[retrieval_encoder]
+model = "none"
+pooling = "mean"
+normalize = false
+max_tokens = 16
+
+[embedder]
+model = "none"
+pooling = "mean"
+normalize = true
+max_tokens = 16
+"""
+
+
+def tables() -> dict[str, list[dict[str, Any]]]:
+    """2 categories of 3 users with 5 reviews each: newest test, next val, the rest history. 6 test samples.
+
+    Every user reviews the same five items, the newest review last, so that everybody has peers.
+    """
+    rows: dict[str, list[dict[str, Any]]] = {"items": [], "reviews": [], "samples": []}
+    for category in CATEGORIES:
+        for i in range(REVIEWS):
+            item = {"item_id": f"i{i}", "title": f"{category} thing {i}", "description": f"what {category} {i} is"}
+            rows["items"].append({"category": category, **item})
+        for u in range(USERS):
+            ids = [f"{category}/u{u}/i{i}" for i in reversed(range(REVIEWS))]
+            who = {"category": category, "user_id": f"u{u}"}
+            for place, review_id in enumerate(ids):
+                number = REVIEWS - 1 - place
+                rows["reviews"].append(
+                    {
+                        "review_id": review_id,
+                        **who,
+                        "item_id": f"i{number}",
+                        "rating": float(1 + (u + number) % 5),
+                        "title": f"title {u}-{number}",
+                        "text": f"{CANARY} secret of u{u}" if place == 0 else f"u{u} wrote of thing {number}",
+                        "timestamp": 1_000_000 * number,
+                    }
+                )
+            for place, split in enumerate(("test", "val")):
+                known = {"item_id": f"i{REVIEWS - 1 - place}", "review_id": ids[place], "history": ids[place + 1 :]}
+                rows["samples"].append({"sample_id": ids[place], "split": split, **who, **known})
+    return rows
+
+
+def dataset(folder: Path) -> Path:
+    """Writes the dataset; its path."""
+    manifest = {"name": "toy", "title": "a toy", "synthetic": True, "categories": list(CATEGORIES)}
+    store.write(folder, manifest, tables())
+    return folder
+
+
+def corpus(folder: Path) -> Corpus:
+    return load(str(dataset(folder)))
+
+
+def profile_file(folder: Path, text: str = PROFILE) -> Path:
+    path = folder / "fake.toml"
+    path.write_text(text)
+    return path
+
+
+@dataclass
+class Plan:
+    """What the fake engine does wrong. Counts are over all engines that follow this plan."""
+
+    die_after: int | None = None
+    kill_after: int | None = None
+    cannot_start: bool = False
+    refuse: str = ""  # requests whose prompt has this word fail
+    seconds: float = 0.0
+    started: int = 0
+    closed: int = 0
+    requests: list[Request] = field(default_factory=list)
+    finished: int = 0
+
+
+class FakeGenerator(EchoGenerator):
+    """Echo, by the class's `plan`. Deaths of the whole process are asked for by environment variables."""
+
+    plan: ClassVar[Plan] = Plan()
+
+    def __init__(self, profile: Profile, *, deterministic: bool = False, log: Path | None = None) -> None:
+        super().__init__(profile, deterministic=deterministic, log=log)
+        if "FAKE_KILL_AFTER" in os.environ:
+            self.plan.kill_after = int(os.environ["FAKE_KILL_AFTER"])
+        self.plan.seconds = float(os.environ.get("FAKE_SECONDS", self.plan.seconds))
+
+    def identity(self) -> Mapping[str, Any]:
+        return {"backend": "fake", "version": "1"}
+
+    async def start(self) -> None:
+        self.plan.started += 1
+        await asyncio.sleep(0)
+        if self.plan.cannot_start:
+            raise EngineError("the fake engine cannot start")
+
+    async def generate(self, request: Request) -> Completion:
+        plan = self.plan
+        plan.requests.append(request)
+        await asyncio.sleep(plan.seconds)
+        if plan.kill_after is not None and plan.finished >= plan.kill_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if plan.die_after is not None and plan.finished >= plan.die_after:
+            raise EngineError("the fake engine died")
+        if plan.refuse and plan.refuse in [self.encoder.words[number] for number in request.ids]:
+            raise SampleFailure(f"the fake engine refuses {plan.refuse!r}")
+        plan.finished += 1
+        return await super().generate(request)
+
+    async def close(self) -> None:
+        self.plan.closed += 1
+
+
+FAKE = "tests.fakes:FakeGenerator"
