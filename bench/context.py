@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from bench.data.corpus import Corpus
+from bench.embed.store import StoredEmbedder
 from bench.generate.budget import fit
 from bench.generate.service import GenerationService
 from bench.protocols import PromptBuilder
 from bench.seeds import derive
 from bench.types import Prompt, Request, Review, Sample, Sampling, StageCost, Trace
+
+if TYPE_CHECKING:
+    from bench.protocols import Vectors
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,7 @@ class CellResources:
     corpus: Corpus
     service: GenerationService
     retrieved: Mapping[str, tuple[Review, ...]]
+    embedder: StoredEmbedder
     sampling: Sampling
     input_budget: int
     seed: int
@@ -38,21 +44,27 @@ class SampleContext:
         self.trace.retrieved = tuple(review.review_id for review in reviews)
         return reviews
 
-    def peers(self, review: Review) -> tuple[Review, ...]:
-        return self.cell.corpus.peers(review)
+    def peers(self, review: Review, *, before: int | None = None) -> tuple[Review, ...]:
+        return self.cell.corpus.peers(review, before=before)
 
-    def fit(self, build: PromptBuilder, sample: Sample, reviews: tuple[Review, ...] = ()) -> Prompt:
-        prompt, dropped = fit(build, sample, reviews, count=self._count, budget=self.cell.input_budget)
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        return self.cell.embedder.embed(texts)
+
+    def fit(self, build: PromptBuilder, sample: Sample, reviews: tuple[Review, ...] = (), *, keep: int = 1) -> Prompt:
+        prompt, dropped = fit(build, sample, reviews, count=self._count, budget=self.cell.input_budget, keep=keep)
         self.trace.dropped.add(dropped)
         return prompt
 
     def _count(self, prompt: Prompt) -> int:
         return len(self.cell.service.generator.encoder.encode(prompt))
 
-    async def generate(self, prompt: Prompt, *, stage: str, key: str = "") -> str:
+    async def generate(self, prompt: Prompt, *, stage: str, key: str = "", max_new_tokens: int | None = None) -> str:
+        sampling = self.cell.sampling
+        if max_new_tokens is not None:
+            sampling = replace(sampling, max_new_tokens=min(max_new_tokens, sampling.max_new_tokens))
         request = Request(
             ids=self.cell.service.generator.encoder.encode(prompt),
-            sampling=self.cell.sampling,
+            sampling=sampling,
             seed=derive(self.cell.seed, stage, key or self.sample.sample_id),
         )
         completion, from_store, store_key = await self.cell.service.complete(prompt, request)

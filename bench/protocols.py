@@ -30,22 +30,31 @@ class Context(Protocol):
         """The run's retriever: at most K reviews of the sample's own history, best first."""
         ...
 
-    def peers(self, review: Review) -> tuple[Review, ...]:
-        """Other users' reviews of the same item, never a validation or test target of theirs."""
-        ...
+    def peers(self, review: Review, *, before: int | None = None) -> tuple[Review, ...]:
+        """Other users' reviews of the same item, by user id; never a validation or test target of theirs.
 
-    def fit(self, build: PromptBuilder, sample: Sample, reviews: tuple[Review, ...] = ()) -> Prompt:
-        """`build(sample, reviews)` inside the input budget (spec, Retrieval); records what was cut.
-
-        Raises SampleFailure where even the parts that are never cut exceed the budget.
+        With `before` (ms since 1970) only older ones.
         """
         ...
 
-    async def generate(self, prompt: Prompt, *, stage: str, key: str = "") -> str:
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """(n, d) vectors of the profile's embedder, in order. Only texts that `EmbeddingMethod.texts` named."""
+        ...
+
+    def fit(self, build: PromptBuilder, sample: Sample, reviews: tuple[Review, ...] = (), *, keep: int = 1) -> Prompt:
+        """`build(sample, reviews)` inside the input budget (spec, Retrieval); records what was cut.
+
+        The first `keep` reviews are not dropped but shortened. Raises SampleFailure where even the parts that
+        are never cut exceed the budget.
+        """
+        ...
+
+    async def generate(self, prompt: Prompt, *, stage: str, key: str = "", max_new_tokens: int | None = None) -> str:
         """The model's answer, stripped. Never generated again once stored.
 
         The seed derives from (run seed, stage, key); key defaults to the sample's id. Requests that
         several samples or cells share (an item's comparison, say) name themselves by a key of their own.
+        `max_new_tokens` lowers the profile's limit for this request.
         """
         ...
 
@@ -63,7 +72,23 @@ class Method(Protocol):
         """False: the run has no retriever and no K, and a grid has it once."""
         ...
 
+    @property
+    def uses_embeddings(self) -> bool:
+        """True: the class is an `EmbeddingMethod`, and the embedder's weights are part of the run's identity."""
+        ...
+
     async def write(self, sample: Sample, ctx: Context) -> str: ...
+
+
+class EmbeddingMethod(Method, Protocol):
+    """A method that compares texts in the embedder's space."""
+
+    def texts(self, sample: Sample, ctx: Context) -> Iterable[str]:
+        """What `write` will ask `ctx.embed` for; embedded for all samples in one go, before the engine starts.
+
+        May call `ctx.retrieve` and `ctx.peers`, nothing else of the context.
+        """
+        ...
 
 
 class RetrievalContext(Protocol):

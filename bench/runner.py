@@ -13,15 +13,13 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bench import provenance, registry, runs, scoring
+from bench import lookups, provenance, registry, runs, scoring
 from bench.config import RunConfig, identity
 from bench.context import CellResources, SampleContext
 from bench.data.corpus import Corpus
-from bench.embed.encoders import EncoderConfig
 from bench.embed.encoders import create as create_encoder
-from bench.embed.store import StoredEmbedder, VectorStore
 from bench.errors import EngineError, SampleFailure, UserError
 from bench.finish import score_folder
 from bench.generate.service import GenerationService
@@ -29,10 +27,7 @@ from bench.generate.store import RequestStore
 from bench.progress import Progress
 from bench.protocols import Method
 from bench.runs import RunFolder
-from bench.types import Review, Sample
-
-if TYPE_CHECKING:
-    from bench.protocols import Vectors
+from bench.types import Sample
 
 # Samples in flight at once, over all cells: enough to fill any engine, few enough to stay small in memory.
 IN_FLIGHT = 512
@@ -53,17 +48,6 @@ class Cell:
         if self.folder.done:
             return "finished"
         return "new" if not self.folder.path.exists() else "started"
-
-
-@dataclass(frozen=True)
-class RetrieverContext:
-    """`bench.protocols.RetrievalContext`."""
-
-    seed: int
-    embedder: StoredEmbedder
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        return self.embedder.embed(texts)
 
 
 def open_service(config: RunConfig, out: Path, *, say: Callable[[str], None]) -> GenerationService:
@@ -87,38 +71,17 @@ def plan(configs: Iterable[RunConfig], corpus: Corpus, out: Path, *, generator: 
 
 
 def _sources(config: RunConfig) -> dict[str, str]:
-    """What decides a cell's texts beside its configuration: its plugs' code and the retrieval encoder's weights."""
-    sources = {"method": provenance.source_hash(registry.load("method", config.method))}
+    """What decides a cell's texts beside its configuration: its plugs' code and the weights of the encoders it uses."""
+    method = registry.load("method", config.method)
+    sources = {"method": provenance.source_hash(method)}
+    if method.uses_embeddings:  # type: ignore[attr-defined]
+        sources["embedder"] = create_encoder(config.profile.embedder).identity()
     if config.retriever:
         retriever = registry.load("retriever", config.retriever)
         sources["retriever"] = provenance.source_hash(retriever)
         if retriever.uses_embeddings:  # type: ignore[attr-defined]
             sources["encoder"] = create_encoder(config.profile.retrieval_encoder).identity()
     return sources
-
-
-def retrieve(cells: Sequence[Cell], out: Path) -> list[dict[str, tuple[Review, ...]]]:
-    """For every cell: sample id -> retrieved reviews, best first.
-
-    The encoder is loaded only where vectors are missing from the store, once for all cells, and is gone
-    before the engine starts.
-    """
-    store = VectorStore(out / ".store" / "vectors.sqlite")
-    embedders: dict[EncoderConfig, StoredEmbedder] = {}
-    found: list[dict[str, tuple[Review, ...]]] = []
-    for cell in cells:
-        config = cell.config
-        if config.retriever is None or config.k == 0:
-            found.append({})
-            continue
-        retriever = registry.create("retriever", config.retriever, config.retriever_options)
-        encoder = config.profile.retrieval_encoder
-        embedder = embedders.setdefault(encoder, StoredEmbedder(store, create_encoder(encoder)))
-        ctx = RetrieverContext(config.seed, embedder)
-        if texts := list(dict.fromkeys(retriever.texts(cell.pending))):
-            embedder.embed(texts)
-        found.append({sample.sample_id: retriever.rank(sample, config.k, ctx) for sample in cell.pending})
-    return found
 
 
 async def write_cells(
@@ -134,16 +97,10 @@ async def write_cells(
         progress.step(failed=row["error"] is not None)
 
     async with asyncio.TaskGroup() as group:
-        for cell, retrieved in zip(cells, retrieve(cells, out), strict=True):
+        for cell in cells:
             method = registry.create("method", cell.config.method, cell.config.method_options)
-            resources = CellResources(
-                corpus=corpus,
-                service=service,
-                retrieved=retrieved,
-                sampling=cell.config.profile.sampling,
-                input_budget=cell.config.profile.input_budget,
-                seed=cell.config.seed,
-            )
+            resources = lookups.resources(cell.config, cell.pending, corpus, service, out=out)
+            lookups.embed(method, cell.config, cell.pending, resources)
             for sample in cell.pending:
                 group.create_task(one(cell, method, resources, sample))
 

@@ -25,6 +25,7 @@ def prompt(sample: Sample, reviews: tuple[Review, ...] = ()) -> Prompt:
 class NonPerso:
     label = "Non-Perso"
     uses_retriever = False
+    uses_embeddings = False
 
     async def write(self, sample: Sample, ctx: Context) -> str:
         return await ctx.generate(ctx.fit(prompt, sample), stage="review")

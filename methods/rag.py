@@ -27,6 +27,7 @@ class Rag:
 
     label = "RAG"
     uses_retriever = True
+    uses_embeddings = False
 
     order: Literal["rank", "chronological"] = "rank"
 

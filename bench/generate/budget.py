@@ -1,7 +1,7 @@
 """Prompts inside the input budget: what is cut, and in which order (spec, Retrieval).
 
-Lowest-ranked reviews go first. If even one review does not fit, item descriptions are shortened, then
-that review's text. Instruction, rating, title and assistant header are never cut. A prompt is a pure
+Lowest-ranked reviews go first. If even one review does not fit (two, where a method compares), item descriptions
+are shortened, then review texts. Instruction, rating, title and assistant header are never cut. A prompt is a pure
 function of (sample, reviews), so shortening means handing it shorter data: no text surgery.
 """
 
@@ -55,21 +55,22 @@ def fit(
     *,
     count: Callable[[Prompt], int],
     budget: int,
+    keep: int = 1,
 ) -> tuple[Prompt, Dropped]:
     """The longest version of the prompt that has at most `budget` tokens, and what it lost.
 
-    `count` gives a prompt's tokens, template included. Raises SampleFailure if nothing fits.
+    `count` gives a prompt's tokens, template included. The first `keep` reviews are shortened, not dropped.
+    Raises SampleFailure if nothing fits.
     """
 
     def fits(candidate: Sample, kept: tuple[Review, ...]) -> bool:
         return count(build(candidate, kept)) <= budget
 
-    for n in range(len(reviews), 0, -1):
+    keep = min(keep, len(reviews))
+    for n in range(len(reviews), keep - 1, -1):
         if fits(sample, reviews[:n]):
             return build(sample, reviews[:n]), Dropped(reviews=len(reviews) - n)
-    if not reviews and fits(sample, ()):
-        return build(sample, ()), Dropped()
-    return _shortened(build, sample, reviews[:1], fits=fits, dropped=Dropped(reviews=max(0, len(reviews) - 1)))
+    return _shortened(build, sample, reviews[:keep], fits=fits, dropped=Dropped(reviews=len(reviews) - keep))
 
 
 def _shortened(
@@ -80,7 +81,7 @@ def _shortened(
     fits: Callable[[Sample, tuple[Review, ...]], bool],
     dropped: Dropped,
 ) -> tuple[Prompt, Dropped]:
-    """With at most one review left: descriptions shorter, then that review's text shorter."""
+    """With the reviews that are kept: descriptions shorter, then their texts shorter."""
     descriptions = [sample.item.description, *(review.item.description for review in kept)]
     longest = max(map(len, descriptions))
     limit = _largest(lambda n: fits(*_with_descriptions(sample, kept, n)), longest)

@@ -2,7 +2,8 @@
 
 The template is rendered once around placeholders; messages are encoded on their own, as plain text.
 A review that contains `<|im_end|>` therefore becomes the ordinary characters of that string and cannot
-close the user's turn. For texts without such strings the ids equal `apply_chat_template`'s.
+close the user's turn. For texts without such strings the ids equal `apply_chat_template`'s (but for spaces
+that a text begins with: some tokenizers join them with what the template has before).
 """
 
 from __future__ import annotations

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import multiprocessing
 import os
+import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from importlib import metadata
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +62,15 @@ def stderr_to(log: Path | None) -> Iterator[None]:
         os.close(saved)
 
 
+def end_with_us(processes: Iterable[BaseProcess]) -> subprocess.Popen[bytes]:
+    """A shell that kills these processes when this one is gone, however it ended.
+
+    vLLM's engine process does not notice that its parent was killed: it would keep its memory for ever.
+    """
+    kill = ["sh", "-c", 'read -r _; kill -9 "$@"', "sh", *(str(process.pid) for process in processes)]
+    return subprocess.Popen(kill, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+
+
 class VllmGenerator:
     """`bench.protocols.Generator` on `vllm.v1.engine.async_llm.AsyncLLM`."""
 
@@ -74,6 +86,7 @@ class VllmGenerator:
         self._folder = assets.resolve(profile.llm, revision=profile.revision)
         self._log = log
         self._engine: Any = None
+        self._watcher: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count()
 
     @cached_property
@@ -129,7 +142,10 @@ class VllmGenerator:
         from vllm.v1.engine.async_llm import AsyncLLM
 
         arguments = self._arguments(cpu=current_platform.is_cpu())
-        return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+        others = set(multiprocessing.active_children())
+        engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+        self._watcher = end_with_us(set(multiprocessing.active_children()) - others)
+        return engine
 
     async def generate(self, request: Request) -> Completion:
         from vllm import SamplingParams
@@ -167,6 +183,10 @@ class VllmGenerator:
         )
 
     async def close(self) -> None:
+        if self._watcher is not None:
+            self._watcher.kill()
+            self._watcher.communicate()
+            self._watcher = None
         if self._engine is not None:
             engine, self._engine = self._engine, None
             await asyncio.to_thread(engine.shutdown)

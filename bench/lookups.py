@@ -1,0 +1,74 @@
+"""What a cell looks up before the engine starts: retrieved reviews, and the vectors that its method will ask for.
+
+Vectors come from the store or are computed now, in one go; the encoder is gone again before the engine
+takes the memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from bench import registry
+from bench.config import RunConfig
+from bench.context import CellResources, SampleContext
+from bench.data.corpus import Corpus
+from bench.embed.encoders import create as create_encoder
+from bench.embed.store import StoredEmbedder, VectorStore
+from bench.generate.service import GenerationService
+from bench.types import Review, Sample
+
+if TYPE_CHECKING:
+    from bench.protocols import EmbeddingMethod, Method, Vectors
+
+
+@dataclass(frozen=True)
+class RetrieverContext:
+    """`bench.protocols.RetrievalContext`."""
+
+    seed: int
+    embedder: StoredEmbedder
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        return self.embedder.embed(texts)
+
+
+def resources(
+    config: RunConfig, samples: Sequence[Sample], corpus: Corpus, service: GenerationService, *, out: Path
+) -> CellResources:
+    """What the samples of a cell share; retrieves for all of them."""
+    store = VectorStore(out / ".store" / "vectors.sqlite")
+    return CellResources(
+        corpus=corpus,
+        service=service,
+        retrieved=retrieve(config, samples, store),
+        embedder=StoredEmbedder(store, create_encoder(config.profile.embedder)),
+        sampling=config.profile.sampling,
+        input_budget=config.profile.input_budget,
+        seed=config.seed,
+    )
+
+
+def retrieve(config: RunConfig, samples: Sequence[Sample], store: VectorStore) -> dict[str, tuple[Review, ...]]:
+    """sample id -> retrieved reviews, best first."""
+    if config.retriever is None or config.k == 0:
+        return {}
+    retriever = registry.create("retriever", config.retriever, config.retriever_options)
+    ctx = RetrieverContext(config.seed, StoredEmbedder(store, create_encoder(config.profile.retrieval_encoder)))
+    if texts := list(dict.fromkeys(retriever.texts(samples))):
+        ctx.embed(texts)
+    return {sample.sample_id: retriever.rank(sample, config.k, ctx) for sample in samples}
+
+
+def embed(method: Method, config: RunConfig, samples: Sequence[Sample], resources: CellResources) -> None:
+    """Stores the vectors of every text that the method will compare, for all samples.
+
+    By an encoder of its own: that of the resources stays unloaded and reads what is stored here.
+    """
+    if not method.uses_embeddings:
+        return
+    comparing = cast("EmbeddingMethod", method)
+    texts = [text for sample in samples for text in comparing.texts(sample, SampleContext(sample, resources))]
+    resources.embedder.store.ensure(create_encoder(config.profile.embedder), texts)
