@@ -69,9 +69,10 @@ def run(
     out: Out = Path("runs"),
 ) -> None:
     """Run methods x retrievers x K x seeds, then print the leaderboard. Goes on where it was stopped."""
-    from bench import grid, runner
+    from bench import grid, planning, runner
     from bench.data.corpus import SHIPPED, load
     from bench.progress import Progress
+    from results import show
     from results.leaderboard import leaderboards
 
     corpus = load(data)
@@ -93,7 +94,7 @@ def run(
         service = runner.open_service(configs[0], out, say=progress.say)
         cells = runner.plan(configs, corpus, out, generator=service.identity)
         if dry_run:
-            _print_plan(cells)
+            show.plan(_console(), planning.plan(cells, corpus, service, out))
             return
         progress.follow(service.use)
         summaries = runner.run(cells, corpus, service, out, progress=progress, retry=retry)
@@ -111,6 +112,9 @@ def run(
 def table(
     places: Runs = None,
     all_columns: Annotated[bool, typer.Option("--all", help="Every column, not only the paper's.")] = False,
+    costs: Annotated[
+        bool, typer.Option("--costs", help="Requests, store hits, tokens and seconds of every row.")
+    ] = False,
     form: Annotated[str, typer.Option("--format", help="terminal, markdown or csv.")] = "terminal",
 ) -> None:
     """The leaderboard of finished runs: categories as column groups, best in bold, second underlined."""
@@ -118,9 +122,9 @@ def table(
 
     boards = leaderboard.leaderboards(leaderboard.summaries(places or [Path("runs")]), all_columns=all_columns)
     if form == "terminal":
-        _print_boards(boards)
+        _print_boards(boards, costs=costs)
     elif form == "markdown":
-        print("\n".join(map(render.markdown, boards)))
+        print("\n".join(render.markdown(board, costs=costs) for board in boards))
     elif form == "csv":
         print("".join(map(render.as_csv, boards)), end="")
     else:
@@ -272,26 +276,15 @@ def _console() -> Console:
     return Console(width=wide, highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
-def _print_boards(boards: list[Leaderboard]) -> None:
+def _print_boards(boards: list[Leaderboard], *, costs: bool = False) -> None:
     from results.render import terminal
 
     console = _console()
     for board in boards:
-        console.print(terminal(board))
+        console.print(terminal(board, costs=costs))
         for note in board.notes:
             console.print(note, style="dim", markup=False)
         console.print()
-
-
-def _print_plan(cells: list[Any]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    grid = Table("run folder", "state", "samples", "model", box=None, pad_edge=False)
-    for cell in cells:
-        row = str(cell.folder.path), cell.state, str(len(cell.samples)), cell.config.profile.llm
-        grid.add_row(*map(escape, row))
-    _console().print(grid)
 
 
 def main() -> None:

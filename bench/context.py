@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bench.data.corpus import Corpus
-from bench.embed.store import StoredEmbedder
 from bench.generate.budget import fit
-from bench.generate.service import GenerationService
-from bench.protocols import PromptBuilder
+from bench.generate.service import Completer
+from bench.protocols import PromptBuilder, TextVectors
 from bench.seeds import derive
 from bench.types import Prompt, Request, Review, Sample, Sampling, StageCost, Trace
 
@@ -23,9 +22,9 @@ class CellResources:
     """What all samples of one cell share. `retrieved` maps sample id to its reviews, best first."""
 
     corpus: Corpus
-    service: GenerationService
+    service: Completer
     retrieved: Mapping[str, tuple[Review, ...]]
-    embedder: StoredEmbedder
+    vectors: TextVectors
     sampling: Sampling
     input_budget: int
     seed: int
@@ -48,7 +47,7 @@ class SampleContext:
         return self.cell.corpus.peers(review, before=before)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        return self.cell.embedder.embed(texts)
+        return self.cell.vectors.embed(texts)
 
     def fit(self, build: PromptBuilder, sample: Sample, reviews: tuple[Review, ...] = (), *, keep: int = 1) -> Prompt:
         prompt, dropped = fit(build, sample, reviews, count=self._count, budget=self.cell.input_budget, keep=keep)
@@ -66,6 +65,7 @@ class SampleContext:
             ids=self.cell.service.generator.encoder.encode(prompt),
             sampling=sampling,
             seed=derive(self.cell.seed, stage, key or self.sample.sample_id),
+            stage=stage,
         )
         completion, from_store, store_key = await self.cell.service.complete(prompt, request)
         self.trace.requests.append((stage, store_key))

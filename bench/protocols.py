@@ -91,15 +91,19 @@ class EmbeddingMethod(Method, Protocol):
         ...
 
 
-class RetrievalContext(Protocol):
-    """What a retriever may ask for."""
+class TextVectors(Protocol):
+    """Vectors of texts, wherever they come from."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """(n, d) float32, in order; each distinct text is computed once."""
+        ...
+
+
+class RetrievalContext(TextVectors, Protocol):
+    """What a retriever may ask for: a seed, and vectors of the retrieval encoder."""
 
     @property
     def seed(self) -> int: ...
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        """(n, d) vectors of the retrieval encoder, in order; each distinct text is computed once."""
-        ...
 
 
 class Retriever(Protocol):

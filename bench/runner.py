@@ -100,7 +100,7 @@ async def write_cells(
         for cell in cells:
             method = registry.create("method", cell.config.method, cell.config.method_options)
             resources = lookups.resources(cell.config, cell.pending, corpus, service, out=out)
-            lookups.embed(method, cell.config, cell.pending, resources)
+            lookups.embed(method, cell.config, cell.pending, resources, out=out)
             for sample in cell.pending:
                 group.create_task(one(cell, method, resources, sample))
 
@@ -166,10 +166,21 @@ def run(
         progress.expect(sum(len(cell.pending) for cell in todo))
         asyncio.run(_write_and_close(todo, corpus, service, progress=progress, out=out))
         progress.close()
+        progress.say(what_was_done(cells, todo, service))
         for cell in todo:
             progress.say(f"scoring {cell.folder.path.name} ...")
             score_folder(cell.folder, corpus, engine=service.use)
     return [cell.folder.read(runs.SUMMARY) for cell in cells]
+
+
+def what_was_done(cells: Sequence[Cell], todo: Sequence[Cell], service: GenerationService) -> str:
+    """One line: requests that were generated, answers that were there already."""
+    before = len(cells) - len(todo)
+    parts = [f"{before} of {len(cells)} cells were finished before"] if before else []
+    use = service.use
+    speed = f" ({use.new_tokens} new tokens, {use.tokens_per_second:.0f} a second)" if use.requests else ""
+    parts.append(f"{use.requests} requests generated{speed}, {use.from_store} answers from the store")
+    return "; ".join(parts)
 
 
 def prepare(cell: Cell, service: GenerationService) -> None:

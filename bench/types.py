@@ -86,11 +86,15 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call of the model: rendered token ids, how to sample, and a seed of its own."""
+    """One call of the model: rendered token ids, how to sample, and a seed of its own.
+
+    `stage` is the method's name for it, for counting; it changes no answer and no store key.
+    """
 
     ids: tuple[int, ...]
     sampling: Sampling
     seed: int
+    stage: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 from bench import registry, runs
 from bench.errors import UserError
-from bench.types import Column
+from bench.types import Column, StageCost
 
 Summary = dict[str, Any]
 Cell = tuple[str, str]  # (category, column key)
@@ -40,6 +40,7 @@ class Row:
     n: int
     failed: int
     values: dict[Cell, float]
+    cost: StageCost  # over all stages and seeds
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,17 @@ class Leaderboard:
         """The value columns, left to right."""
         return [(category, column.key) for category in self.categories for column in self.columns]
 
-    def rank(self, cell: Cell) -> dict[float, int]:
-        """value -> 1 for the best of a column, 2 for the second best, by unrounded values; ties share a rank."""
-        higher = {column.key: column.higher_is_better for column in self.columns}[cell[1]]
-        distinct = sorted({row.values[cell] for row in self.rows if cell in row.values}, reverse=higher)
-        return {value: number for number, value in enumerate(distinct[:2], start=1)} if len(distinct) > 1 else {}
+    def rank(self, row: Row, cell: Cell) -> int:
+        """1 for the best of a column, 2 for the second best, 0 for others, by the digits shown; ties share a rank.
+
+        A column in which all rows are equal has no best.
+        """
+        column = next(column for column in self.columns if column.key == cell[1])
+        shown = {id(other): round(other.values[cell], column.digits) for other in self.rows if cell in other.values}
+        ranked = sorted(set(shown.values()), reverse=column.higher_is_better)
+        if id(row) not in shown or len(ranked) < 2:
+            return 0
+        return ranked.index(shown[id(row)]) + 1 if shown[id(row)] in ranked[:2] else 0
 
 
 def summaries(places: Iterable[Path]) -> list[Summary]:
@@ -141,7 +148,16 @@ def _row(same: list[Summary], *, show_retriever: bool, show_k: bool) -> Row:
         n=sum(sum(summary["n"].values()) for summary in same),
         failed=sum(summary["failed"] for summary in same),
         values={(c, key): fmean(summary["scores"][c][key] for summary in same) for c, key in cells},
+        cost=_cost(same),
     )
+
+
+def _cost(same: list[Summary]) -> StageCost:
+    total = StageCost()
+    for summary in same:
+        for cost in summary["stages"].values():
+            total.add(StageCost(**cost))
+    return total
 
 
 def _notes(first: Summary, group: list[Summary], *, older: int) -> tuple[str, ...]:

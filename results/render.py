@@ -12,25 +12,33 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+COSTS = ("requests", "from_store", "prompt_tokens", "cached_tokens", "new_tokens", "seconds")
+
+
 def _number(board: Leaderboard, row: Row, cell: Cell) -> str:
     digits = {column.key: column.digits for column in board.columns}[cell[1]]
     return f"{row.values[cell]:.{digits}f}" if cell in row.values else "-"
 
 
-def _styled(board: Leaderboard, styles: dict[int, tuple[str, str]]) -> list[list[str]]:
-    """Rows of cells; the best and second best of a column between the marks of `styles`."""
-    ranks = {cell: board.rank(cell) for cell in board.cells()}
-    lines = []
-    for row in board.rows:
-        line = []
-        for cell in board.cells():
-            before, after = styles.get(ranks[cell].get(row.values.get(cell, float("nan")), 0), ("", ""))
-            line.append(f"{before}{_number(board, row, cell)}{after}")
-        lines.append(line)
-    return lines
+def _styled(board: Leaderboard, row: Row, styles: dict[int, tuple[str, str]]) -> list[str]:
+    """A row's cells; the best and second best of a column between the marks of `styles`."""
+    cells = []
+    for cell in board.cells():
+        before, after = styles.get(board.rank(row, cell), ("", ""))
+        cells.append(f"{before}{_number(board, row, cell)}{after}")
+    return cells
 
 
-def terminal(board: Leaderboard) -> Table:
+def _heads(*, costs: bool) -> list[str]:
+    """The columns after the values."""
+    return ["n", "failed", *(name.replace("_", " ") for name in COSTS if costs)]
+
+
+def _tail(row: Row, *, costs: bool) -> list[str]:
+    return [str(row.n), str(row.failed), *(f"{getattr(row.cost, name):,.0f}" for name in COSTS if costs)]
+
+
+def terminal(board: Leaderboard, *, costs: bool = False) -> Table:
     """For rich: categories stand above the first of their columns."""
     from rich import box
     from rich.markup import escape
@@ -42,24 +50,27 @@ def terminal(board: Leaderboard) -> Table:
         for number, column in enumerate(board.columns):
             head = category if number == 0 else ""
             table.add_column(f"{escape(head)}\n{column.label}", justify="right", no_wrap=True, overflow="fold")
-    table.add_column("\nn", justify="right")
-    table.add_column("\nfailed", justify="right")
-    values = _styled(board, {1: ("[bold]", "[/bold]"), 2: ("[underline]", "[/underline]")})
-    for row, line in zip(board.rows, values, strict=True):
-        table.add_row(escape(row.label), *line, str(row.n), str(row.failed))
+    for head in _heads(costs=costs):
+        table.add_column("\n" + head, justify="right")
+    styles = {1: ("[bold]", "[/bold]"), 2: ("[underline]", "[/underline]")}
+    for row in board.rows:
+        table.add_row(escape(row.label), *_styled(board, row, styles), *_tail(row, costs=costs))
     return table
 
 
-def markdown(board: Leaderboard) -> str:
+def markdown(board: Leaderboard, *, costs: bool = False) -> str:
     def text(value: str) -> str:
         return value.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
+    def line(cells: list[str]) -> str:
+        return f"| {' | '.join(cells)} |"
+
     labels = {column.key: column.label for column in board.columns}
-    head = ["Method", *(f"{text(category)} {labels[key]}" for category, key in board.cells()), "n", "failed"]
-    values = _styled(board, {1: ("**", "**"), 2: ("<u>", "</u>")})
-    lines = [f"### {text(board.title)}", "", f"| {' | '.join(head)} |", "|---" + "|---:" * (len(head) - 1) + "|"]
-    for row, line in zip(board.rows, values, strict=True):
-        lines.append(f"| {' | '.join([text(row.label), *line, str(row.n), str(row.failed)])} |")
+    head = ["Method", *(f"{text(category)} {labels[key]}" for category, key in board.cells()), *_heads(costs=costs)]
+    styles = {1: ("**", "**"), 2: ("<u>", "</u>")}
+    lines = [f"### {text(board.title)}", "", line(head), "|---" + "|---:" * (len(head) - 1) + "|"]
+    for row in board.rows:
+        lines.append(line([text(row.label), *_styled(board, row, styles), *_tail(row, costs=costs)]))
     return "\n".join([*lines, "", *(f"- {text(note)}" for note in board.notes), ""])
 
 
@@ -68,11 +79,9 @@ def as_csv(board: Leaderboard) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = ["/".join(cell) for cell in board.cells()]
-    writer.writerow(["table", "label", "method", "retriever", "k", "seeds", "n", "failed", *names])
+    writer.writerow(["table", "label", "method", "retriever", "k", "seeds", "n", "failed", *COSTS, *names])
     for row in board.rows:
-        seeds = " ".join(map(str, row.seeds))
-        values = [row.values.get(cell, "") for cell in board.cells()]
-        writer.writerow(
-            [board.title, row.label, row.method, row.retriever or "", row.k, seeds, row.n, row.failed, *values]
-        )
+        about = [board.title, row.label, row.method, row.retriever or "", row.k, " ".join(map(str, row.seeds))]
+        costs = [getattr(row.cost, name) for name in COSTS]
+        writer.writerow([*about, row.n, row.failed, *costs, *(row.values.get(cell, "") for cell in board.cells())])
     return out.getvalue()

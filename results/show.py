@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from bench.runs import RunFolder
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from bench.planning import Plan
 
 
 def run(console: Console, path: Path) -> None:
@@ -34,10 +37,10 @@ def run(console: Console, path: Path) -> None:
     if not folder.done:
         return
     summary = folder.read(runs.SUMMARY)
-    costs = Table("stage", "requests", "from store", "prompt tokens", "cached", "new tokens", box=None, pad_edge=False)
+    keys = ("requests", "from_store", "prompt_tokens", "cached_tokens", "new_tokens", "seconds")
+    costs = Table("stage", *(key.replace("_", " ") for key in keys), box=None, pad_edge=False)
     for stage, cost in summary["stages"].items():
-        keys = ("requests", "from_store", "prompt_tokens", "cached_tokens", "new_tokens")
-        costs.add_row(stage, *(str(cost[key]) for key in keys))
+        costs.add_row(stage, *(f"{cost[key]:,.0f}" for key in keys))
     console.print(costs)
     for category, values in summary["scores"].items():
         shown = "  ".join(f"{key} {value:.4f}" for key, value in values.items())
@@ -85,3 +88,23 @@ def build_report(console: Console, report: BuildReport) -> None:
         console.print(f"note: {note}", markup=False)
     counts = ", ".join(f"{split} {n}" for split, n in report.samples.items())
     console.print(f"{report.out}: {counts} samples; `bench run --data {report.out}` uses it", markup=False)
+
+
+def plan(console: Console, plans: Sequence[Plan]) -> None:
+    """What is left of each cell, and how long it may take."""
+    from rich.table import Table
+
+    heads = ("run folder", "state", "samples left", "stage", "requests", "stored", "prompt tokens", "new tokens, about")
+    grid = Table(*heads, box=None, pad_edge=False)
+    for one in plans:
+        head = (one.cell.folder.path.name, one.cell.state, f"{one.pending} of {len(one.cell.samples)}")
+        for stage, need in one.stages.items() or [("", None)]:
+            counts = (need.requests, need.stored, need.prompt_tokens, round(need.new_tokens)) if need else ()
+            grid.add_row(*head, stage, *(f"{count:,}" for count in counts))
+            head = ("", "", "")
+    console.print(grid)
+    if any(one.seconds is None for one in plans):
+        console.print("time: unknown, no finished run in this folder tells this engine's speed")
+    else:
+        minutes = sum(one.seconds or 0.0 for one in plans) / 60
+        console.print(f"time: about {minutes:.1f} minutes of generation, at the speed of earlier runs in this folder")

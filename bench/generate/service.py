@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from bench.generate.store import RequestStore, request_key
 from bench.protocols import Generator
@@ -14,9 +15,10 @@ from bench.types import Completion, Prompt, Request
 
 @dataclass(slots=True)
 class EngineUse:
-    """What the engine did in this process. Seconds count from its first to its last request."""
+    """What the engine did in this process, and was spared by the store. Seconds: first to last request."""
 
     requests: int = 0
+    from_store: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
     new_tokens: int = 0
@@ -31,6 +33,17 @@ class EngineUse:
     @property
     def tokens_per_second(self) -> float:
         return self.new_tokens / self.seconds if self.requests else 0.0
+
+
+class Completer(Protocol):
+    """What a sample's context needs of the service."""
+
+    @property
+    def generator(self) -> Generator: ...
+
+    async def complete(self, prompt: Prompt, request: Request) -> tuple[Completion, bool, str]:
+        """(completion, came from the store, key)."""
+        ...
 
 
 class GenerationService:
@@ -52,6 +65,7 @@ class GenerationService:
         key = request_key(request, self.identity)
         stored = self.store.get(key)
         if stored is not None:
+            self.use.from_store += 1
             return stored, True, key
         shared = key in self._flying
         if not shared:

@@ -95,8 +95,8 @@ class TransformersGenerator:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             model = AutoModelForCausalLM.from_pretrained(self._folder, dtype=self._profile.dtype, local_files_only=True)
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+        except Exception as error:  # transformers, safetensors and torch raise what they like
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise EngineError(f"transformers cannot load {self._profile.llm}: {reason}") from error
         model.generation_config = GenerationConfig()  # or its penalties would fill what a request leaves open
         return model.to(device).eval()
