@@ -12,7 +12,7 @@ ifeq ($(EXTRA),cpu)
 UV += --excludes cpu-excludes.txt -c constraints.txt $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)",--torch-backend cpu)
 endif
 
-.PHONY: setup demo test lint bench-engine lock clean
+.PHONY: setup demo test lint bench-engine bench-stages lock clean
 
 setup: .venv/.installed-$(EXTRA)
 	@$(BIN)/bench models pull
@@ -40,6 +40,10 @@ test: setup lint
 # Tokens a second of the pipeline against the bare engine, same prompts. Prints the ratio.
 bench-engine: setup
 	$(BIN)/python -m benchmarks.engine
+
+# DPL's stages without barriers, with barriers, and the bare engine. Prints the ratios.
+bench-stages: setup
+	$(BIN)/python -m benchmarks.stages
 
 # Versions of everything that the packages pinned in pyproject.toml require in turn.
 lock:

@@ -1,0 +1,91 @@
+"""What the benchmarks share: the pipeline with its requests recorded, and the bare engine given requests."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench import lookups, registry, runner
+from bench.config import RunConfig
+from bench.data.corpus import Corpus
+from bench.generate.service import GenerationService
+from bench.generate.store import RequestStore
+from bench.generate.vllm import VllmGenerator
+from bench.progress import Progress
+from bench.types import Completion, Prompt, Request
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One measured way: new tokens and seconds, engine start not counted."""
+
+    tokens: int
+    seconds: float
+
+    @property
+    def speed(self) -> float:
+        return self.tokens / self.seconds
+
+    def __str__(self) -> str:
+        return f"{self.tokens} new tokens in {self.seconds:.1f} s: {self.speed:.1f} tokens/s"
+
+
+class Recorder(GenerationService):
+    """A service on an engine that runs already, remembering the requests that it generates."""
+
+    def __init__(self, generator: VllmGenerator, store: RequestStore) -> None:
+        super().__init__(generator, store)
+        self.requests: list[Request] = []
+        self._starting = asyncio.create_task(asyncio.sleep(0))
+
+    async def complete(self, prompt: Prompt, request: Request) -> tuple[Completion, bool, str]:
+        answer = await super().complete(prompt, request)
+        if not answer[1]:
+            self.requests.append(request)
+        return answer
+
+
+async def started(config: RunConfig) -> VllmGenerator:
+    """A running, warmed-up engine."""
+    generator = VllmGenerator(config.profile, log=Path(os.devnull))
+    await generator.start()
+    warm = Request(ids=tuple(range(100, 400)), sampling=config.profile.sampling, seed=0)
+    await asyncio.gather(*(generator.generate(warm) for _ in range(8)))
+    return generator
+
+
+async def forget_prefixes(generator: VllmGenerator) -> None:
+    await generator._engine.reset_prefix_cache()
+
+
+def embed(cell: runner.Cell, corpus: Corpus, service: GenerationService, out: Path) -> None:
+    """Computes the vectors that the cell needs, so that the measured part finds them stored."""
+    method = registry.create("method", cell.config.method, cell.config.method_options)
+    resources = lookups.resources(cell.config, cell.pending, corpus, service, out=out)
+    lookups.embed(method, cell.config, cell.pending, resources, out=out)
+
+
+async def pipeline(config: RunConfig, corpus: Corpus, generator: VllmGenerator) -> tuple[Turn, list[Request]]:
+    """The whole pipeline on an empty store: retrieval, method, budget, seeds, store, rows. Embedding comes before."""
+    with TemporaryDirectory() as folder:
+        out = Path(folder)
+        service = Recorder(generator, RequestStore(out / "requests.sqlite"))
+        (cell,) = runner.plan([config], corpus, out, generator=service.identity)
+        with cell.folder.locked():
+            runner.prepare(cell, service)
+            embed(cell, corpus, service, out)
+            await forget_prefixes(generator)
+            begin = time.perf_counter()
+            await runner.write_cells([cell], corpus, service, progress=Progress(quiet=True), out=out)
+            return Turn(service.use.new_tokens, time.perf_counter() - begin), service.requests
+
+
+async def at_once(generator: VllmGenerator, requests: list[Request]) -> Turn:
+    """The bare engine, all requests handed in at once."""
+    begin = time.perf_counter()
+    completions = await asyncio.gather(*map(generator.generate, requests))
+    return Turn(sum(completion.n_new for completion in completions), time.perf_counter() - begin)
