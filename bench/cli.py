@@ -58,7 +58,12 @@ def run(
         typer.Option("--set", help="key=value: temperature=0, rag.order=chronological, engine.max_num_seqs=32."),
     ] = None,
     split: Annotated[str, typer.Option("--split", help="test or val.")] = "test",
-    generator: Annotated[str, typer.Option("--generator", help="vllm or transformers.")] = "vllm",
+    generator: Annotated[str, typer.Option("--generator", help="vllm, openai or transformers.")] = "vllm",
+    base_url: Annotated[
+        str, typer.Option("--base-url", help="Server of --generator openai; its key is read from OPENAI_API_KEY.")
+    ] = "",
+    model_name: Annotated[str, typer.Option("--model-name", help="Model on that server. [default: its only one]")] = "",
+    metric: Annotated[str, typer.Option("--metric", help="Names separated by commas. [default: the profile's]")] = "",
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Batches of one: same texts every time, slower.")
     ] = False,
@@ -75,6 +80,9 @@ def run(
     from results import show
     from results.leaderboard import leaderboards
 
+    values = grid.settings(set_ or [])
+    if metric:
+        values["metrics"] = grid.words(metric)
     corpus = load(data)
     configs = grid.expand(
         corpus,
@@ -84,10 +92,11 @@ def run(
         ks=grid.integers(k, option="-k") if k else None,
         seeds=grid.integers(seed, option="--seed"),
         profile=profile,
-        set_values=grid.settings(set_ or []),
+        set_values=values,
         split=_split(split),
         limit=limit,
         generator=generator,
+        generator_options=grid.server(generator, base_url=base_url, model=model_name),
         deterministic=deterministic,
     )
     with Progress() as progress:
@@ -148,21 +157,35 @@ def show(
 def score(
     places: Runs = None,
     metric: Annotated[str, typer.Option("--metric", help="Names separated by commas. [default: the profile's]")] = "",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Metric options: judge.model=NAME, judge.base_url=URL.")
+    ] = None,
 ) -> None:
-    """Score finished runs again from their stored texts. Generates nothing."""
+    """Score finished runs again from their stored texts. Writes no sample; a judge is asked once an answer."""
+    from functools import cache
+
     from bench import grid, runs
     from bench.data.corpus import load
     from bench.finish import read_config, score_folder
+    from bench.judging import Judges
     from results.leaderboard import leaderboards
 
+    options = grid.metric_settings(grid.settings(set_ or []))
     folders = [folder for place in places or [Path("runs")] for folder in runs.find(place)]
     if not folders:
         raise UserError("no runs here; name a run folder or an output folder")
-    summaries = []
-    for folder in folders:
-        with folder.locked():
-            corpus = load(read_config(folder).data)
-            summaries.append(score_folder(folder, corpus, metrics=grid.words(metric) or None))
+    summaries, corpus_of = [], cache(load)
+    with Judges(say=_to_stderr) as judges:
+        for folder in folders:
+            if not folder.done:
+                _to_stderr(f"{folder.path.name} is not finished: left out; run its command again")
+                continue
+            with folder.locked():
+                corpus = corpus_of(read_config(folder).data)
+                wanted = grid.words(metric) or None
+                summaries.append(score_folder(folder, corpus, metrics=wanted, options=options, judges=judges))
+    if not summaries:
+        raise UserError("none of these runs is finished; run the same `bench run` again to go on")
     _print_boards(leaderboards(summaries, all_columns=True))
 
 
@@ -268,6 +291,10 @@ def _split(name: str) -> Any:
     return name
 
 
+def _to_stderr(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
 def _console() -> Console:
     """Stdout. What is not a terminal gets wide lines, so that no table is ever cut."""
     from rich.console import Console
@@ -295,7 +322,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # a review may hold what the terminal cannot show
     code = 0
     try:
-        code = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+        code = app(sys.argv[1:] or ["--help"], prog_name="bench", standalone_mode=False) or 0
         sys.stdout.flush()
     except TyperException as error:
         command = context.command_path if (context := getattr(error, "ctx", None)) else "bench"

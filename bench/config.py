@@ -68,6 +68,7 @@ class RunConfig(BaseModel):
     limit_seed: int = 0
     seed: int = 0
     generator: str = "vllm"
+    generator_options: dict[str, Any] = {}
     deterministic: bool = False
     profile: Profile
 
@@ -92,7 +93,8 @@ def identity(config: RunConfig, *, generator: Mapping[str, Any], sources: Mappin
     cell = config.model_dump(mode="json")
     for key in ("name", "title", "metrics", "options", "k", "embedder", "retrieval_encoder"):
         cell["profile"].pop(key)
-    cell.pop("data")  # its fingerprint stays
+    for key in ("data", "generator_options"):  # the data's fingerprint and the generator's identity stay
+        cell.pop(key)
     return fingerprint({"cell": cell, "generator": generator, "sources": sources})
 
 

@@ -1,16 +1,18 @@
-"""From a folder of written samples to scores.jsonl and, last of all, summary.json. Generates nothing."""
+"""From a folder of written samples to scores.jsonl and, last of all, summary.json. Writes no sample."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
 from bench import provenance, registry, runs, scoring
-from bench.config import RunConfig
+from bench.config import RunConfig, fingerprint
 from bench.data.corpus import Corpus
 from bench.errors import UserError
 from bench.generate.service import EngineUse
+from bench.judging import Judges
 from bench.runs import RunFolder
 from bench.types import StageCost
 
@@ -32,10 +34,14 @@ def score_folder(
     *,
     metrics: Sequence[str] | None = None,
     engine: EngineUse | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    judges: Judges | None = None,
 ) -> dict[str, Any]:
     """Scores the rows of a completely written run; returns the summary.
 
-    `metrics` None means the profile's. Raises UserError where rows are missing or the data has changed.
+    `metrics` None means the profile's; `options` (metric -> option -> value) go before the profile's. `judges`
+    are handed in to be shared by folders. Raises UserError where rows are missing or the data has changed,
+    EngineError where a judge's engine dies.
     """
     config = read_config(folder)
     if corpus.fingerprint != config.data_fingerprint:
@@ -47,16 +53,24 @@ def score_folder(
         raise UserError(f"{folder.path.name} lacks {missing} of {len(samples)} samples; run its command again")
     rows = [written[sample.sample_id] for sample in samples]
 
-    chosen = scoring.create(config.profile, metrics)
-    scores = scoring.score(chosen, rows, {row["sample_id"]: corpus.reference(row["sample_id"]) for row in rows})
+    chosen = scoring.create(config.profile, metrics, options=options)
+    references = {row["sample_id"]: corpus.reference(row["sample_id"]) for row in rows}
+    with ExitStack() as stack:
+        asked = judges or stack.enter_context(Judges())
+        asked.bind(chosen, config, out=folder.path.parent)
+        scores = scoring.score(chosen, rows, references)
     folder.write_rows(runs.SAMPLES, rows)  # in corpus order, whatever order they were written in
     folder.write_rows(runs.SCORES, scores)
+    earlier = folder.read(runs.SUMMARY) if folder.done else {}  # scoring again changes neither when nor how fast
     summary = {
         **describe(folder, config, corpus, rows),
         "columns": scoring.columns(chosen),
         "scores": scoring.aggregate(chosen, scores),
         "metric_versions": {name: metric.versions() for name, metric in chosen.items()},
-        "engine_use": asdict(engine) | {"tokens_per_second": engine.tokens_per_second} if engine else None,
+        "engine_use": asdict(engine) | {"tokens_per_second": engine.tokens_per_second}
+        if engine
+        else earlier.get("engine_use"),
+        "finished": earlier.get("finished", provenance.now()),
     }
     folder.write(runs.SUMMARY, summary)
     return summary
@@ -68,7 +82,8 @@ def describe(folder: RunFolder, config: RunConfig, corpus: Corpus, rows: Sequenc
     for row in rows:
         for stage, cost in row["stages"].items():
             stages.setdefault(stage, StageCost()).add(StageCost(**cost))
-    generator = folder.read(runs.CONFIG)["generator"]
+    about = folder.read(runs.CONFIG)
+    generator, sources = about["generator"], about["sources"]
     return {
         "run": folder.path.name,
         "method": config.method,
@@ -89,6 +104,8 @@ def describe(folder: RunFolder, config: RunConfig, corpus: Corpus, rows: Sequenc
         "profile": {"name": config.profile.name, "title": config.profile.title},
         "model": config.profile.llm,
         "engine": f"{generator['backend']} {generator['version']}",
+        "generator": fingerprint(generator),
+        "encoders": {name: sources[name] for name in ("encoder", "embedder") if name in sources},
         "dtype": config.profile.dtype,
         "sampling": asdict(config.profile.sampling),
         "input_budget": config.profile.input_budget,
@@ -100,7 +117,6 @@ def describe(folder: RunFolder, config: RunConfig, corpus: Corpus, rows: Sequenc
         "shortened": sum(any(row["dropped"].values()) for row in rows),
         "dropped": {key: sum(row["dropped"][key] for row in rows) for key in rows[0]["dropped"]},
         "stages": {stage: asdict(cost) for stage, cost in stages.items()},
-        "finished": provenance.now(),
     }
 
 
@@ -113,5 +129,6 @@ def variant(config: RunConfig) -> str:
     ):
         if name:
             defaults = registry.options_of(kind, name)  # type: ignore[arg-type]
-            parts += [f"{name}.{key}={value}" for key, value in options.items() if value != defaults.get(key)]
+            # As JSON: a configuration that was read from its file has lists where defaults are tuples.
+            parts += [f"{name}.{k}={v}" for k, v in options.items() if runs.dump(v) != runs.dump(defaults.get(k))]
     return ", ".join(parts)

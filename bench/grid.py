@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench import registry
+from bench import addresses, registry
 from bench.config import Profile, RunConfig, load_profile
 from bench.data.corpus import Corpus
 from bench.errors import UserError, unknown
@@ -53,6 +53,16 @@ def settings(pairs: Sequence[str]) -> dict[str, Any]:
     return values
 
 
+def server(generator: str, *, base_url: str, model: str) -> dict[str, str]:
+    """Options of the openai generator. Raises UserError for an address that another generator would ignore."""
+    given = {name: value for name, value in (("base_url", base_url), ("model", model)) if value}
+    if given and generator != "openai":
+        raise UserError(f"--base-url and --model-name go with --generator openai, not {generator}")
+    if base_url:
+        addresses.checked(base_url)
+    return given
+
+
 def split_settings(
     values: Mapping[str, Any], plugs: Mapping[str, registry.Kind]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -75,6 +85,16 @@ def split_settings(
     return profile, options
 
 
+def metric_settings(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """{'judge.model': 'm'} -> {'judge': {'model': 'm'}}. Raises UserError for a key of no metric."""
+    options: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        name, _, option = key.partition(".")
+        registry.load("metric", name)
+        options.setdefault(name, {})[option] = value
+    return options
+
+
 def expand(
     corpus: Corpus,
     *,
@@ -88,44 +108,63 @@ def expand(
     split: Split = "test",
     limit: int | None = None,
     generator: str = "vllm",
+    generator_options: Mapping[str, Any] | None = None,
     deterministic: bool = False,
 ) -> list[RunConfig]:
-    """The cells, in the order given. A method without a retriever appears once a seed. k None: the profile's."""
+    """The cells, in the order given. A method without a retriever appears once a seed. k None: the profile's.
+
+    A method whose options stand for a retriever (`dpl.released`) gets that one, whichever are asked for.
+    """
     if limit is not None and limit < 1:
         raise UserError(f"--limit {limit} leaves no sample; give at least 1, or no limit for all")
-    plugs: dict[str, registry.Kind] = dict.fromkeys(methods, "method")
-    plugs.update(dict.fromkeys(retrievers, "retriever"))
+    for name in retrievers:
+        registry.load("retriever", name)
+    plugs: dict[str, registry.Kind] = dict.fromkeys(registry.names("retriever"), "retriever")
+    plugs.update(dict.fromkeys(methods, "method"))
     overrides, options = split_settings(set_values, plugs)
     resolved = load_profile(profile, overrides)
-    full = {name: _options(kind, name, options.get(name, {})) for name, kind in plugs.items()}
     registry.load("generator", generator)
     for metric in dict.fromkeys((*resolved.metrics, *resolved.options)):
         registry.load("metric", metric)
 
-    cells: list[RunConfig] = []
-    for method in methods:
-        uses_retriever = registry.load("method", method).uses_retriever  # type: ignore[attr-defined]
-        wanted = [(r, k) for r in retrievers for k in (ks or [resolved.k])] if uses_retriever else [(None, 0)]
-        for retriever, k in wanted:
-            cells += [
-                RunConfig(
-                    method=method,
-                    method_options=full[method],
-                    retriever=retriever,
-                    retriever_options=full[retriever] if retriever else {},
-                    k=k,
-                    data=data,
-                    data_fingerprint=corpus.fingerprint,
-                    split=split,
-                    limit=limit,
-                    seed=seed,
-                    generator=generator,
-                    deterministic=deterministic,
-                    profile=resolved,
-                )
-                for seed in seeds
-            ]
-    return cells
+    wanted = {method: _retrievers(method, options.get(method, {}), retrievers) for method in methods}
+    used: dict[str, registry.Kind] = {name: "retriever" for found in wanted.values() for name in found if name}
+    used.update(dict.fromkeys(methods, "method"))
+    for name in options:
+        if name not in used:
+            raise unknown("setting", f"{name}.{next(iter(options[name]))}", [f"{plug}.<option>" for plug in used])
+    full = {name: _options(kind, name, options.get(name, {})) for name, kind in used.items()}
+    return [
+        RunConfig(
+            method=method,
+            method_options=full[method],
+            retriever=retriever,
+            retriever_options=full[retriever] if retriever else {},
+            k=k,
+            data=data,
+            data_fingerprint=corpus.fingerprint,
+            split=split,
+            limit=limit,
+            seed=seed,
+            generator=generator,
+            generator_options=dict(generator_options or {}),
+            deterministic=deterministic,
+            profile=resolved,
+        )
+        for method in methods
+        for retriever in wanted[method]
+        for k in ((ks or [resolved.k]) if retriever else [0])
+        for seed in seeds
+    ]
+
+
+def _retrievers(method: str, options: Mapping[str, Any], asked: Sequence[str]) -> Sequence[str | None]:
+    """Those of one method: none, the one that its options stand for, or those asked for."""
+    plug = registry.create("method", method, options)
+    if not plug.uses_retriever:
+        return [None]
+    own: str | None = getattr(plug, "retriever", None)
+    return [own] if own else asked
 
 
 def _options(kind: registry.Kind, name: str, given: Mapping[str, Any]) -> dict[str, Any]:

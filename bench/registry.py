@@ -24,6 +24,8 @@ BUILTIN: dict[Kind, dict[str, str]] = {
     "method": {
         "nonperso": "methods.nonperso:NonPerso",
         "rag": "methods.rag:Rag",
+        "pag": "methods.pag:Pag",
+        "dpl": "methods.dpl:Dpl",
     },
     "retriever": {
         "recency": "retrievers.recency:Recency",
@@ -36,9 +38,11 @@ BUILTIN: dict[Kind, dict[str, str]] = {
         "meteor": "metrics.meteor:Meteor",
         "bleu": "metrics.bleu:Bleu",
         "bertscore": "metrics.bertscore:BertScore",
+        "judge": "metrics.judge:Judge",
     },
     "generator": {
         "vllm": "bench.generate.vllm:VllmGenerator",
+        "openai": "bench.generate.openai:OpenAIGenerator",
         "transformers": "bench.generate.transformers:TransformersGenerator",
         "echo": "bench.generate.echo:EchoGenerator",
     },

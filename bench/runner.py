@@ -24,6 +24,7 @@ from bench.errors import EngineError, SampleFailure, UserError
 from bench.finish import score_folder
 from bench.generate.service import GenerationService
 from bench.generate.store import RequestStore
+from bench.judging import Judges
 from bench.progress import Progress
 from bench.protocols import Method
 from bench.runs import RunFolder
@@ -40,6 +41,7 @@ class Cell:
     config: RunConfig
     folder: RunFolder
     identity: str
+    sources: dict[str, str]
     samples: list[Sample]
     pending: list[Sample] = field(default_factory=list)
 
@@ -54,7 +56,9 @@ def open_service(config: RunConfig, out: Path, *, say: Callable[[str], None]) ->
     """The generator that a cell asks for (not started yet) over the output folder's request store."""
     kept = out / ".store"
     make = registry.load("generator", config.generator)
-    generator = make(config.profile, deterministic=config.deterministic, log=kept / "engine.log")
+    generator = make(
+        config.profile, deterministic=config.deterministic, log=kept / "engine.log", **config.generator_options
+    )
     return GenerationService(generator, RequestStore(kept / "requests.sqlite"), say=say)
 
 
@@ -62,11 +66,12 @@ def plan(configs: Iterable[RunConfig], corpus: Corpus, out: Path, *, generator: 
     """Configurations to cells with folders named by label and identity. Equal cells appear once."""
     cells: dict[str, Cell] = {}
     for config in configs:
-        name = identity(config, generator=generator, sources=_sources(config))
+        sources = _sources(config)
+        name = identity(config, generator=generator, sources=sources)
         samples = corpus.samples(config.split, limit=config.limit, limit_seed=config.limit_seed)
         if not samples:
             raise UserError(f"data '{config.data}' has no samples in split '{config.split}'")
-        cells.setdefault(name, Cell(config, RunFolder(out / f"{config.label}-{name[:8]}"), name, samples))
+        cells.setdefault(name, Cell(config, RunFolder(out / f"{config.label}-{name[:8]}"), name, sources, samples))
     return list(cells.values())
 
 
@@ -167,9 +172,10 @@ def run(
         asyncio.run(_write_and_close(todo, corpus, service, progress=progress, out=out))
         progress.close()
         progress.say(what_was_done(cells, todo, service))
-        for cell in todo:
-            progress.say(f"scoring {cell.folder.path.name} ...")
-            score_folder(cell.folder, corpus, engine=service.use)
+        with Judges(say=progress.say) as judges:
+            for cell in todo:
+                progress.say(f"scoring {cell.folder.path.name} ...")
+                score_folder(cell.folder, corpus, engine=service.use, judges=judges)
     return [cell.folder.read(runs.SUMMARY) for cell in cells]
 
 
@@ -186,8 +192,8 @@ def what_was_done(cells: Sequence[Cell], todo: Sequence[Cell], service: Generati
 def prepare(cell: Cell, service: GenerationService) -> None:
     """Opens the folder: what is finished stays, the rest is pending."""
     (cell.folder.path / runs.SUMMARY).unlink(missing_ok=True)
-    config = {"identity": cell.identity, "generator": service.identity, "config": cell.config.model_dump(mode="json")}
-    cell.folder.write(runs.CONFIG, config)
+    about = {"identity": cell.identity, "generator": service.identity, "sources": cell.sources}
+    cell.folder.write(runs.CONFIG, {**about, "config": cell.config.model_dump(mode="json")})
     if not (cell.folder.path / runs.PROVENANCE).is_file():
         cell.folder.write(runs.PROVENANCE, provenance.collect(service.identity))
     finished = cell.folder.keep_finished()

@@ -52,6 +52,8 @@ class RunFolder:
             raise UserError(f"{self.path} has no {name}; name a run folder (`bench ls runs` lists them)") from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise UserError(f"{file} is damaged ({error}); delete the folder and run the cell again") from error
+        if not isinstance(values, dict):
+            raise UserError(f"{file} is damaged (no JSON object); delete the folder and run the cell again")
         return values
 
     def write(self, name: str, value: Mapping[str, Any]) -> None:

@@ -16,10 +16,13 @@ from bench.protocols import Metric
 Rows = list[dict[str, Any]]
 
 
-def create(profile: Profile, names: Sequence[str] | None = None) -> dict[str, Metric]:
-    """name -> metric, with the profile's options."""
+def create(
+    profile: Profile, names: Sequence[str] | None = None, *, options: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Metric]:
+    """name -> metric, with the profile's options, and `options` (metric -> option -> value) before these."""
     wanted = profile.metrics if names is None else names
-    return {name: registry.create("metric", name, profile.options.get(name, {})) for name in wanted}
+    given = {name: {**profile.options.get(name, {}), **(options or {}).get(name, {})} for name in wanted}
+    return {name: registry.create("metric", name, values) for name, values in given.items()}
 
 
 def score(metrics: Mapping[str, Metric], samples: Rows, references: Mapping[str, str]) -> Rows:

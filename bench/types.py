@@ -102,7 +102,8 @@ class Completion:
     """What the model answered. `text` has no special tokens; `ids` are the new tokens.
 
     `n_cached` of the `n_prompt` tokens were served by the engine's prefix cache; `seconds` is the
-    time from hand-in to the last token, waiting included.
+    time from hand-in to the last token, waiting included. `counted` is the number of new tokens where a
+    server tells that but not which they are.
     """
 
     text: str
@@ -111,10 +112,11 @@ class Completion:
     n_prompt: int
     n_cached: int = 0
     seconds: float = 0.0
+    counted: int | None = None
 
     @property
     def n_new(self) -> int:
-        return len(self.ids)
+        return len(self.ids) if self.counted is None else self.counted
 
 
 @dataclass(frozen=True, slots=True)

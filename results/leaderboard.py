@@ -23,7 +23,7 @@ Cell = tuple[str, str]  # (category, column key)
 
 # What runs of one table have in common.
 COMPARABLE = (
-    "data", "profile", "model", "engine", "dtype", "sampling", "input_budget", "deterministic", "columns",
+    "data", "profile", "model", "engine", "generator", "dtype", "sampling", "input_budget", "deterministic", "columns",
     "metric_versions",
 )  # fmt: skip
 
@@ -97,7 +97,7 @@ def _leaderboard(group: list[Summary], *, all_columns: bool) -> Leaderboard:
     newest = _newest(group)
     rows: dict[tuple[Any, ...], list[Summary]] = defaultdict(list)
     for summary in sorted(newest, key=_order):
-        rows[(summary["method"], summary["retriever"], summary["k"], summary["variant"])].append(summary)
+        rows[_cell(summary)].append(summary)
     retrievers = {summary["retriever"] for summary in newest if summary["retriever"]}
     ks = {summary["k"] for summary in newest if summary["retriever"]}
     columns = tuple(Column(**column) for column in newest[0]["columns"] if all_columns or column["main"])
@@ -112,11 +112,17 @@ def _leaderboard(group: list[Summary], *, all_columns: bool) -> Leaderboard:
     )
 
 
+def _cell(summary: Summary) -> tuple[Any, ...]:
+    """What makes a row of its own among comparable runs: all but the seed."""
+    encoders = tuple(sorted(summary["encoders"].items()))
+    return (*(summary[key] for key in ("method", "retriever", "k", "variant")), encoders)
+
+
 def _newest(group: list[Summary]) -> list[Summary]:
     """Of runs that differ in nothing a table shows (made before and after a change of source), the newest."""
     latest: dict[tuple[Any, ...], Summary] = {}
     for summary in sorted(group, key=lambda summary: str(summary["finished"])):
-        latest[tuple(summary[key] for key in ("method", "retriever", "k", "variant", "seed"))] = summary
+        latest[(*_cell(summary), summary["seed"])] = summary
     return list(latest.values())
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from bench import runs
 from bench.config import Profile
 from bench.data import store
 from bench.data.corpus import Corpus, load
 from bench.errors import EngineError, SampleFailure
 from bench.generate.echo import EchoGenerator
+from bench.runs import RunFolder
 from bench.types import Completion, Request
 
 CATEGORIES = ("Books", "Films")
@@ -47,7 +50,7 @@ max_tokens = 16
 def tables() -> dict[str, list[dict[str, Any]]]:
     """2 categories of 3 users with 5 reviews each: newest test, next val, the rest history. 6 test samples.
 
-    Every user reviews the same five items, the newest review last, so that everybody has peers.
+    Every user reviews all five items, each in another order: whoever compares users meets others' targets.
     """
     rows: dict[str, list[dict[str, Any]]] = {"items": [], "reviews": [], "samples": []}
     for category in CATEGORIES:
@@ -55,7 +58,8 @@ def tables() -> dict[str, list[dict[str, Any]]]:
             item = {"item_id": f"i{i}", "title": f"{category} thing {i}", "description": f"what {category} {i} is"}
             rows["items"].append({"category": category, **item})
         for u in range(USERS):
-            ids = [f"{category}/u{u}/i{i}" for i in reversed(range(REVIEWS))]
+            ids = [f"{category}/u{u}/r{number}" for number in reversed(range(REVIEWS))]
+            items = [f"i{(u + number) % REVIEWS}" for number in reversed(range(REVIEWS))]
             who = {"category": category, "user_id": f"u{u}"}
             for place, review_id in enumerate(ids):
                 number = REVIEWS - 1 - place
@@ -63,15 +67,15 @@ def tables() -> dict[str, list[dict[str, Any]]]:
                     {
                         "review_id": review_id,
                         **who,
-                        "item_id": f"i{number}",
+                        "item_id": items[place],
                         "rating": float(1 + (u + number) % 5),
                         "title": f"title {u}-{number}",
-                        "text": f"{CANARY} secret of u{u}" if place == 0 else f"u{u} wrote of thing {number}",
+                        "text": f"{CANARY} secret of u{u}" if place == 0 else f"u{u} wrote this as number {number}",
                         "timestamp": 1_000_000 * number,
                     }
                 )
             for place, split in enumerate(("test", "val")):
-                known = {"item_id": f"i{REVIEWS - 1 - place}", "review_id": ids[place], "history": ids[place + 1 :]}
+                known = {"item_id": items[place], "review_id": ids[place], "history": ids[place + 1 :]}
                 rows["samples"].append({"sample_id": ids[place], "split": split, **who, **known})
     return rows
 
@@ -102,6 +106,7 @@ class Plan:
     cannot_start: bool = False
     refuse: str = ""  # requests whose prompt has this word fail
     seconds: float = 0.0
+    gate: asyncio.Event | None = None  # nothing is answered before it is set
     started: int = 0
     closed: int = 0
     requests: list[Request] = field(default_factory=list)
@@ -132,6 +137,8 @@ class FakeGenerator(EchoGenerator):
         plan = self.plan
         plan.requests.append(request)
         await asyncio.sleep(plan.seconds)
+        if plan.gate is not None:
+            await plan.gate.wait()
         if plan.kill_after is not None and plan.finished >= plan.kill_after:
             os.kill(os.getpid(), signal.SIGKILL)
         if plan.die_after is not None and plan.finished >= plan.die_after:
@@ -146,3 +153,50 @@ class FakeGenerator(EchoGenerator):
 
 
 FAKE = "tests.fakes:FakeGenerator"
+
+
+def bench(*words: object) -> int:
+    """The exit code of the command `bench` in this process. Output is for pytest's capfd."""
+    from bench.cli import main
+
+    before, sys.argv = sys.argv, ["bench", *map(str, words)]
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        sys.argv = before
+    raise AssertionError("main() must end the process")
+
+
+@dataclass
+class World:
+    """A dataset, a profile and an output folder; `run` is `bench run` on them."""
+
+    path: Path
+    out: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.out = self.path / "runs"
+        self.data = dataset(self.path / "data")
+        self.profile = profile_file(self.path)
+
+    def words(self, *words: object, method: str = "nonperso") -> list[str]:
+        given = ["--data", self.data, "--profile", self.profile, "--generator", "fake", "--out", self.out]
+        return [str(word) for word in ("run", "--method", method, *given, *words)]
+
+    def run(self, *words: object, method: str = "nonperso") -> int:
+        return bench(*self.words(*words, method=method))
+
+    def folders(self) -> dict[str, RunFolder]:
+        """label without the identity -> folder"""
+        return {found.path.name.rpartition("-")[0]: found for found in runs.find(self.out)}
+
+    def folder(self) -> RunFolder:
+        (folder,) = self.folders().values()
+        return folder
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What a row says of the text, without what it cost."""
+        costs = ("stages", "seconds")
+        return [{key: row[key] for key in row if key not in costs} for row in self.folder().rows(runs.SAMPLES)]

@@ -7,6 +7,7 @@ request has a seed of its own. The engine runs in its own process.
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import multiprocessing
 import os
@@ -190,3 +191,5 @@ class VllmGenerator:
         if self._engine is not None:
             engine, self._engine = self._engine, None
             await asyncio.to_thread(engine.shutdown)
+            del engine
+            gc.collect()  # its finalizer needs modules that are gone when the interpreter ends

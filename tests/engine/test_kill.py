@@ -16,7 +16,11 @@ import pytest
 from bench.generate.store import RequestStore
 from bench.generate.vllm import installed
 
-pytestmark = [pytest.mark.engine, pytest.mark.models, pytest.mark.skipif(not installed(), reason="vllm is not installed")]
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.models,
+    pytest.mark.skipif(not installed(), reason="vllm is not installed"),
+]
 
 SAMPLES = 24
 COMMAND = [

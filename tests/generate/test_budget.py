@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
@@ -9,6 +12,8 @@ from hypothesis import strategies as st
 from bench.errors import SampleFailure
 from bench.generate.budget import fit, shorten
 from bench.types import Dropped, Item, Prompt, Review, Sample
+
+T = TypeVar("T", Sample, Review)
 
 
 def characters(prompt: Prompt) -> int:
@@ -57,9 +62,7 @@ def test_then_descriptions_are_shortened_all_to_one_length() -> None:
 
 
 def test_a_description_shorter_than_the_common_length_stays_whole() -> None:
-    prompt, dropped = fit(
-        build, target("short"), (past(1, "text", "e" * 50),), count=characters, budget=12 + 5 + 33
-    )
+    prompt, dropped = fit(build, target("short"), (past(1, "text", "e" * 50),), count=characters, budget=12 + 5 + 33)
     assert prompt.user == f"T|short|R1|{'e' * 33}|text"
     assert dropped == Dropped(description_chars=17)
 
@@ -83,6 +86,18 @@ def test_what_is_never_cut_is_a_failure_of_the_sample() -> None:
     with pytest.raises(SampleFailure):
         fit(build, target("d", title="t" * 20), count=characters, budget=21)
     assert fit(build, target("d", title="t" * 20), count=characters, budget=22)[0].user == f"{'t' * 20}|"
+
+
+def test_reviews_that_are_kept_are_shortened_together_and_not_dropped() -> None:
+    reviews = (past(1, "y" * 40, "e" * 9), past(2, "z" * 10), past(3, "gone"))
+    # "!T|" + d + "|R1|" + e + "|" + y + "|R2||" + z = 13 characters beside descriptions and texts.
+    prompt, dropped = fit(build, target("dd"), reviews, count=characters, budget=13 + 25, keep=2)
+    assert prompt.user == f"T||R1||{'y' * 15}|R2||{'z' * 10}"
+    assert dropped == Dropped(reviews=1, description_chars=11, text_chars=25)
+    prompt, dropped = fit(build, target("dd"), reviews, count=characters, budget=13 + 8, keep=2)
+    assert prompt.user == f"T||R1||{'y' * 4}|R2||{'z' * 4}"
+    prompt, dropped = fit(build, target("dd"), reviews[:1], count=characters, budget=8 + 8, keep=2)
+    assert (prompt.user, dropped.reviews) == (f"T||R1||{'y' * 8}", 0)
 
 
 def test_without_history_only_the_target_s_description_gives_way() -> None:
@@ -113,46 +128,50 @@ WORDS = st.text(st.sampled_from("ab 語"), max_size=60)
 REVIEWS = st.lists(st.tuples(WORDS, WORDS), max_size=4)
 
 
-def pieces(prompt: Prompt) -> list[str]:
-    return prompt.user.split("|")
+def versions(sample: Sample, reviews: tuple[Review, ...], keep: int) -> Iterator[Prompt]:
+    """Every version that the budget may choose, longest first, as the spec orders what is cut."""
+    for kept in range(len(reviews), min(keep, len(reviews)), -1):
+        yield build(sample, reviews[:kept])
+    best = reviews[:keep]
+    texts = [sample.item.description, *(text for review in best for text in (review.item.description, review.text))]
+    for limit in range(max(map(len, texts)), -1, -1):
+        yield build(described(sample, limit), tuple(described(review, limit) for review in best))
+    bare = tuple(described(review, 0) for review in best)
+    for limit in range(max(map(len, texts)), -1, -1):
+        yield build(described(sample, 0), tuple(replace(review, text=shorten(review.text, limit)) for review in bare))
 
 
-@given(WORDS, REVIEWS, st.integers(0, 260))
-def test_the_result_fits_and_nothing_longer_does(description: str, texts: list[tuple[str, str]], budget: int) -> None:
+def described(thing: T, limit: int) -> T:
+    return replace(thing, item=replace(thing.item, description=shorten(thing.item.description, limit)))
+
+
+@given(WORDS, REVIEWS, st.integers(0, 260), st.integers(1, 3))
+def test_the_result_is_the_longest_version_that_fits(
+    description: str, texts: list[tuple[str, str]], budget: int, keep: int
+) -> None:
     sample = target(description)
     reviews = tuple(past(n, text, about) for n, (text, about) in enumerate(texts))
-    bare = replace(sample, item=replace(sample.item, description=""))
-    naked = tuple(replace(past(n)) for n in range(min(1, len(reviews))))
-    if characters(build(bare, naked)) > budget:
+    expected = next((version for version in versions(sample, reviews, keep) if characters(version) <= budget), None)
+    if expected is None:
         with pytest.raises(SampleFailure):
-            fit(build, sample, reviews, count=characters, budget=budget)
+            fit(build, sample, reviews, count=characters, budget=budget, keep=keep)
         return
-    prompt, dropped = fit(build, sample, reviews, count=characters, budget=budget)
-    assert characters(prompt) <= budget
-
-    kept = len(reviews) - dropped.reviews
-    whole = build(sample, reviews[:kept])
-    lost = characters(whole) - characters(prompt)
-    assert lost == dropped.description_chars + dropped.text_chars
-    for shown, full in zip(pieces(prompt), pieces(whole), strict=True):
-        assert full.startswith(shown)
-    if dropped.reviews:
-        assert kept >= 1
-    if lost == 0 and kept < len(reviews):
-        assert characters(build(sample, reviews[: kept + 1])) > budget
-    if lost:
-        assert kept == min(1, len(reviews))
-        assert characters(whole) > budget
-        # One more character, or what it takes to reach the next place to cut, would not have fitted.
-        texts_cut = [(s, f) for s, f in zip(pieces(prompt), pieces(whole), strict=True) if s != f]
-        step = sum(len(next_cut(full, shown)) - len(shown) for shown, full in texts_cut[-1:])
-        if dropped.text_chars:
-            assert characters(prompt) + step > budget
+    prompt, dropped = fit(build, sample, reviews, count=characters, budget=budget, keep=keep)
+    assert prompt == expected
+    whole = build(sample, reviews[: len(reviews) - dropped.reviews])
+    assert characters(whole) - characters(prompt) == dropped.description_chars + dropped.text_chars
 
 
-def next_cut(full: str, shown: str) -> str:
-    """The shortest longer version of a text that `shorten` can give."""
-    return next(longer for n in range(len(full) + 1) if len(longer := shorten(full, n)) > len(shown))
+@given(REVIEWS, st.integers(0, 120))
+def test_tokens_that_grow_and_shrink_with_the_text_still_never_exceed_the_budget(
+    texts: list[tuple[str, str]], budget: int
+) -> None:
+    def tokens(prompt: Prompt) -> int:
+        return len(prompt.user) + 7 * (len(prompt.user) % 3)
+
+    reviews = tuple(past(n, text, about) for n, (text, about) in enumerate(texts))
+    with contextlib.suppress(SampleFailure):
+        assert tokens(fit(build, target("abc"), reviews, count=tokens, budget=budget)[0]) <= budget
 
 
 @given(st.text(max_size=80), st.integers(0, 90))

@@ -1,0 +1,31 @@
+"""Prompts as ids without a tokenizer: for servers that take messages and render them by themselves.
+
+An id is three bytes of the messages' UTF-8, so that ids give the messages back, and their number estimates the
+tokens from above: English has four to five bytes a token, and scripts of three bytes a character about one token
+a character. The template's own tokens are not counted; they are fewer than the slack of any prompt near a budget.
+"""
+
+from __future__ import annotations
+
+from bench.types import Prompt
+
+WIDTH = 3
+# Bytes that UTF-8 never uses.
+BORDER, FILLING = b"\xfe", b"\xff"
+
+
+class MessageEncoder:
+    """`bench.protocols.PromptEncoder` whose ids can be read back."""
+
+    def encode(self, prompt: Prompt) -> tuple[int, ...]:
+        # Lone surrogates are no text to any server.
+        system, user = (text.encode("utf-8", "replace") for text in (prompt.system, prompt.user))
+        whole = system + BORDER + user
+        whole += FILLING * (-len(whole) % WIDTH)
+        return tuple(int.from_bytes(whole[at : at + WIDTH], "big") for at in range(0, len(whole), WIDTH))
+
+    def decode(self, ids: tuple[int, ...]) -> Prompt:
+        """The prompt that was encoded."""
+        whole = b"".join(number.to_bytes(WIDTH, "big") for number in ids).rstrip(FILLING)
+        system, _, user = whole.partition(BORDER)
+        return Prompt(system.decode("utf-8"), user.decode("utf-8"))

@@ -1,0 +1,124 @@
+"""Models that metrics ask. Every answer comes through the output folder's request store: scoring again asks nothing.
+
+A judge's engine starts at the first question that is not stored, and serves all folders that one command scores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, runtime_checkable
+
+from bench import registry
+from bench.config import Profile, RunConfig
+from bench.errors import SampleFailure
+from bench.generate.service import GenerationService
+from bench.generate.store import RequestStore
+from bench.protocols import Generator, Metric
+from bench.types import Prompt, Request, Sampling
+from metrics.judge import Respondent
+
+Say = Callable[[str], None]
+
+
+@runtime_checkable
+class AskingMetric(Metric, Protocol):
+    """A metric that asks a language model. `base_url` and `model` are options of it; empty means the run's own."""
+
+    base_url: str
+    model: str
+    max_new_tokens: int
+    respondent: Respondent | None
+
+
+@dataclass(frozen=True)
+class ServedRespondent:
+    """`metrics.judge.Respondent` over a generation service, on an event loop that outlives the calls."""
+
+    service: GenerationService
+    loop: asyncio.Runner
+    say: Say
+
+    @property
+    def name(self) -> str:
+        identity = self.service.identity
+        return f"{identity.get('model', 'no model')} on {identity['backend']} {identity['version']}"
+
+    def answer(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[str | None]:
+        answers = self.loop.run(self._all(prompts, Sampling(0.0, 1.0, max_new_tokens)))
+        failures = [answer for answer in answers if isinstance(answer, SampleFailure)]
+        if failures:
+            self.say(f"{len(failures)} of {len(prompts)} questions to {self.name} failed; the first: {failures[0]}")
+        return [None if isinstance(answer, SampleFailure) else answer for answer in answers]
+
+    async def _all(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str | SampleFailure]:
+        encoder = self.service.generator.encoder
+
+        async def one(prompt: Prompt) -> str | SampleFailure:
+            request = Request(ids=encoder.encode(prompt), sampling=sampling, seed=0, stage="judge")
+            try:
+                completion, _, _ = await self.service.complete(prompt, request)
+            except SampleFailure as failure:
+                return failure
+            return completion.text
+
+        return list(await asyncio.gather(*map(one, prompts)))
+
+
+class Judges:
+    """The models that the metrics of one command ask, each with one engine at most. Closes them as a context."""
+
+    def __init__(self, *, say: Say = lambda message: None) -> None:
+        self._say = say
+        self._stack = ExitStack()
+        self._loop = self._stack.enter_context(asyncio.Runner())
+        self._services: dict[tuple[str, ...], GenerationService] = {}
+
+    def bind(self, metrics: Mapping[str, Metric], config: RunConfig, *, out: Path) -> None:
+        """Gives every metric that asks a model the one that it means. Starts nothing.
+
+        Raises UserError for a model that is not here, EngineError for a server that does not answer.
+        """
+        for metric in metrics.values():
+            if isinstance(metric, AskingMetric):
+                metric.respondent = ServedRespondent(self._service(metric, config, out), self._loop, self._say)
+
+    def _service(self, metric: AskingMetric, config: RunConfig, out: Path) -> GenerationService:
+        profile = judging_profile(config.profile, metric)
+        name = (str(out), metric.base_url, metric.model, config.generator, profile.model_dump_json())
+        if name not in self._services:
+            generator = _generator(metric, config, profile, log=out / ".store" / "engine.log")
+            service = GenerationService(generator, RequestStore(out / ".store" / "requests.sqlite"), say=self._say)
+            self._stack.callback(lambda: self._loop.run(service.close()))
+            self._services[name] = service
+        return self._services[name]
+
+    def __enter__(self) -> Judges:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+
+def judging_profile(profile: Profile, metric: AskingMetric) -> Profile:
+    """The run's profile with the judge's model, and an engine as long as the run's: that much is known to fit."""
+    length = profile.input_budget + profile.max_new_tokens
+    limit = min(metric.max_new_tokens, length - 1)
+    model = {"llm": metric.model, "revision": None} if metric.model else {}
+    budgets = {"input_budget": length - limit, "max_new_tokens": limit}
+    return profile.model_copy(update={**model, **budgets, "metrics": (), "options": {}})
+
+
+def _generator(metric: AskingMetric, config: RunConfig, profile: Profile, *, log: Path) -> Generator:
+    chosen = "openai" if metric.base_url else config.generator
+    server = (
+        {"base_url": metric.base_url, "model": metric.model or None} if metric.base_url else config.generator_options
+    )
+    made: Generator = registry.load("generator", chosen)(profile, deterministic=config.deterministic, log=log, **server)
+    return made

@@ -1,0 +1,217 @@
+"""DPL: the user's profile is how their reviews differ from other users' of the same items (Qiu et al., 2025).
+
+Three stages (paper, appendix B; spec, Prompts):
+  difference  one for each retrieved review whose item has peers: the user's review against representative peers'
+  summary     the differences + past reviews -> a profile of the user
+  review      PAG's last stage, with this profile
+
+The prompts are in our words, on the aspects that DPL compares. Decided here, against the released code:
+- The paper's setting is the default: the run's retriever and DEP's embedder, and one peer is enough. `released` wants
+  BM25 and at least 4 peers. The released code retrieves the items it compares by a second search, among those with
+  enough peers; here they are those of the K retrieved reviews that have enough.
+- With few peers there are fewer clusters, the prompt says how many peers it really shows (the code says 4), and an
+  item where no peer is unlike the user is left out. With nothing to compare, the sample is written as PAG writes it.
+- The paper's budget of 2,048 tokens has no room for eight long differences, and the code has no budget: a difference
+  takes a sentence or two an aspect, at most 256 tokens, and the summary names its item by title alone. What still
+  does not fit the summary goes in this order: past reviews (which the last stage has again), then differences.
+- Peers' texts never are held-out targets (the code shows them), and `peers_before_target` leaves out newer ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.errors import UserError
+from bench.protocols import Context
+from bench.types import Prompt, Review, Sample
+from methods.answers import strip_marker
+from methods.blocks import item_block, past_reviews_block, rating
+from methods.pag import PROFILE_TOKENS, Pag, history_key, review_with, without_target
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from threadpoolctl import ThreadpoolController
+
+    from bench.protocols import Vectors
+
+DIFFERENCE_TOKENS = 256
+RELEASED_PEERS = 4
+
+DIFFERENCE_SYSTEM = (
+    "Given the title and description of an item, along with the user's review and {others} of the same item (each "
+    "with review rating, review title, review text), describe how the user's review differs from {them} in each of the "
+    "following aspects, in one or two sentences an aspect:\n"
+    "[Writing Style]: choice of words and structure of sentences.\n"
+    "[Emotional Style]: tone, be it positive, negative or neutral.\n"
+    "[Semantic Style]: density of information and coherence with the context."
+)
+SUMMARY_SYSTEM = (
+    "Given the differences in writing style, emotional style and semantic style between the user's reviews and other "
+    "users' reviews of the same items, along with the user's past reviews (including item title, item description, "
+    "review rating, review title, review text), write a summary that profiles the user.\n"
+    "The summary should be formatted as follows:\n"
+    "[Summary]: <summary>"
+)
+
+
+def difference_prompt(past: Sample, reviews: tuple[Review, ...]) -> Prompt:
+    """`reviews`: the user's, then the peers'."""
+    own, *peers = reviews
+    others, them = (f"{len(peers)} other users' reviews", "them") if len(peers) > 1 else ("another user's review", "it")
+    blocks = [item_block(own.item), _compared("User's Review", own)]
+    blocks += [_compared(f"Other User {number}'s Review", peer) for number, peer in enumerate(peers, start=1)]
+    return Prompt(DIFFERENCE_SYSTEM.format(others=others, them=them), "\n".join(blocks))
+
+
+def _compared(head: str, review: Review) -> str:
+    parts = f"- [Review Rating]: {rating(review.rating)}\n- [Review Title]: {review.title}"
+    return f"[{head}]:\n{parts}\n- [Review Text]: {review.text}"
+
+
+def summary_prompt(differences: Sequence[Review], reviews: Sequence[Review]) -> Prompt:
+    """A difference stands as the text of the review that it is about."""
+    lines = ["[Differences from Other Users]:"]
+    for number, difference in enumerate(differences, start=1):
+        lines += [f"- [Item {number}]:", f"  - [Item Title]: {difference.item.title}"]
+        lines.append(f"  - [Difference]: {difference.text}")
+    blocks = ["\n".join(lines), *([past_reviews_block(reviews)] if reviews else [])]
+    return Prompt(SUMMARY_SYSTEM, "\n".join(blocks))
+
+
+@dataclass(frozen=True)
+class Dpl:
+    """`released`: the released code's setting. `peers_before_target`: only peers' reviews older than the target.
+
+    `min_peers`: an item with fewer is not compared. `clusters`: one is the user's, each other one gives a peer.
+    """
+
+    label = "DPL"
+    uses_retriever = True
+    uses_embeddings = True
+
+    released: bool = False
+    peers_before_target: bool = False
+    clusters: int = 5
+    min_peers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.clusters < 2:
+            raise UserError(f"dpl.clusters={self.clusters}: at least 2, the user's and another; the usual value is 5")
+        if self.min_peers < 1:
+            raise UserError(f"dpl.min_peers={self.min_peers}: must be at least 1, the default")
+
+    @property
+    def retriever(self) -> str | None:
+        """The retriever that these options stand for, where they stand for one."""
+        return "bm25" if self.released else None
+
+    def texts(self, sample: Sample, ctx: Context) -> Iterable[str]:
+        for review in ctx.retrieve(sample):
+            if peers := self._peers(review, sample, ctx):
+                yield review.text
+                yield from (peer.text for peer in peers)
+
+    async def write(self, sample: Sample, ctx: Context) -> str:
+        history = ctx.retrieve(sample)
+        answers = await asyncio.gather(*(self._difference(review, sample, ctx) for review in history))
+        compared = zip(history, answers, strict=True)
+        differences = tuple(replace(_bare(review), text=answer) for review, answer in compared if answer)
+        if not differences:
+            return await Pag().write(sample, ctx)
+
+        def prompt(past: Sample, kept: tuple[Review, ...]) -> Prompt:
+            return summary_prompt(kept[: len(differences)], kept[len(differences) :])
+
+        fitted = ctx.fit(prompt, without_target(sample), differences + history)
+        key = history_key(sample, history)
+        profile = await ctx.generate(fitted, stage="summary", key=key, max_new_tokens=PROFILE_TOKENS)
+        return await review_with(strip_marker(profile, "Summary"), sample, ctx, history)
+
+    async def _difference(self, review: Review, sample: Sample, ctx: Context) -> str:
+        """Empty where there is nobody to compare with. Knows neither K nor the target: samples and cells share it."""
+        peers = self._peers(review, sample, ctx)
+        if not peers:
+            return ""
+        vectors = ctx.embed([review.text, *(peer.text for peer in peers)])
+        chosen = [peers[i] for i in _remembered(vectors, self.clusters)]
+        if not chosen:
+            return ""
+        prompt = ctx.fit(difference_prompt, without_target(sample), (review, *map(_bare, chosen)), keep=2)
+        key = json.dumps([review.review_id, *(peer.review_id for peer in chosen)])
+        return await ctx.generate(prompt, stage="difference", key=key, max_new_tokens=DIFFERENCE_TOKENS)
+
+    def _peers(self, review: Review, sample: Sample, ctx: Context) -> tuple[Review, ...]:
+        """Peers with a text, if there are enough of them and the user's review has one too.
+
+        Before a target without a time nobody can be shown to have written.
+        """
+        if not review.text.strip() or (self.peers_before_target and sample.timestamp is None):
+            return ()
+        before = sample.timestamp if self.peers_before_target else None
+        peers = tuple(peer for peer in ctx.peers(review, before=before) if peer.text.strip())
+        enough = max(self.min_peers, RELEASED_PEERS) if self.released else self.min_peers
+        return peers if len(peers) >= enough else ()
+
+
+def _bare(review: Review) -> Review:
+    """Without the item's description, where the prompt does not show it again: nothing there to shorten."""
+    return replace(review, item=replace(review.item, description=""))
+
+
+# By content, so that the cells of a grid (K = 1..8, seeds) cluster an item's vectors once. A few hundred bytes each.
+_CHOSEN: dict[bytes, list[int]] = {}
+
+
+def _remembered(vectors: Vectors, clusters: int) -> list[int]:
+    """`representatives` of (own, *peers)."""
+    digest = sha256(vectors.tobytes() + str((vectors.shape, clusters)).encode()).digest()
+    if digest not in _CHOSEN:
+        _CHOSEN[digest] = representatives(vectors[0], vectors[1:], clusters=clusters)
+    return _CHOSEN[digest]
+
+
+def representatives(own: Vectors, peers: Vectors, *, clusters: int = 5) -> list[int]:
+    """Ascending indices into `peers` (J, d) of those who stand for the ways of writing unlike `own` (d,).
+
+    k-means over own and peers with min(clusters, distinct vectors) clusters; of every cluster but own's the member
+    nearest to its mean, of equally near ones the first (DPL's `get_others_by_kmeans`). Peers in own's cluster never are
+    chosen, so fewer than clusters - 1 may be, and none of peers who all write as the user does. Vectors that agree to
+    six digits are one vector: the same text in another batch.
+    """
+    if not len(peers):
+        return []
+    # The mean of two float32 is exact in float64: a pair ties, and no last bit decides.
+    points = np.vstack((own, peers)).astype(np.float64)
+    distinct = len(np.unique(points.round(6), axis=0))
+    labels = _kmeans(points, min(clusters, distinct))
+    chosen = []
+    for label in set(labels.tolist()) - {int(labels[0])}:
+        members = np.flatnonzero(labels == label)
+        distances = np.linalg.norm(points[members] - points[members].mean(axis=0), axis=1)
+        chosen.append(int(members[distances.argmin()]) - 1)
+    return sorted(chosen)
+
+
+def _kmeans(points: NDArray[np.float64], clusters: int) -> NDArray[np.int32]:
+    """(n,) labels. On one thread: more only wait for each other on so few points, and for the engine's."""
+    from sklearn.cluster import KMeans
+
+    with _threads().limit(limits=1):
+        labels: NDArray[np.int32] = KMeans(clusters, random_state=42, n_init=10).fit(points).labels_
+    return labels
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    """Kept, as making one looks through all loaded libraries."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

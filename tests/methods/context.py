@@ -1,0 +1,103 @@
+"""A context that records what a method asks for, and a user, items and peers to ask about."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.generate.budget import fit
+from bench.protocols import Method, PromptBuilder
+from bench.types import Dropped, Item, Prompt, Review, Sample
+
+if TYPE_CHECKING:
+    from bench.protocols import Vectors
+
+LAMP = Item("Home", "lamp", "Desk Lamp", "A lamp for desks.")
+
+
+def thing(number: int) -> Item:
+    return Item("Home", f"i{number}", f"Thing {number}", f"About thing {number}.")
+
+
+def past(number: int, text: str, *, rating: float = 4.0) -> Review:
+    return Review(f"r{number}", "u", thing(number), rating, f"Title {number}", text, 1000 - number)
+
+
+def peer(number: int, user: str, text: str, *, rating: float = 3.0, when: int | None = 500) -> Review:
+    """Another user's review of the same thing."""
+    return Review(f"{user}/r{number}", user, thing(number), rating, f"{user}'s title", text, when)
+
+
+def sample(*history: Review) -> Sample:
+    return Sample("s", "test", "u", LAMP, 5.0, "Bright!", 2000, history)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request: all that decides its answer and its seed."""
+
+    stage: str
+    key: str
+    prompt: Prompt
+    max_new_tokens: int | None
+
+
+@dataclass
+class Context:
+    """Retrieves these reviews, knows these peers by item id, measures prompts in characters.
+
+    `answers` maps a stage to what the model says there; `gate` holds the requests of these stages back.
+    """
+
+    retrieved: tuple[Review, ...] = ()
+    known: Mapping[str, tuple[Review, ...]] = field(default_factory=dict)
+    vectors: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    answers: Mapping[str, str] = field(default_factory=dict)
+    budget: int = 100_000
+    count: Callable[[str], int] = len
+    gate: Mapping[str, asyncio.Event] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
+    embedded: list[str] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)  # by every `fit`, in order
+
+    def retrieve(self, sample: Sample) -> tuple[Review, ...]:
+        return self.retrieved
+
+    def peers(self, review: Review, *, before: int | None = None) -> tuple[Review, ...]:
+        found = self.known.get(review.item.item_id, ())
+        return tuple(p for p in found if before is None or (p.timestamp is not None and p.timestamp < before))
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        self.embedded.extend(texts)
+        return np.array([self.vectors[text] for text in texts], np.float32)
+
+    def fit(self, build: PromptBuilder, sample: Sample, reviews: tuple[Review, ...] = (), *, keep: int = 1) -> Prompt:
+        prompt, dropped = fit(build, sample, reviews, count=self._size, budget=self.budget, keep=keep)
+        self.dropped.append(dropped)
+        return prompt
+
+    def _size(self, prompt: Prompt) -> int:
+        return self.count(f"{prompt.system}\n{prompt.user}")
+
+    async def generate(self, prompt: Prompt, *, stage: str, key: str = "", max_new_tokens: int | None = None) -> str:
+        assert self._size(prompt) <= self.budget
+        self.asked.append(Asked(stage, key, prompt, max_new_tokens))
+        await asyncio.sleep(0)
+        if stage in self.gate:
+            await self.gate[stage].wait()
+        return self.answers.get(stage, f"an answer to {stage}").strip()
+
+    def of(self, stage: str) -> list[Asked]:
+        return [asked for asked in self.asked if asked.stage == stage]
+
+    @property
+    def stages(self) -> list[str]:
+        return [asked.stage for asked in self.asked]
+
+
+def written(method: Method, ctx: Context, target: Sample) -> str:
+    return asyncio.run(method.write(target, ctx))

@@ -1,0 +1,211 @@
+"""Profiles, their errors, and what makes two runs the same run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.config import Profile, RunConfig, identity, load_profile, profiles
+from bench.embed.encoders import EncoderConfig
+from bench.errors import UserError
+from tests.fakes import PROFILE, profile_file
+
+GENERATOR = {"backend": "fake", "version": "1", "weights": "abc"}
+SOURCES = {"method": "1234", "retriever": "5678"}
+
+
+@pytest.mark.parametrize("name", ["tiny", "paper-7b", "paper-32b"])
+def test_shipped_profiles_load(name: str) -> None:
+    profile = load_profile(name)
+    assert profile.name == name
+    assert (profile.temperature, profile.top_p) == (0.8, 0.95)
+    assert profile.metrics == ("rouge", "meteor", "bleu", "bertscore")
+    assert sorted(profiles()) == ["paper-32b", "paper-7b", "tiny"]
+
+
+def test_the_paper_s_setting() -> None:
+    for name, size in (("paper-7b", 7), ("paper-32b", 32)):
+        profile = load_profile(name)
+        assert profile.llm == f"Qwen/Qwen2.5-{size}B-Instruct"
+        assert (profile.k, profile.input_budget, profile.max_new_tokens) == (8, 2048, 2048)
+        assert profile.retrieval_encoder == EncoderConfig("facebook/contriever", "mean", False, 512)
+        assert profile.embedder.model == "BAAI/bge-m3"
+        assert profile.options["bertscore"] == {"model": "allenai/led-base-16384", "layer": 6}
+
+
+def test_a_profile_by_path_with_overrides(tmp_path: Path) -> None:
+    profile = load_profile(
+        str(profile_file(tmp_path)), {"temperature": 0, "engine.max_num_seqs": 3, "embedder.max_tokens": 5}
+    )
+    assert profile.name == "fake"
+    assert profile.sampling.temperature == 0
+    assert profile.sampling.max_new_tokens == 12
+    assert profile.engine == {"max_num_seqs": 3}
+    assert (profile.embedder.max_tokens, profile.retrieval_encoder.max_tokens) == (5, 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tinny", r"^no profile 'tinny'; did you mean 'tiny'\? Known: paper-32b, paper-7b, tiny$"),
+        ("nowhere/p.toml", r"^no profile 'nowhere/p.toml'"),
+        ("", r"^no profile ''"),
+    ],
+)
+def test_unknown_profiles(name: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_profile(name)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (("k = 2", "k = -1"), r"^profile fake, k = -1: .*greater than or equal to 0$"),
+        (("k = 2", "k = 2.5"), r"^profile fake, k = 2.5: "),
+        (("k = 2", "kk = 2"), r"^profile fake, kk = 2: Extra inputs are not permitted$"),
+        (("k = 2", "k = 2\ntop_p = 0"), r"^profile fake, top_p = 0: "),
+        (("k = 2", "k = 2\ntemperature = inf"), r"^profile fake, temperature = inf: .*finite"),
+        (("k = 2", "k = 2\ndtype = 'int8'"), r"^profile fake, dtype = 'int8': .*'float32'"),
+        (("k = 2", 'name = "x"'), r"^profile fake: .*'name'"),
+        (('llm = "none"', ""), r"^profile fake, llm: Field required$"),
+        (('pooling = "mean"', 'pooling = "max"'), r"^profile fake, retrieval_encoder.pooling = 'max': "),
+        (("normalize = false", ""), r"^profile fake, retrieval_encoder.normalize: "),
+        (("normalize = false", "normalize = false\nbatch = 3"), r"^profile fake, retrieval_encoder.batch = 3: "),
+        (('metrics = ["rouge", "bleu"]', 'metrics = "rouge"'), r"^profile fake, metrics = 'rouge': "),
+        (("k = 2", "k = "), r"fake\.toml: .*line 3"),
+    ],
+)
+def test_a_mistake_in_a_profile_is_one_line_with_its_key(tmp_path: Path, edit: tuple[str, str], message: str) -> None:
+    path = profile_file(tmp_path, PROFILE.replace(*edit))
+    with pytest.raises(UserError, match=message) as error:
+        load_profile(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_a_profile_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    path.write_bytes(b"title = '\xff'")
+    with pytest.raises(UserError, match=r"p\.toml: .*decode"):
+        load_profile(str(path))
+
+
+def test_a_profile_is_utf8_whatever_the_locale(tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    path.write_bytes(PROFILE.replace("Nothing real", "Größe").encode())
+    assert load_profile(str(path)).title == "Größe"
+
+
+def test_an_override_below_a_value_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^--set temperature\.x=1: 'temperature' is a value, not a table"):
+        load_profile("tiny", {"temperature.x": 1})
+
+
+# ---------------------------------------------------------------- identity
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> RunConfig:
+    return RunConfig(
+        method="rag",
+        method_options={"order": "rank"},
+        retriever="bm25",
+        retriever_options={"k1": 1.5},
+        k=4,
+        data="data/music",
+        data_fingerprint="fff",
+        seed=1,
+        profile=load_profile(str(profile_file(tmp_path))),
+    )
+
+
+def name(config: RunConfig, **changes: Any) -> str:
+    parts: dict[str, Any] = {"generator": GENERATOR, "sources": SOURCES, **changes}
+    return identity(config, **parts)
+
+
+def with_profile(config: RunConfig, **changes: Any) -> RunConfig:
+    profile = Profile(**{**config.profile.model_dump(), **changes})
+    return config.model_copy(update={"profile": profile})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method": "nonperso"},
+        {"method_options": {"order": "chronological"}},
+        {"method_options": {"order": "rank", "new": None}},
+        {"retriever": "recency"},
+        {"retriever_options": {"k1": 1.4}},
+        {"k": 3},
+        {"data_fingerprint": "ffe"},
+        {"split": "val"},
+        {"limit": 10},
+        {"limit_seed": 1},
+        {"seed": 2},
+        {"generator": "transformers"},
+        {"deterministic": True},
+    ],
+)
+def test_what_makes_another_run(config: RunConfig, change: dict[str, Any]) -> None:
+    assert name(config.model_copy(update=change)) != name(config)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"llm": "other"},
+        {"revision": "v2"},
+        {"dtype": "float32"},
+        {"input_budget": 201},
+        {"max_new_tokens": 13},
+        {"temperature": 0.0},
+        {"top_p": 0.9},
+        {"engine": {"max_num_seqs": 2}},
+    ],
+)
+def test_what_in_a_profile_makes_another_run(config: RunConfig, change: dict[str, Any]) -> None:
+    assert name(with_profile(config, **change)) != name(config)
+
+
+def test_weights_and_sources_make_another_run(config: RunConfig) -> None:
+    names = {
+        name(config),
+        name(config, generator={**GENERATOR, "weights": "abd"}),
+        name(config, sources={**SOURCES, "method": "1235"}),
+        name(config, sources={**SOURCES, "encoder": "e"}),
+    }
+    assert len(names) == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "other"},
+        {"title": "Other words"},
+        {"metrics": ("rouge",)},
+        {"options": {"bertscore": {"layer": 3}}},
+        {"k": 7},
+        {"embedder": EncoderConfig("other", "mean", False, 4)},
+        {"retrieval_encoder": EncoderConfig("other", "mean", False, 4)},
+    ],
+)
+def test_what_changes_no_text_changes_no_identity(config: RunConfig, change: dict[str, Any]) -> None:
+    assert name(with_profile(config, **change)) == name(config)
+
+
+def test_the_same_data_under_another_path_is_the_same_run(config: RunConfig) -> None:
+    assert name(config.model_copy(update={"data": "/elsewhere/music"})) == name(config)
+
+
+def test_a_config_survives_its_file(config: RunConfig) -> None:
+    again = RunConfig.model_validate_json(config.model_dump_json())
+    assert again == config
+    assert name(again) == name(config)
+
+
+def test_labels_of_run_folders(config: RunConfig) -> None:
+    assert config.label == "music-rag-bm25-k4-seed1"
+    alone = config.model_copy(update={"method": "nonperso", "retriever": None, "k": 0})
+    assert alone.label == "music-nonperso-seed1"
