@@ -9,21 +9,21 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
-import multiprocessing
 import os
 import subprocess
+import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from importlib import metadata
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from bench import assets
 from bench.config import Profile
 from bench.errors import EngineError, SampleFailure, UserError
+from bench.generate import watch
 from bench.generate.chat import ChatEncoder
 from bench.types import Completion, Request
 
@@ -63,13 +63,10 @@ def stderr_to(log: Path | None) -> Iterator[None]:
         os.close(saved)
 
 
-def end_with_us(processes: Iterable[BaseProcess]) -> subprocess.Popen[bytes]:
-    """A shell that kills these processes when this one is gone, however it ended.
-
-    vLLM's engine process does not notice that its parent was killed: it would keep its memory for ever.
-    """
-    kill = ["sh", "-c", 'read -r _; kill -9 "$@"', "sh", *(str(process.pid) for process in processes)]
-    return subprocess.Popen(kill, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+def watcher() -> subprocess.Popen[bytes]:
+    """A process that ends everything this one starts, if this one is killed."""
+    script = [sys.executable, "-I", "-S", watch.__file__, str(os.getpid())]
+    return subprocess.Popen(script, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
 
 
 class VllmGenerator:
@@ -143,10 +140,8 @@ class VllmGenerator:
         from vllm.v1.engine.async_llm import AsyncLLM
 
         arguments = self._arguments(cpu=current_platform.is_cpu())
-        others = set(multiprocessing.active_children())
-        engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
-        self._watcher = end_with_us(set(multiprocessing.active_children()) - others)
-        return engine
+        self._watcher = watcher()
+        return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
 
     async def generate(self, request: Request) -> Completion:
         from vllm import SamplingParams
@@ -186,7 +181,7 @@ class VllmGenerator:
     async def close(self) -> None:
         if self._watcher is not None:
             self._watcher.kill()
-            self._watcher.communicate()
+            self._watcher.wait()
             self._watcher = None
         if self._engine is not None:
             engine, self._engine = self._engine, None

@@ -1,0 +1,50 @@
+"""The watcher ends what a killed command leaves behind, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from bench.generate import watch
+from tests.engine.test_kill import members_of_session
+
+# A command with a child and a grandchild that would outlive it, watched.
+COMMAND = f"""
+import os, subprocess, sys, time
+subprocess.Popen([sys.executable, "-I", "-S", {watch.__file__!r}, str(os.getpid())], start_new_session=True)
+subprocess.Popen(["sh", "-c", "sleep 600 & wait"])
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def wait_for(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 30
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return condition()
+
+
+def test_a_killed_command_leaves_nothing() -> None:
+    bystander = subprocess.Popen(["sleep", "600"])
+    command = subprocess.Popen([sys.executable, "-c", COMMAND], stdout=subprocess.PIPE, start_new_session=True)
+    assert command.stdout is not None
+    assert command.stdout.readline() == b"ready\n"
+    assert wait_for(lambda: len(members_of_session(command.pid)) == 3)  # the command, sh and sleep
+    time.sleep(2 * watch.SECONDS)
+    os.kill(command.pid, signal.SIGKILL)
+    command.wait()
+    assert wait_for(lambda: not members_of_session(command.pid))
+    assert bystander.poll() is None
+    bystander.kill()
+    bystander.wait()
+
+
+def test_descendants_are_found_through_all_generations() -> None:
+    living = {1: (0, "a"), 2: (1, "b"), 3: (2, "c"), 4: (3, "d"), 9: (8, "e")}
+    assert watch.descendants({2}, living) == {3: "c", 4: "d"}
+    assert watch.descendants({9}, living) == {}
