@@ -6,6 +6,7 @@ A judge's engine starts at the first question that is not stored, and serves all
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -89,7 +90,8 @@ class Judges:
 
     def _service(self, metric: AskingMetric, config: RunConfig, out: Path) -> GenerationService:
         profile = judging_profile(config.profile, metric)
-        name = (str(out), metric.base_url, metric.model, config.generator, profile.model_dump_json())
+        server = json.dumps(config.generator_options, sort_keys=True)
+        name = (str(out), metric.base_url, metric.model, config.generator, server, profile.model_dump_json())
         if name not in self._services:
             generator = _generator(metric, config, profile, log=out / ".store" / "engine.log")
             service = GenerationService(generator, RequestStore(out / ".store" / "requests.sqlite"), say=self._say)
@@ -116,9 +118,10 @@ def judging_profile(profile: Profile, metric: AskingMetric) -> Profile:
 
 
 def _generator(metric: AskingMetric, config: RunConfig, profile: Profile, *, log: Path) -> Generator:
-    chosen = "openai" if metric.base_url else config.generator
-    server = (
-        {"base_url": metric.base_url, "model": metric.model or None} if metric.base_url else config.generator_options
-    )
-    made: Generator = registry.load("generator", chosen)(profile, deterministic=config.deterministic, log=log, **server)
+    """The run's kind of generator at the run's server, unless the metric names a server."""
+    name = "openai" if metric.base_url else config.generator
+    options = {"base_url": metric.base_url} if metric.base_url else dict(config.generator_options)
+    if name == "openai" and metric.model:
+        options["model"] = metric.model
+    made: Generator = registry.load("generator", name)(profile, deterministic=config.deterministic, log=log, **options)
     return made

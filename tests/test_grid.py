@@ -139,3 +139,30 @@ def test_what_cannot_be_is_one_line(cells: Any, change: dict[str, Any], message:
     with pytest.raises(UserError, match=message) as error:
         cells(**change)
     assert "\n" not in str(error.value)
+
+
+def test_the_released_dpl_brings_its_retriever(cells: Any) -> None:
+    found = cells(methods=["rag", "dpl"], set_values={"dpl.released": True, "bm25.lowercase": True})
+    assert [(config.method, config.retriever) for config in found] == [("rag", "recency"), ("dpl", "bm25")]
+    assert found[1].retriever_options["lowercase"] is True
+
+
+def test_an_option_of_a_retriever_that_no_cell_uses_is_no_setting(cells: Any) -> None:
+    with pytest.raises(UserError, match=r"^no setting 'bm25\.fields'"):
+        cells(set_values={"bm25.fields": "full"})
+
+
+def test_a_server_goes_with_the_openai_generator_alone() -> None:
+    url = "http://localhost:8000/v1"
+    assert grid.server("openai", base_url=url, model="m") == {"base_url": url, "model": "m"}
+    assert grid.server("vllm", base_url="", model="") == {}
+    with pytest.raises(UserError, match=r"^--base-url and --model-name go with --generator openai, not vllm$"):
+        grid.server("vllm", base_url=url, model="")
+    with pytest.raises(UserError, match="holds a password"):
+        grid.server("openai", base_url="http://me:secret@localhost:8000/v1", model="")
+
+
+def test_metric_settings() -> None:
+    assert grid.metric_settings({"judge.model": "m"}) == {"judge": {"model": "m"}}
+    with pytest.raises(UserError, match=r"^no metric 'jugde'; did you mean 'judge'\?"):
+        grid.metric_settings({"jugde.model": "m"})

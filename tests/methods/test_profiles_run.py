@@ -21,7 +21,15 @@ from bench.runs import SAMPLES
 from tests import fakes
 from tests.embed.fakes import FakeEmbedder
 
-ODD = {"i0": "Ok", "i1": "lorem ipsum " * 1700, "i2": "这盏台灯很好用，光线柔和。" * 40, "i3": "Plain words."}
+SECRET = "xylophonic"
+TEXTS = {  # category, user -> past reviews of i1, i2, ... in this order, oldest first; then the target
+    ("Books", "ann"): {"i1": "Ok", "i2": "lorem ipsum " * 1700, "i3": "这盏台灯很好用，光线柔和。" * 40},
+    ("Books", "bob"): {"i1": "Quite good, all in all.", "i2": "No.", "i3": "x" * 20_000, "i9": "Nobody else has this."},
+    ("Books", "cid"): {"i1": "I LOVE IT", "i2": "a so-so thing", "i3": "Meh, meh, meh."},
+    ("Books", "new"): {},
+    ("Films", "ann"): {"i1": "The same ids, another category.", "i2": "."},
+    ("Films", "bob"): {"i1": "As above; so below.", "i2": "Fine."},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -31,20 +39,21 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def odd_corpus(folder: Path) -> Corpus:
-    """The toy corpus: u0's reviews have every length and script, one item is u1's alone, one sample has no history."""
-    tables = fakes.tables()
-    tables["reviews"] = [row for row in tables["reviews"] if row["item_id"] != "i3" or row["user_id"] == "u1"]
-    kept = {row["review_id"] for row in tables["reviews"]}
-    for row in tables["reviews"]:
-        if row["user_id"] == "u0" and fakes.CANARY not in row["text"]:
-            row["text"] = ODD[row["item_id"]]
-    tables["samples"] = [sample for sample in tables["samples"] if sample["review_id"] in kept]
-    for sample in tables["samples"]:
-        sample["history"] = [review_id for review_id in sample["history"] if review_id in kept]
-        if sample["user_id"] == "u2":
-            sample["history"] = []
-    manifest = {"name": "odd", "title": "odd", "synthetic": True, "categories": list(fakes.CATEGORIES)}
-    store.write(folder, manifest, tables)
+    """Reviews of every length and script: a test sample a user, of an item that is theirs alone."""
+    tables: dict[str, list[dict[str, Any]]] = {"items": [], "reviews": [], "samples": []}
+    items: dict[tuple[str, str], dict[str, Any]] = {}
+    for (category, user), past in TEXTS.items():
+        who = {"category": category, "user_id": user}
+        texts = {**past, f"{user}'s": f"{SECRET} text of {user}"}
+        for time, (item, text) in enumerate(texts.items()):
+            items[category, item] = {"category": category, "item_id": item, "title": f"Thing {item}", "description": ""}
+            about = {"review_id": f"{category}/{user}/{item}", "item_id": item, "rating": 3.0, "timestamp": time}
+            tables["reviews"].append({**who, **about, "title": f"{user} on {item}", "text": text})
+        ids = [row["review_id"] for row in tables["reviews"][-len(texts) :]]
+        target = {"sample_id": ids[-1], "split": "test", "item_id": f"{user}'s", "review_id": ids[-1]}
+        tables["samples"].append({**who, **target, "history": ids[-2::-1]})
+    tables["items"] = list(items.values())
+    store.write(folder, {"name": "odd", "title": "odd", "synthetic": True, "categories": ["Books", "Films"]}, tables)
     return load(str(folder))
 
 
@@ -91,10 +100,10 @@ def test_no_target_reaches_a_prompt(tmp_path: Path) -> None:
     corpus, out = odd_corpus(tmp_path / "data"), tmp_path / "runs"
     run(corpus, out, ["pag", "dpl"], ks=[3])
     found = prompts(out)
-    assert not any(fakes.CANARY in prompt for prompt in found)
-    titled = [prompt for prompt in found if "title 0-4" in prompt]
+    assert not any(SECRET in prompt for prompt in found)
+    titled = [prompt for prompt in found if "ann on ann's" in prompt]
     assert titled
-    assert all(prompt.endswith("\n[Output Review Title]: title 0-4") for prompt in titled)  # the last stage's
+    assert all(prompt.endswith("\n[Output Review Title]: ann on ann's") for prompt in titled)  # the last stage's
 
 
 def test_a_smaller_k_needs_no_difference_again(tmp_path: Path) -> None:
@@ -111,15 +120,15 @@ def test_a_smaller_k_needs_no_difference_again(tmp_path: Path) -> None:
 
 
 def test_rows_without_anything_to_compare_share_pags_requests(tmp_path: Path) -> None:
-    """u1's newest past review is of an item that nobody else reviewed; u2 has no history."""
+    """bob's newest past review in Books is of an item that nobody else reviewed."""
     corpus, out = odd_corpus(tmp_path / "data"), tmp_path / "runs"
     (nonperso, pag, dpl), _ = run(corpus, out, ["nonperso", "pag", "dpl"], ks=[1])
     by_user = [{(row["category"], row["user_id"]): row["requests"] for row in rows} for rows in (nonperso, pag, dpl)]
-    for category in fakes.CATEGORIES:
-        assert [stage for stage, _ in by_user[2][category, "u0"]] == ["difference", "summary", "review"]
-        assert [stage for stage, _ in by_user[2][category, "u1"]] == ["profile", "review"]
-        assert by_user[1][category, "u1"] == by_user[2][category, "u1"]
-        assert by_user[0][category, "u2"] == by_user[1][category, "u2"] == by_user[2][category, "u2"]
+    assert [stage for stage, _ in by_user[2]["Books", "ann"]] == ["difference", "summary", "review"]
+    assert [stage for stage, _ in by_user[2]["Books", "bob"]] == ["profile", "review"]
+    assert by_user[1]["Books", "bob"] == by_user[2]["Books", "bob"]
+    assert [stage for stage, _ in by_user[2]["Books", "new"]] == ["review"]
+    assert by_user[0]["Books", "new"] == by_user[1]["Books", "new"] == by_user[2]["Books", "new"]
 
 
 def test_a_budget_below_the_instructions_fails_samples_and_no_run(tmp_path: Path) -> None:
@@ -127,6 +136,6 @@ def test_a_budget_below_the_instructions_fails_samples_and_no_run(tmp_path: Path
     cells, _ = run(corpus, out, ["pag", "dpl"], ks=[3], budget=40)
     for rows in cells:
         errors = {row["user_id"]: row["error"] for row in rows}
-        assert errors["u2"] is None  # Non-Perso's prompt is short
-        assert "input budget" in errors["u0"]
+        assert errors["new"] is None  # Non-Perso's prompt is short
+        assert "input budget" in errors["ann"]
         assert {row["traceback"] for row in rows} == {None}

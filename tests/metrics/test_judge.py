@@ -259,6 +259,20 @@ def test_a_judge_behind_a_server(world: World, server: FakeServer) -> None:
     assert all(b"sk-secret" not in path.read_bytes() for path in world.out.rglob("*") if path.is_file())
 
 
+def test_the_server_of_the_run_judges_too(world: World, server: FakeServer) -> None:
+    def answer(n: int, body: dict[str, Any]) -> Reply:
+        return Reply(body=completed("Score: 4" if "Score" in body["messages"][0]["content"] else f"review {n}"))
+
+    server.answer = answer
+    words = world.words("--base-url", server.address, "--metric", "judge")
+    words[words.index("fake")] = "openai"
+    assert bench(*words) == 0
+    assert [body["model"] for body in server.bodies] == ["served-model"] * 12
+    assert {values["judge"] for values in world.folder().read(runs.SUMMARY)["scores"].values()} == {4.0}
+    assert bench("score", world.out, "--metric", "judge", "--set", "judge.model=bigger") == 0
+    assert [body["model"] for body in server.bodies[12:]] == ["bigger"] * 6
+
+
 def test_questions_that_fail_are_missing_said_and_asked_again_next_time(world: World, server: FakeServer) -> None:
     assert world.run() == 0
     server.answer = lambda n, body: refusal(400, "not this one") if n % 2 else Reply(body=completed("6"))
