@@ -27,7 +27,7 @@ USER = "[The user's review]:\n{reference}\n\n[The system's review]:\n{prediction
 TOP = 10.0
 # "7/10", "out of 10", "0 to 10": words about the scale, which a score may stand beside.
 SCALE = re.compile(r"(?<![\d.,])[01]\s*(?:-|–|to)\s*10(?![\d.])|(?:/|\bout\s+of)\s*10(?:\.0)?(?![\d.]*\d)")
-# A number with what may show that it is no score: a sign, a range ("7-8"), another scale ("4/5", "4 stars"), a unit ("%").
+# A number, with what shows that it is no score: a sign, a range ("7-8"), another scale ("4/5", "4 stars", "80%").
 NUMBER = r"(?<![\w.,])([-–]?)(\d+(?:[.,]\d+)?)([\w%]|[.,]\d|\s+stars?\b|\s*(?:/|-|–|to\b|out\s+of\b)\s*\d)?"
 LABELLED = re.compile(rf"\bscore\W*?(?:(?:is|of)\W+)?{NUMBER}", re.IGNORECASE)
 ANYWHERE = re.compile(NUMBER)
