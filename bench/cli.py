@@ -100,12 +100,11 @@ def run(
         deterministic=deterministic,
     )
     with Progress() as progress:
-        service = runner.open_service(configs[0], out, say=progress.say)
+        service = runner.open_service(configs[0], out, progress=progress)
         cells = runner.plan(configs, corpus, out, generator=service.identity)
         if dry_run:
             show.plan(_console(), planning.plan(cells, corpus, service, out))
             return
-        progress.follow(service.use)
         summaries = runner.run(cells, corpus, service, out, progress=progress, retry=retry)
     _print_boards(leaderboards(summaries))
     failed = sum(summary["failed"] for summary in summaries)

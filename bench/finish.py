@@ -102,7 +102,7 @@ def describe(folder: RunFolder, config: RunConfig, corpus: Corpus, rows: Sequenc
             "limit_seed": config.limit_seed,
         },
         "profile": {"name": config.profile.name, "title": config.profile.title},
-        "model": config.profile.llm,
+        "model": generator.get("model", config.profile.llm),
         "engine": f"{generator['backend']} {generator['version']}",
         "generator": fingerprint(generator),
         "encoders": {name: sources[name] for name in ("encoder", "embedder") if name in sources},

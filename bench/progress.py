@@ -57,10 +57,18 @@ class Progress:
         """One sample is written, or has failed."""
         self.done += 1
         self.failed += failed
-        speed = f"{self._use.tokens_per_second:.0f} tokens/s" if self._use.requests else ""
+        self._show(last=self.done == self.total)
+
+    def tick(self) -> None:
+        """One request is answered: methods of several stages finish no sample for a long time."""
+        self._show()
+
+    def _show(self, *, last: bool = False) -> None:
+        use = self._use
+        speed = f"{use.requests} requests, {use.tokens_per_second:.0f} tokens/s" if use.requests else ""
         if self._live is not None and self._task is not None:
             self._live.update(self._task, completed=self.done, speed=speed)
-        elif time.monotonic() - self._last >= PLAIN_SECONDS or self.done == self.total:
+        elif last or time.monotonic() - self._last >= PLAIN_SECONDS:
             self._last = time.monotonic()
             failures = f", {self.failed} failed" if self.failed else ""
             self.say(f"{self.done} of {self.total} samples{failures}  {speed}")

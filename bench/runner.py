@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,14 +52,17 @@ class Cell:
         return "new" if not self.folder.path.exists() else "started"
 
 
-def open_service(config: RunConfig, out: Path, *, say: Callable[[str], None]) -> GenerationService:
+def open_service(config: RunConfig, out: Path, *, progress: Progress) -> GenerationService:
     """The generator that a cell asks for (not started yet) over the output folder's request store."""
     kept = out / ".store"
     make = registry.load("generator", config.generator)
     generator = make(
         config.profile, deterministic=config.deterministic, log=kept / "engine.log", **config.generator_options
     )
-    return GenerationService(generator, RequestStore(kept / "requests.sqlite"), say=say)
+    store = RequestStore(kept / "requests.sqlite")
+    service = GenerationService(generator, store, say=progress.say, tick=progress.tick)
+    progress.follow(service.use)
+    return service
 
 
 def plan(configs: Iterable[RunConfig], corpus: Corpus, out: Path, *, generator: Mapping[str, Any]) -> list[Cell]:
@@ -155,15 +158,14 @@ def run(
 
     With `retry`, finished cells whose samples failed are opened again for those samples.
     """
-    for cell in cells:  # a metric that misses its data says so before anything is generated
-        for metric in scoring.create(cell.config.profile).values():
-            metric.versions()
-    with contextlib.ExitStack() as locks:
+    with contextlib.ExitStack() as stack:
+        judges = stack.enter_context(Judges(say=progress.say))
+        check_metrics(cells, judges, out)
         todo = []
         for cell in cells:
             if cell.folder.done and not (retry and cell.folder.read(runs.SUMMARY)["failed"]):
                 continue
-            locks.enter_context(cell.folder.locked())
+            stack.enter_context(cell.folder.locked())
             prepare(cell, service)
             todo.append(cell)
         if any(cell.pending for cell in todo):
@@ -172,11 +174,19 @@ def run(
         asyncio.run(_write_and_close(todo, corpus, service, progress=progress, out=out))
         progress.close()
         progress.say(what_was_done(cells, todo, service))
-        with Judges(say=progress.say) as judges:
-            for cell in todo:
-                progress.say(f"scoring {cell.folder.path.name} ...")
-                score_folder(cell.folder, corpus, engine=service.use, judges=judges)
+        for cell in todo:
+            progress.say(f"scoring {cell.folder.path.name} ...")
+            score_folder(cell.folder, corpus, engine=service.use, judges=judges)
     return [cell.folder.read(runs.SUMMARY) for cell in cells]
+
+
+def check_metrics(cells: Sequence[Cell], judges: Judges, out: Path) -> None:
+    """A metric that misses its data, or a judge that cannot be reached, says so before anything is generated."""
+    for cell in cells:
+        metrics = scoring.create(cell.config.profile)
+        judges.bind(metrics, cell.config, out=out)
+        for metric in metrics.values():
+            metric.versions()
 
 
 def what_was_done(cells: Sequence[Cell], todo: Sequence[Cell], service: GenerationService) -> str:

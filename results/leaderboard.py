@@ -144,7 +144,13 @@ def _row(same: list[Summary], *, show_retriever: bool, show_k: bool) -> Row:
         parts += [first["retriever"]] * show_retriever + [f"K={first['k']}"] * show_k
     if first["variant"]:
         parts.append(first["variant"])
-    cells = {(category, key) for category, values in first["scores"].items() for key in values}
+    # A value that a seed lacks (no judge's answer could be read) is no mean over seeds: it is left out.
+    cells = {
+        (category, key)
+        for category, values in first["scores"].items()
+        for key in values
+        if all(key in summary["scores"][category] for summary in same)
+    }
     return Row(
         label=" · ".join(parts),
         method=first["method"],

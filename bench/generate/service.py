@@ -50,13 +50,19 @@ class GenerationService:
     """One engine and one store, shared by all cells of a grid that use the same model."""
 
     def __init__(
-        self, generator: Generator, store: RequestStore, *, say: Callable[[str], None] = lambda message: None
+        self,
+        generator: Generator,
+        store: RequestStore,
+        *,
+        say: Callable[[str], None] = lambda message: None,
+        tick: Callable[[], None] = lambda: None,
     ) -> None:
         self.generator = generator
         self.store = store
         self.use = EngineUse()
         self.identity = dict(generator.identity())
         self._say = say
+        self._tick = tick  # called after every generated request
         self._starting: asyncio.Task[None] | None = None
         self._flying: dict[str, asyncio.Task[Completion]] = {}
 
@@ -79,6 +85,7 @@ class GenerationService:
             completion = await self.generator.generate(request)
             self._account(completion)
             self.store.put(key, prompt, completion)
+            self._tick()
             return completion
         finally:
             del self._flying[key]

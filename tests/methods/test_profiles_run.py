@@ -66,7 +66,7 @@ def run(
         corpus, data="odd", methods=methods, retrievers=["recency"], ks=ks, seeds=[0], profile=str(profile),
         set_values={"input_budget": budget}, generator="echo",
     )  # fmt: skip
-    service = runner.open_service(configs[0], out, say=lambda message: None)
+    service = runner.open_service(configs[0], out, progress=Progress())
     cells = runner.plan(configs, corpus, out, generator=service.identity)
     runner.run(cells, corpus, service, out, progress=Progress())
     assert isinstance(service.generator, EchoGenerator)
