@@ -25,9 +25,9 @@ setup: .venv/.installed-$(EXTRA)
 	$(UV) --editable '.[$(EXTRA),dev]'
 	@touch $@
 
-# All methods; 12 users of each of the three categories, so that it stays a matter of minutes on two cores.
+# All methods; 8 users of each of the three categories, so that it stays a matter of minutes on two cores.
 demo: setup
-	$(BIN)/bench run --limit 36 --out runs/demo
+	$(BIN)/bench run --limit 24 --out runs/demo
 
 lint: setup
 	$(BIN)/ruff check .

@@ -7,7 +7,6 @@ request has a seed of its own. The engine runs in its own process.
 from __future__ import annotations
 
 import asyncio
-import gc
 import itertools
 import os
 import subprocess
@@ -186,5 +185,4 @@ class VllmGenerator:
         if self._engine is not None:
             engine, self._engine = self._engine, None
             await asyncio.to_thread(engine.shutdown)
-            del engine
-            gc.collect()  # its finalizer needs modules that are gone when the interpreter ends
+            engine.shutdown = lambda: None  # its finalizer calls it again, when the modules that it needs are gone
