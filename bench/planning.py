@@ -2,7 +2,7 @@
 
 Every pending sample is written against a service that answers from the store and makes up the rest, so the
 numbers of requests and prompt tokens are those of the run itself as far as they do not hang on texts that are
-still to be generated. Nothing is generated, embedded or written.
+still to be generated. Nothing is generated or embedded, and no run folder is made.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class VllmGenerator:
             "dtype": self._profile.dtype,
             "max_model_len": length,
             "generation_config": "vllm",  # the model's own sampling defaults are never applied
-            "enable_prefix_caching": not self._deterministic,
+            "enable_prefix_caching": True,
             "disable_log_stats": True,
             **self._profile.engine,
         }
@@ -117,7 +117,8 @@ class VllmGenerator:
             # do: the engine dies. Without chunks every prompt must fit one step.
             arguments |= {"enable_chunked_prefill": False, "max_num_batched_tokens": length}
         if self._deterministic:
-            arguments["max_num_seqs"] = 1  # a batch of one: no neighbour can change the order of a sum
+            # A batch of one and nothing cached, whatever the profile says: no neighbour can change the order of a sum.
+            arguments |= {"max_num_seqs": 1, "enable_prefix_caching": False}
         return arguments
 
     async def start(self) -> None:
