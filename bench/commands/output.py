@@ -1,0 +1,41 @@
+"""What the commands share: options that many take, and where they write."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from results.leaderboard import Leaderboard
+
+Out = Annotated[Path, typer.Option("--out", help="Folder of all runs and of the request store.")]
+Data = Annotated[str, typer.Option("--data", help="A shipped dataset or a folder made by `bench data build`.")]
+Runs = Annotated[list[Path] | None, typer.Argument(help="Run folders or output folders; runs/ if none is named.")]
+
+
+def to_stderr(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def console() -> Console:
+    """Stdout. What is not a terminal gets wide lines, so that no table is ever cut."""
+    from rich.console import Console
+
+    wide = None if sys.stdout.isatty() else 400
+    return Console(width=wide, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def print_boards(boards: list[Leaderboard], *, costs: bool = False) -> None:
+    from results.render import terminal
+
+    out = console()
+    for board in boards:
+        out.print(terminal(board, costs=costs))
+        for note in board.notes:
+            out.print(note, style="dim", markup=False)
+        out.print()

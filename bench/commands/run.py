@@ -1,0 +1,93 @@
+"""`bench run`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench.commands.output import Data, Out, console, print_boards
+from bench.errors import unknown
+
+
+def run(
+    method: Annotated[str, typer.Option("--method", "-m", help="Names separated by commas, or all.")] = "all",
+    retriever: Annotated[str, typer.Option("--retriever", "-r", help="Names separated by commas, or all.")] = "recency",
+    k: Annotated[str, typer.Option("-k", help="Retrieved reviews; comma list. [default: the profile's]")] = "",
+    data: Data = "bundled",
+    profile: Annotated[
+        str, typer.Option("--profile", "-p", help="Models, budgets, sampling: a name or a TOML file.")
+    ] = "tiny",
+    limit: Annotated[
+        int | None, typer.Option("--limit", help="At most N samples, drawn by user; smaller are nested in larger.")
+    ] = None,
+    seed: Annotated[str, typer.Option("--seed", help="Run seeds; comma list.")] = "0",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value: temperature=0, rag.order=chronological, engine.max_num_seqs=32."),
+    ] = None,
+    split: Annotated[str, typer.Option("--split", help="test or val.")] = "test",
+    generator: Annotated[str, typer.Option("--generator", help="vllm, openai or transformers.")] = "vllm",
+    base_url: Annotated[
+        str, typer.Option("--base-url", help="Server of --generator openai; its key is read from OPENAI_API_KEY.")
+    ] = "",
+    model_name: Annotated[str, typer.Option("--model-name", help="Model on that server. [default: its only one]")] = "",
+    metric: Annotated[str, typer.Option("--metric", help="Names separated by commas. [default: the profile's]")] = "",
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Batches of one: same texts every time, slower.")
+    ] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Try the failed samples of finished runs again.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the cells and what is left of them; run nothing.")
+    ] = False,
+    out: Out = Path("runs"),
+) -> None:
+    """Run methods x retrievers x K x seeds, then print the leaderboard. Goes on where it was stopped."""
+    from bench import grid, planning, runner
+    from bench.data.corpus import SHIPPED, load
+    from bench.progress import Progress
+    from results import show
+    from results.leaderboard import leaderboards
+
+    values = grid.settings(set_ or [])
+    if metric:
+        values["metrics"] = grid.words(metric)
+    corpus = load(data)
+    configs = grid.expand(
+        corpus,
+        data=data if data in SHIPPED else str(Path(data).resolve()),
+        methods=grid.named(method, "method"),
+        retrievers=grid.named(retriever, "retriever"),
+        ks=grid.integers(k, option="-k") if k else None,
+        seeds=grid.integers(seed, option="--seed"),
+        profile=profile,
+        set_values=values,
+        split=_split(split),
+        limit=limit,
+        generator=generator,
+        generator_options=grid.server(generator, base_url=base_url, model=model_name),
+        deterministic=deterministic,
+    )
+    with Progress() as progress:
+        service = runner.open_service(configs[0], out, progress=progress)
+        cells = runner.plan(configs, corpus, out, generator=service.identity)
+        if dry_run:
+            show.plan(console(), planning.plan(cells, corpus, service, out))
+            return
+        summaries = runner.run(cells, corpus, service, out, progress=progress, retry=retry)
+    print_boards(leaderboards(summaries))
+    failed = sum(summary["failed"] for summary in summaries)
+    if failed:
+        print(
+            f"{failed} samples failed; `bench show RUN` lists them, `bench run ... --retry` tries again",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1)
+
+
+def _split(name: str) -> Any:
+    if name not in ("test", "val"):
+        raise unknown("split", name, ("test", "val"))
+    return name
