@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bench.data.corpus import Corpus
+from bench.errors import UserError
 from bench.generate.budget import fit
 from bench.generate.service import Completer
 from bench.protocols import PromptBuilder, TextVectors
 from bench.seeds import derive
-from bench.types import Prompt, Request, Review, Sample, Sampling, StageCost, Trace
+from bench.types import Prompt, Request, Review, Sample, Sampling, Slot, StageCost, Trace
 
 if TYPE_CHECKING:
     from bench.protocols import Vectors
+
+
+class Rows(Protocol):
+    """A trained module at work."""
+
+    def __call__(self, slots: Sequence[Slot]) -> Vectors:
+        """(n, hidden size) fp32 rows of these slots, in order."""
+        ...
+
+
+def untrained(slots: Sequence[Slot]) -> Vectors:
+    raise UserError("this method's prompt has soft slots, but nothing is trained for it; see docs/adding-a-method.md")
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,7 @@ class CellResources:
     sampling: Sampling
     input_budget: int
     seed: int
+    rows: Rows = untrained
 
 
 @dataclass
@@ -66,6 +80,7 @@ class SampleContext:
             sampling=sampling,
             seed=derive(self.cell.seed, stage, key or self.sample.sample_id),
             stage=stage,
+            rows=self.cell.rows(prompt.slots) if prompt.slots else None,
         )
         completion, from_store, store_key = await self.cell.service.complete(prompt, request)
         self.trace.requests.append((stage, store_key))

@@ -81,7 +81,7 @@ class Context:
         return prompt
 
     def _size(self, prompt: Prompt) -> int:
-        return self.count(f"{prompt.system}\n{prompt.user}")
+        return self.count(f"{prompt.system}\n{prompt.text}")
 
     async def generate(self, prompt: Prompt, *, stage: str, key: str = "", max_new_tokens: int | None = None) -> str:
         assert self._size(prompt) <= self.budget
