@@ -132,6 +132,11 @@ class SoftPromptMethod(EmbeddingMethod, Protocol):
         """What these options change in the profile's [train]; an explicit `--set train.x` goes before it."""
         ...
 
+    @property
+    def varies(self) -> bool:
+        """True: `prompt` follows its `variation`, and the trainer asks for the examples of every epoch anew."""
+        ...
+
     def module(self, space: Space) -> torch.nn.Module:
         """A new `SoftModule`, initialised from torch's global generator, which the trainer has seeded."""
         ...

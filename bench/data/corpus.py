@@ -56,17 +56,18 @@ class Corpus:
         drawn = {sample.sample_id for sample in islice(_drawn(found, limit_seed), limit)}
         return [sample for sample in found if sample.sample_id in drawn]
 
-    def training_samples(self) -> list[Sample]:
-        """Per category and user the most recent train sample (spec, Data), in corpus order.
+    def training_samples(self, *, limit: int | None = None) -> list[Sample]:
+        """Per category and user the most recent train sample (spec, Data), in corpus order; at most `limit` of them.
 
-        Reviews of the same time, or of none, are told apart by what lies before them.
+        A limit draws as `samples` does. Reviews of the same time, or of none, are told apart by what lies before them.
         """
         latest: dict[tuple[str, str], Sample] = {}
         for sample in self.samples("train"):
             user = (sample.category, sample.user_id)
             if user not in latest or _age(sample) > _age(latest[user]):
                 latest[user] = sample
-        return list(latest.values())
+        drawn = {sample.sample_id for sample in islice(_drawn(latest.values(), 0), limit)}
+        return [sample for sample in latest.values() if sample.sample_id in drawn]
 
     def reference(self, sample_id: str) -> str:
         """The review that was really written for this sample."""
