@@ -127,7 +127,8 @@ def main() -> None:
         )
     ours, recipe = found["ours"], found["recipe"]
     print(
-        f"recipe / ours: {recipe['seconds'] / ours['seconds']:.1f} x the time, {recipe['gib'] / ours['gib']:.2f} x the memory"
+        f"recipe / ours: {recipe['seconds'] / ours['seconds']:.1f} x the time, "
+        f"{recipe['gib'] / ours['gib']:.2f} x the memory"
     )
 
 
