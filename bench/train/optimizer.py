@@ -108,4 +108,15 @@ class Zero1:
         return found
 
     def restore(self, state: Mapping[str, Tensor], steps: int) -> None:
-        raise NotImplementedError
+        from deepspeed.utils import safe_set_full_optimizer_state
+
+        # The shards' states come into being by a first step: one of rate 0 without gradient moves nothing.
+        self.step(
+            sum((value.sum() * 0 for value in self._named.values()), torch.zeros((), device=self._engine.device)),
+            lr=0.0,
+        )
+        for name, parameter in self._named.items():
+            for moment in MOMENTS:
+                safe_set_full_optimizer_state(parameter, state[f"{moment}.{name}"].to(parameter), moment)
+        for shard in self._engine.optimizer.optimizer.state.values():
+            shard["step"].fill_(steps)

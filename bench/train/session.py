@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from bench import assets, provenance, registry
 from bench.config import RunConfig
@@ -120,21 +121,28 @@ def open_session(checkpoint: Checkpoint, ranks: Ranks, logs: Logs) -> Session:
     space = lm.space(dimensions(profile.embedder))
     torch.manual_seed(config.seed)
     module: Any = method.module(space).to(ranks.device).train()
-    adamw = optimizer.create(module, train, ranks)
-    trainer = Trainer(lm, module, adamw, train, ranks, config.seed, begin=_resume(checkpoint, module, adamw))
+    begin, moments = _resume(checkpoint, module) if (checkpoint.path / RESUME).is_file() else (0, None)
+    if ranks.first:
+        _take_back(checkpoint, begin)
+    adamw = optimizer.create(module, train, ranks)  # after the module is what it was: ZeRO copies it
+    if moments:
+        adamw.restore(moments, begin)
+    trainer = Trainer(lm, module, adamw, train, ranks, config.seed, begin)
     sizes = {"vectors": space.vectors, "rows": space.rows}
     return Session(checkpoint, config, ranks, module, trainer, examples, logs, sizes)
 
 
-def _resume(checkpoint: Checkpoint, module: Any, adamw: optimizer.Optimizer) -> int:
-    """Steps done before: what is saved becomes the state, and later rows of the log are taken back."""
-    begin = 0
-    if (checkpoint.path / RESUME).is_file():
-        tensors, about = checkpoint.read_tensors(RESUME)
-        begin = int(about["step"])
-        parts = {name.removeprefix("module."): value for name, value in tensors.items() if name.startswith("module.")}
-        module.load_state_dict(parts)
-        adamw.restore({name: value for name, value in tensors.items() if not name.startswith("module.")}, begin)
+def _resume(checkpoint: Checkpoint, module: Any) -> tuple[int, dict[str, Tensor]]:
+    """(steps done before, the optimizer's moments); the module becomes what it was then."""
+    tensors, about = checkpoint.read_tensors(RESUME)
+    own = {name.removeprefix("module."): value for name, value in tensors.items() if name.startswith("module.")}
+    module.load_state_dict(own)
+    return int(about["step"]), {name: value for name, value in tensors.items() if not name.startswith("module.")}
+
+
+def _take_back(checkpoint: Checkpoint, begin: int) -> None:
+    """Rows of steps that were done after the last save are done again; files that a kill cut off go."""
     kept = [row for row in checkpoint.folder.rows(STEPS) if row["step"] <= begin]
     checkpoint.folder.write_rows(STEPS, kept)
-    return begin
+    for part in checkpoint.path.glob(".*.tmp"):
+        part.unlink()
