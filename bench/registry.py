@@ -26,6 +26,7 @@ BUILTIN: dict[Kind, dict[str, str]] = {
         "rag": "methods.rag:Rag",
         "pag": "methods.pag:Pag",
         "dpl": "methods.dpl:Dpl",
+        "dep": "methods.dep:Dep",
     },
     "retriever": {
         "recency": "retrievers.recency:Recency",
