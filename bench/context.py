@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.data.corpus import Corpus
 from bench.errors import UserError
@@ -60,8 +60,16 @@ class SampleContext:
     def peers(self, review: Review, *, before: int | None = None) -> tuple[Review, ...]:
         return self.cell.corpus.peers(review, before=before)
 
+    def reviews_of(self, category: str, user_id: str, *, before: int | None = None) -> tuple[Review, ...]:
+        if (category, user_id) == (self.sample.category, self.sample.user_id):
+            return self.sample.history
+        return self.cell.corpus.reviews_of(category, user_id, before=before)
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         return self.cell.vectors.embed(texts)
+
+    def note(self, name: str, value: Any) -> None:
+        self.trace.notes[name] = value
 
     def fit(self, build: PromptBuilder, sample: Sample, reviews: tuple[Review, ...] = (), *, keep: int = 1) -> Prompt:
         prompt, dropped = fit(build, sample, reviews, count=self._count, budget=self.cell.input_budget, keep=keep)

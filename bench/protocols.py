@@ -39,8 +39,19 @@ class Context(Protocol):
         """
         ...
 
+    def reviews_of(self, category: str, user_id: str, *, before: int | None = None) -> tuple[Review, ...]:
+        """What this user wrote in the category, in corpus order; never a validation or test target.
+
+        Of the sample's own user it is the sample's history, whatever was written later. `before` as for `peers`.
+        """
+        ...
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         """(n, d) vectors of the profile's embedder, in order. Only texts that `EmbeddingMethod.texts` named."""
+        ...
+
+    def note(self, name: str, value: Any) -> None:
+        """Puts a JSON value on the sample's row in samples.jsonl, under `notes`."""
         ...
 
     def fit(self, build: PromptBuilder, sample: Sample, reviews: tuple[Review, ...] = (), *, keep: int = 1) -> Prompt:
@@ -88,7 +99,7 @@ class EmbeddingMethod(Method, Protocol):
     def texts(self, sample: Sample, ctx: Context) -> Iterable[str]:
         """What `write` will ask `ctx.embed` for; embedded for all samples in one go, before the engine starts.
 
-        May call `ctx.retrieve` and `ctx.peers`, nothing else of the context.
+        May call `ctx.retrieve`, `ctx.peers` and `ctx.reviews_of`, nothing else of the context.
         """
         ...
 

@@ -8,7 +8,7 @@ embedding can leak it by accident.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -218,3 +218,4 @@ class Trace:
     dropped: Dropped = field(default_factory=Dropped)
     stages: dict[str, StageCost] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)  # (stage, store key), in order
+    notes: dict[str, Any] = field(default_factory=dict)  # by `Context.note`

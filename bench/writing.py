@@ -127,5 +127,6 @@ async def write_sample(method: Method, sample: Sample, resources: CellResources)
         "dropped": asdict(ctx.trace.dropped),
         "stages": {stage: asdict(cost) for stage, cost in ctx.trace.stages.items()},
         "requests": [list(request) for request in ctx.trace.requests],
+        "notes": ctx.trace.notes,
         "seconds": round(time.perf_counter() - started, 3),
     }
