@@ -14,19 +14,22 @@ WIDTH = 3
 # Bytes that UTF-8 never uses.
 BORDER, FILLING = b"\xfe", b"\xff"
 
+NO_SLOTS = (
+    "this server gets messages, which have no place for soft prompts; serve the profile's model by vLLM with "
+    "--enable-prompt-embeds, or pass --generator vllm"
+)
+
 
 class MessageEncoder:
     """`bench.protocols.PromptEncoder` whose ids can be read back."""
 
     @property
     def slot_id(self) -> int:
-        raise UserError(
-            "this server takes messages, which have no place for soft prompts; use a vLLM server or --generator vllm"
-        )
+        raise UserError(NO_SLOTS)
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
         if prompt.slots:
-            return (self.slot_id,)
+            raise UserError(NO_SLOTS)
         # Lone surrogates are no text to any server.
         system, user = (text.encode("utf-8", "replace") for text in (prompt.system, prompt.text))
         whole = system + BORDER + user
