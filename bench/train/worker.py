@@ -16,6 +16,11 @@ from bench.errors import BenchError
 
 
 def main(folder: Path) -> None:
+    import torch
+
+    # Or deepspeed, which transformers imports where it is installed, says on stdout that it guesses.
+    os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")
+
     from bench.train.checkpoint import Checkpoint
     from bench.train.logs import Logs
     from bench.train.ranks import join
