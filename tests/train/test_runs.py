@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,7 @@ from bench.train import checkpoint as checkpoints
 from bench.train.checkpoint import MANIFEST, Checkpoint
 from tests.fakes import FAKE, FakeGenerator, Plan, bench
 from tests.generate.folders import SMOLLM
+from tests.paths import ROOT
 from tests.train.toy import World
 
 pytestmark = pytest.mark.models
@@ -163,3 +168,38 @@ def test_a_dry_run_plans_trained_methods_and_trains_nothing(world: World, capfd:
     assert call(world, "run", "--method", "dep", "--dry-run", out="dry") == 0
     assert "review" in capfd.readouterr().out
     assert checkpoints.find(world.path / "dry") == []
+
+
+def workers(folder: Path) -> list[int]:
+    """Processes that train below this folder."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = file.read_bytes().decode(errors="replace")
+            if "bench.train.worker" in words and str(folder) in words:
+                found.append(int(file.parent.name))
+    return found
+
+
+def until(condition: Callable[[], object], seconds: float = 120) -> bool:
+    end = time.monotonic() + seconds
+    while not (met := bool(condition())) and time.monotonic() < end:
+        time.sleep(0.02)
+    return met
+
+
+def test_a_killed_command_leaves_no_trainer_and_goes_on(world: World) -> None:
+    out = world.path / "killed"
+    words = ["train", "--method", "soft", "--data", world.path / "data", "--profile", world.profile]
+    words += ["--generator", "echo", "--out", out, "--set", "train.epochs=40"]
+    code = "from bench.cli import main; main()"
+    command = [sys.executable, "-c", code, *map(str, words)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert until(lambda: list(out.glob("checkpoints/*/resume.safetensors")))
+    process.kill()
+    process.wait()
+    assert until(lambda: not workers(out), 20)
+    (checkpoint,) = checkpoints.find(out)
+    assert not checkpoint.trained
+    assert bench(*words) == 0
+    assert [row["step"] for row in checkpoint.folder.rows("steps.jsonl")] == list(range(1, 121))
