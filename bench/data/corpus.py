@@ -136,10 +136,9 @@ def available() -> dict[str, str]:
 
 
 def _pool(linked: Linked) -> dict[ItemKey, tuple[Review, ...]]:
-    held_out = {linked.targets[sample.sample_id].review_id for sample in linked.samples if sample.split != "train"}
     pool: defaultdict[ItemKey, list[Review]] = defaultdict(list)
     for review in linked.reviews:
-        if review.review_id not in held_out:
+        if review.review_id not in linked.held_out:
             pool[review.category, review.item.item_id].append(review)
     return {key: tuple(sorted(reviews, key=lambda review: review.user_id)) for key, reviews in pool.items()}
 

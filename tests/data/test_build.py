@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import os
@@ -16,7 +15,7 @@ from bench.data.corpus import load
 from bench.data.rules import Rules
 from bench.errors import UserError
 from bench.types import Item
-from tests.data.toy import Row, meta, raw, read_lines, write_lines, write_toy
+from tests.data.toy import Row, meta, raw, read_table, write_lines, write_toy
 from tests.paths import SHARED
 
 LOOSE = Rules(
@@ -36,7 +35,7 @@ def run(folder: Path, rows: list[Any] = REVIEWS, items: list[Any] = ITEMS, **opt
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def test_a_build_is_a_corpus(tmp_path: Path) -> None:
@@ -71,7 +70,8 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     run(tmp_path, out=tmp_path / "elsewhere")
     once = content(tmp_path / "out")
     assert once == content(tmp_path / "elsewhere")
-    assert set(once) == {"dataset.json", "items.jsonl", "reviews.jsonl", "samples.jsonl"}
+    tables = ("items", "reviews", "test", "train", "val")
+    assert set(once) == {"dataset.json", *(f"Toys/{table}.parquet" for table in tables)}
     run(tmp_path)
     assert once == content(tmp_path / "out")
 
@@ -95,17 +95,14 @@ def test_the_same_category_is_replaced(tmp_path: Path) -> None:
     run(tmp_path)
     run(tmp_path, category="Games")
     report = run(tmp_path, [{**row, "title": "New"} for row in REVIEWS], category="Toys")
-    titles = {(row["category"], row["title"]) for row in read_lines(report.out / "reviews.jsonl")}
+    titles = {(row["category"], row["title"]) for row in read_table(report.out, "reviews")}
     assert titles == {("Games", "Fine"), ("Toys", "New")}
 
 
-def test_a_packed_dataset_is_added_to_and_leaves_no_stale_table(tmp_path: Path) -> None:
-    run(tmp_path)
-    plain = tmp_path / "out" / "reviews.jsonl"
-    (tmp_path / "out" / "reviews.jsonl.gz").write_bytes(gzip.compress(plain.read_bytes()))
-    plain.unlink()
-    run(tmp_path, category="Games")
-    assert load(str(tmp_path / "out")).categories == ("Games", "Toys")
+def test_a_dataset_of_json_lines_is_not_added_to(tmp_path: Path) -> None:
+    write_toy(tmp_path / "out", synthetic=False)
+    with pytest.raises(UserError, match="holds 'toy' as JSON lines, which is not added to; choose another folder"):
+        run(tmp_path)
 
 
 def test_a_synthetic_dataset_is_not_added_to(tmp_path: Path) -> None:
@@ -124,7 +121,7 @@ def test_item_rules(tmp_path: Path) -> None:
     loose = Rules(min_chars=1, min_description=11, max_description=12, min_user_reviews=1, min_item_users=1,
                   train_inputs=0, min_profile_item_users=0, min_profile_reviews=0)  # fmt: skip
     report = run(tmp_path, items=items, rules=loose)
-    kept = {row["item_id"]: row["description"] for row in read_lines(report.out / "items.jsonl")}
+    kept = {row["item_id"]: row["description"] for row in read_table(report.out, "items")}
     assert kept == {"a": "exactly ten", "c": "a plain text"}
 
 

@@ -12,7 +12,7 @@ from bench.data.build import build
 from bench.data.corpus import load
 from bench.data.rules import Rules
 from bench.errors import UserError
-from tests.data.toy import Row, meta, raw, read_lines, write_lines
+from tests.data.toy import Row, meta, raw, read_table, write_lines
 
 Samples = dict[tuple[str, str], tuple[str, list[str]]]
 
@@ -139,8 +139,8 @@ def test_the_build_does_what_the_rules_say(tmp_path: Path, seed: int) -> None:
             build(**files, category="Toys", out=tmp_path / "out", rules=rules)
         return
     report = build(**files, category="Toys", out=tmp_path / "out", rules=rules)
-    written = read_lines(tmp_path / "out" / "samples.jsonl")
-    item_of = {r["review_id"]: r["item_id"] for r in read_lines(tmp_path / "out" / "reviews.jsonl")}
+    written = read_table(tmp_path / "out", "samples")
+    item_of = {r["review_id"]: r["item_id"] for r in read_table(tmp_path / "out", "reviews")}
     assert {tuple(review_id.split("/")[1:]) for review_id in item_of} == kept
     assert {
         (row["user_id"], row["item_id"]): (row["split"], [item_of[past] for past in row["history"]]) for row in written
@@ -169,7 +169,7 @@ def core(reviews: list[Row], tmp_path: Path, **thresholds: Any) -> set[tuple[str
         out=tmp_path / "out",
         rules=Rules(**{**loose, **thresholds}),
     )
-    return {(row["user_id"], row["item_id"]) for row in read_lines(tmp_path / "out" / "reviews.jsonl")}
+    return {(row["user_id"], row["item_id"]) for row in read_table(tmp_path / "out", "reviews")}
 
 
 def test_too_many_reviews_are_judged_before_items_fall_away(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_the_newest_of_equal_texts_and_of_equal_items_stays(tmp_path: Path) -> N
     reviews = [raw("ann", "old", 1, "the same  words"), raw("ann", "new", 2, "the same\nwords"), raw("ann", "x", 3)]
     reviews += [raw("ann", "x", 4, "x once more")]
     assert core(reviews, tmp_path) == {("ann", "new"), ("ann", "x")}
-    texts = {row["item_id"]: row["text"] for row in read_lines(tmp_path / "out" / "reviews.jsonl")}
+    texts = {row["item_id"]: row["text"] for row in read_table(tmp_path / "out", "reviews")}
     assert texts == {"new": "the same words", "x": "x once more"}
     assert core(reviews, tmp_path, dedupe_text=False) == {("ann", "old"), ("ann", "new"), ("ann", "x")}
 
@@ -208,18 +208,18 @@ def test_a_text_once_removed_as_duplicate_stays_away(tmp_path: Path) -> None:
 
 def test_reviews_of_equal_time_keep_the_order_of_the_file(tmp_path: Path) -> None:
     core([raw("ann", item, 5) for item in "bdac"], tmp_path)
-    rows = read_lines(tmp_path / "out" / "samples.jsonl")
+    rows = read_table(tmp_path / "out", "samples")
     assert [(row["split"], row["item_id"]) for row in rows] == [("test", "b"), ("val", "d")]
     assert rows[0]["history"] == ["T/ann/d", "T/ann/a", "T/ann/c"]
 
 
 def test_without_any_timestamp_source_order_decides(tmp_path: Path) -> None:
     core([raw("ann", item, None, source_order=place) for place, item in ((2, "a"), (0, "b"), (1, "c"))], tmp_path)
-    rows = read_lines(tmp_path / "out" / "samples.jsonl")
+    rows = read_table(tmp_path / "out", "samples")
     assert [row["item_id"] for row in rows] == ["b", "c"]
     assert rows[0]["history"] == ["T/ann/c", "T/ann/a"]
 
 
 def test_without_source_order_the_file_decides(tmp_path: Path) -> None:
     core([raw("ann", item, None) for item in "cab"], tmp_path)
-    assert [row["item_id"] for row in read_lines(tmp_path / "out" / "samples.jsonl")] == ["c", "a"]
+    assert [row["item_id"] for row in read_table(tmp_path / "out", "samples")] == ["c", "a"]
