@@ -1,4 +1,4 @@
-"""What `bench show` and `bench data build` print: a run, a sample, a build."""
+"""What `bench show` and `bench run --dry-run` print: a run, a sample, a plan."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import runs
-from bench.data.build import BuildReport
 from bench.data.corpus import load
 from bench.errors import unknown
 from bench.finish import read_config
@@ -74,20 +73,6 @@ def sample(console: Console, path: Path, sample_id: str) -> None:
 def _section(console: Console, title: str, text: Any) -> None:
     console.print(f"--- {title}", style="bold", markup=False)
     console.print(str(text), markup=False)
-
-
-def build_report(console: Console, report: BuildReport) -> None:
-    """Counts per step of the filter, notes, and where the dataset is."""
-    from rich.table import Table
-
-    steps = Table("step", "reviews", "users", "items", box=None, pad_edge=False)
-    for step in report.steps:
-        steps.add_row(step.step, *(f"{value:,}" for value in (step.reviews, step.users, step.items)))
-    console.print(steps)
-    for note in report.notes:
-        console.print(f"note: {note}", markup=False)
-    counts = ", ".join(f"{split} {n}" for split, n in report.samples.items())
-    console.print(f"{report.out}: {counts} samples; `bench run --data {report.out}` uses it", markup=False)
 
 
 def plan(console: Console, plans: Sequence[Plan]) -> None:

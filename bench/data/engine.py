@@ -21,9 +21,10 @@ _SPACE = r"\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x
 _RARE = _SPACE.replace(r"\t-\r\x1c-\x20", r"\t\x0b-\r\x1c-\x1f")
 _MACROS = f"""
 CREATE TEMP MACRO halved(x) AS replace(x, '  ', ' ');
+CREATE TEMP MACRO trimmed(x) AS CASE WHEN starts_with(x, ' ') OR ends_with(x, ' ') THEN trim(x) ELSE x END;
 CREATE TEMP MACRO collapse(x) AS CASE
     WHEN regexp_matches(x, '[{_RARE}]') OR contains(x, '     ') THEN trim(regexp_replace(x, '[{_SPACE}]+', ' ', 'g'))
-    ELSE trim(halved(halved(halved(replace(x, chr(10), ' '))))) END;
+    ELSE trimmed(halved(halved(halved(replace(x, chr(10), ' '))))) END;
 """
 
 

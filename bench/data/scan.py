@@ -187,9 +187,11 @@ def _create(engine: Engine, reading: Reading) -> None:
 def _take(engine: Engine, reading: Reading, table: pa.Table) -> list[tuple[int, bytes | str]]:
     """Inserts a block's lines; (number, line) of those that cannot be used."""
     engine.connection.register("block", table)
-    engine.run(f"CREATE OR REPLACE TEMP TABLE staged AS {reading.query}")
-    engine.run(f"INSERT INTO {reading.table} SELECT {reading.columns} FROM staged WHERE {reading.usable}")
-    return engine.rows(f"SELECT number, line FROM staged WHERE NOT ({reading.usable}) AND line IS NOT NULL")
+    engine.run(f"""CREATE OR REPLACE TEMP TABLE staged AS
+        SELECT {reading.columns}, {reading.usable} AS usable, CASE WHEN NOT usable THEN line END AS line
+        FROM ({reading.query})""")
+    engine.run(f"INSERT INTO {reading.table} SELECT {reading.columns} FROM staged WHERE usable")
+    return engine.rows("SELECT number, line FROM staged WHERE NOT usable AND line IS NOT NULL")
 
 
 def _mended(
