@@ -55,7 +55,7 @@ def peers(console: Console, rows: Sequence[Peers], alone: Sequence[str]) -> None
     """Peers, and what may help a method more than it should, per category and split."""
     from rich.table import Table
 
-    from bench.data.imports import NO_PEERS
+    from bench.data.corpus import NO_PEERS
 
     shares = ("no peer at all", "an item without", "newer peer", "alike in history", "alike in peers")
     table = Table("category", "split", "samples", "peers a past review", *shares, box=None, pad_edge=False)
@@ -65,6 +65,10 @@ def peers(console: Console, rows: Sequence[Peers], alone: Sequence[str]) -> None
         table.add_row(*head, *(f"{value:.1%}" for value in values))
     console.print()
     console.print(table)
+    console.print(
+        "newer peer: some peer is not known to be older than the target; alike: a text sharing 80 % of word 5-grams "
+        "with the reference, in the history or in peers' reviews of its items and the target's"
+    )
     if alone:
         console.print(f"note: {NO_PEERS.format(', '.join(alone))}", markup=False)
 

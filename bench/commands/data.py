@@ -121,7 +121,7 @@ def data_stats(data: Data = "bundled") -> None:
 
 def data_validate(data: Data = "bundled") -> None:
     """Rows that do not hold together, reviews that are there twice, targets that leak. Exit code 1 if there are any."""
-    from bench.data.imports import NO_PEERS
+    from bench.data.corpus import NO_PEERS
     from bench.data.validate import validate
     from results.datasets import findings
 

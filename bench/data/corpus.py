@@ -23,6 +23,11 @@ SHIPPED = {"bundled": Path(__file__).parent / "bundled"}
 
 ItemKey = tuple[str, str]
 
+NO_PEERS = (
+    "no item of {} is shared by two users: methods that compare users (dpl, dep) have nothing to compare "
+    "and write as they do without peers"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Corpus:

@@ -12,14 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.data.corpus import NO_PEERS
 from bench.data.published import Tables, counts
 from bench.errors import UserError
 
 LAYOUTS = ("dpl", "lamp", "longlamp")
-NO_PEERS = (
-    "no item of {} is shared by two users: methods that compare users (dpl, dep) have nothing to compare "
-    "and write as they do without peers"
-)
 SUFFIXES = ("parquet", "jsonl", "json")
 
 

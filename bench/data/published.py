@@ -141,7 +141,7 @@ def put(out: Path, tables: Tables, *, files: Sequence[tuple[str, Path]], split: 
         }
         own = {
             "counts": counts(tables),
-            "thresholds": more,
+            "published": more,
             "sources": [source(name, path) for name, path in files],
             "split": split,
             "digests": digests,

@@ -45,7 +45,7 @@ _FIELDS = (*_WORDS, "rating", "timestamp", "source_order")
 _WHOLE = "('UBIGINT', 'BIGINT')"
 _NUMBER = "('UBIGINT', 'BIGINT', 'UHUGEINT', 'HUGEINT', 'DOUBLE')"
 _JSON = "SELECT file, number, line, CASE WHEN json_valid(line) THEN line END AS json FROM block"
-_ITEM_ID = "coalesce(nullif(collapse(parent_asin), ''), collapse(asin)) AS item_id"
+_ITEM_ID = "coalesce(nullif(word(parent_asin), ''), word(asin)) AS item_id"
 
 
 def _paths(*names: str) -> str:
@@ -68,7 +68,7 @@ def _mistyped(name: str) -> str:
 _STRINGS = ", ".join(_field(name, "('VARCHAR')", "{}", "''") for name in _WORDS)
 # Whatever is not of the type that a field should have counts as missing.
 _REVIEWS = f"""
-    SELECT file, number, line, collapse(user_id) AS user_id, {_ITEM_ID},
+    SELECT file, number, line, word(user_id) AS user_id, {_ITEM_ID},
         CASE WHEN isfinite(rating) THEN rating END AS rating, title, text, timestamp, source_order, mistyped
     FROM (SELECT file, number, line, {_STRINGS},
             {_field("rating", _NUMBER, "TRY_CAST({} AS DOUBLE)", "NULL")},
@@ -81,13 +81,17 @@ _REVIEWS = f"""
 
 
 def judged_reviews(rules: Rules) -> Reading:
-    """The first reading: `seen`, with what a review lacks ('' for nothing) and a hash of its words."""
-    titled = "collapse(title) = ''" if rules.require_review_title else "false"
+    """The first reading: `seen`, with what a review lacks ('' for nothing) and a hash of its words.
+
+    Spaces around the text make its ends like any other white space, so that nothing has to be trimmed.
+    """
+    titled = "blank(title)" if rules.require_review_title else "false"
+    words = "hash(flat(padded))" if rules.dedupe_text else "NULL::UBIGINT"
     query = f"""
-        SELECT *, CASE WHEN coalesce(collapsed, '') = '' THEN 'with less than {max(rules.min_chars, 1)} characters'
+        SELECT *, CASE WHEN padded IS NULL OR blank(text) THEN 'with less than {max(rules.min_chars, 1)} characters'
             WHEN rating IS NULL THEN 'without a rating' WHEN {titled} THEN 'without a title' ELSE '' END AS lacks,
-            {"hash(collapsed)" if rules.dedupe_text else "NULL::UBIGINT"} AS words
-        FROM (SELECT *, CASE WHEN length(text) >= {rules.min_chars} THEN collapse(text) END AS collapsed
+            {words} AS words
+        FROM (SELECT *, CASE WHEN length(text) >= {rules.min_chars} THEN concat(' ', text, ' ') END AS padded
             FROM ({_REVIEWS}))
     """
     columns = "file, number, user_id, item_id, timestamp, source_order, lacks, words, mistyped"

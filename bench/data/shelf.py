@@ -9,8 +9,8 @@ from typing import Any
 from bench.data import parquet, store
 from bench.errors import UserError
 
-# What dataset.json says of each category by itself.
-PER_CATEGORY = ("counts", "steps", "thresholds", "sources", "split", "digests")
+# What dataset.json says of each category by itself: `steps` and `thresholds` where it was built, `published` else.
+PER_CATEGORY = ("counts", "steps", "thresholds", "published", "sources", "split", "digests")
 
 
 def check(out: Path, category: str) -> list[str]:
@@ -30,12 +30,15 @@ def put(out: Path, category: str, scratch: Path, own: Mapping[str, Any]) -> str:
     categories = sorted({*held["categories"], category})
     others = {name: {key: held.get(key, {}).get(name) for key in PER_CATEGORY} for name in held["categories"]}
     everything = {**others, category: own}
-    parts = {key: {name: everything[name][key] for name in categories} for key in PER_CATEGORY}
+    parts = {
+        key: {name: value for name in categories if (value := everything[name].get(key)) is not None}
+        for key in PER_CATEGORY
+    }
     fingerprint = parquet.fingerprint(parts["digests"])
     manifest = {
         "format": store.PARQUET,
         "name": "+".join(categories),
-        "title": f"{', '.join(categories)}: real reviews by the rules in `thresholds`",
+        "title": f"{', '.join(categories)}: as `thresholds` or `published` say",
         "synthetic": False,
         "categories": categories,
         **parts,

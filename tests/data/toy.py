@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 Row = dict[str, Any]
@@ -16,7 +17,11 @@ Row = dict[str, Any]
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any] | str]) -> Path:
     """One row a line; a str is written as it stands."""
     text = "".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows)
-    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    if path.suffix == ".zst":
+        with pa.CompressedOutputStream(str(path), "zstd") as file:
+            file.write(text.encode())
+    else:
+        path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
     return path
 
 
