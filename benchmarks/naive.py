@@ -1,14 +1,12 @@
 """The rules as the released builder applies them: `datasets` row by row, membership in a list, dictionaries of lists.
 
 A re-creation of the way, not of the code: one process, only the filters up to the core, and duplicates removed once as
-here, so that both results can be compared. A step that takes longer than its cap is stopped and its time is
-extrapolated from the share it had done; what comes after it then counts as nothing: a lower bound.
+here, so that both results can be compared.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -19,32 +17,18 @@ from bench.data.rules import Rules
 Row = dict[str, Any]
 
 
-class Stopped(Exception):
-    """A step was longer than its cap; `seconds` is what it would have taken."""
-
-    def __init__(self, seconds: float, done: float) -> None:
-        super().__init__(f"a step was stopped with {done:.1%} done")
-        self.seconds = seconds
-
-
-def kept(reviews: Path, meta: Path, rules: Rules, cap: float) -> tuple[int, float, str]:
-    """(Reviews in the core, 0 where stopped; seconds; a note on what was stopped)."""
+def kept(reviews: Path, meta: Path, rules: Rules) -> int:
+    """Reviews in the core."""
     import datasets
 
     datasets.disable_progress_bars()
     datasets.disable_caching()
-    begin = time.perf_counter()
-    try:
-        items = _table(meta, ("parent_asin", "description", "rating_number"))
-        asins = list(items.filter(lambda item: _described(item, rules))["parent_asin"])
-        found = _table(reviews, ("user_id", "parent_asin", "title", "text", "rating", "timestamp"))
-        found = found.filter(lambda row: len(row["text"]) >= rules.min_chars and bool(row["title"]))
-        found = found.filter(_capped(lambda row: row["parent_asin"] in asins, len(found), cap))
-        found = found.filter(_firsts(found))
-        found = _core(found, rules)
-    except Stopped as stopped:
-        return 0, time.perf_counter() - begin - cap + stopped.seconds, f"{stopped}: extrapolated, a lower bound"
-    return len(found), time.perf_counter() - begin, "ran to its end"
+    items = _table(meta, ("parent_asin", "description", "rating_number"))
+    asins = list(items.filter(lambda item: _described(item, rules))["parent_asin"])
+    found = _table(reviews, ("user_id", "parent_asin", "title", "text", "rating", "timestamp"))
+    found = found.filter(lambda row: len(row["text"]) >= rules.min_chars and bool(row["title"]))
+    found = found.filter(lambda row: row["parent_asin"] in asins)
+    return len(_core(found.filter(_firsts(found)), rules))
 
 
 def _table(path: Path, fields: tuple[str, ...]) -> Any:
@@ -58,19 +42,6 @@ def _table(path: Path, fields: tuple[str, ...]) -> Any:
 def _described(item: Row, rules: Rules) -> bool:
     length = len(" ".join(item["description"]))
     return rules.min_description <= length <= rules.max_description and bool(item["rating_number"])
-
-
-def _capped(wanted: Callable[[Row], bool], total: int, cap: float) -> Callable[[Row], bool]:
-    begin, done = time.perf_counter(), 0
-
-    def step(row: Row) -> bool:
-        nonlocal done
-        done += 1
-        if (spent := time.perf_counter() - begin) > cap:
-            raise Stopped(spent * total / done, done / total)
-        return wanted(row)
-
-    return step
 
 
 def _firsts(found: Any) -> Callable[[Row], bool]:

@@ -8,8 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from bench.data import engine
 from bench.data.build import BuildReport, Step, build
 from bench.data.corpus import load
 from bench.data.rules import Rules
@@ -145,6 +148,91 @@ def test_what_reviews_lack_is_counted(tmp_path: Path) -> None:
     assert report.notes == (
         "reviews left out: 1 with less than 1 characters, 2 without a rating, 1 without a timestamp, 1 without a title",
     )
+
+
+def test_fields_of_another_type_count_as_missing_and_are_told(tmp_path: Path) -> None:
+    odd: list[Row] = [{"title": 7}, {"title": ["a"]}, {"text": 3}, {"rating": True}, {"timestamp": "12"}]
+    report = run(tmp_path, [*REVIEWS, *(REVIEWS[0] | change for change in odd)])
+    assert report.steps[0].reviews == 13
+    assert report.notes[1:] == (
+        "2 reviews whose title is no text: read as without one",
+        "1 reviews whose text is no text: read as without one",
+    )
+    assert report.notes[0].endswith(
+        "1 with less than 1 characters, 1 without a rating, 1 without a timestamp, 2 without a title"
+    )
+
+
+def test_what_items_lack_is_counted(tmp_path: Path) -> None:
+    items = [*ITEMS, meta("e", title=None), meta("f", rating_number=0), meta("g", description="x" * 2001)]
+    report = run(tmp_path, items=[*items, '{"title": "nobody"}', "{"])
+    assert report.notes == (
+        "2 broken lines left out, first meta.jsonl line 8: no parent_asin or asin; meta.jsonl line 9: not JSON "
+        "(Expecting property name enclosed in double quotes at column 2): '{'",
+        "items left out: 1 without a description of 0 to 2000 characters, 1 without rating_number, 1 without title",
+    )
+
+
+def test_lines_that_are_not_utf8_are_broken(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "raw.jsonl", REVIEWS)
+    path.write_bytes(b'{"user_id": "\xff", "asin": "a"}\n' + path.read_bytes())
+    report = run(tmp_path, reviews=[path])
+    assert report.notes[0].startswith("1 broken lines left out, first raw.jsonl line 1: ")
+    assert "decode byte 0xff" in report.notes[0]
+    assert report.steps[0].reviews == 8
+
+
+@pytest.mark.parametrize("suffix", [".jsonl.gz", ".jsonl.zst", ".parquet"])
+def test_every_kind_of_file_gives_the_same_dataset(tmp_path: Path, suffix: str) -> None:
+    fingerprint = run(tmp_path).fingerprint
+    files: dict[str, list[Path]] = {}
+    for name, rows in (("reviews", REVIEWS), ("meta", ITEMS)):
+        path = tmp_path / f"{name}{suffix}"
+        if suffix == ".parquet":
+            pq.write_table(pa.Table.from_pylist(rows), path)
+        else:
+            write_lines(path, rows)
+        files[name] = [path]
+    assert run(tmp_path, out=tmp_path / "other", **files).fingerprint == fingerprint
+
+
+def test_many_rows_give_the_same_bytes_whatever_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.data.parquet.GROUP", 700)
+    monkeypatch.setattr("bench.data.lines.BLOCK", 30_000)
+    rows = [raw(f"u{n % 97}", f"i{n * 7 % 89}", n % 500, f"text {n} " * (n % 9 + 1)) for n in range(6000)]
+    items = [meta(f"i{n}") for n in range(89)]
+    contents = []
+    for threads in (1, 2, 7):
+        macros = engine._MACROS.removesuffix(f"SET threads = {threads};") + f"SET threads = {threads};"
+        monkeypatch.setattr(engine, "_MACROS", macros)
+        run(tmp_path, rows, items, out=tmp_path / f"out{threads}")
+        contents.append(content(tmp_path / f"out{threads}"))
+    assert contents[0] == contents[1] == contents[2]
+    assert pq.ParquetFile(tmp_path / "out1" / "Toys" / "reviews.parquet").num_row_groups > 3
+    assert load(str(tmp_path / "out1")) == load(str(tmp_path / "out7"))
+
+
+def test_a_changed_table_is_refused_whatever_wrote_it(tmp_path: Path) -> None:
+    report = run(tmp_path)
+    path = report.out / "Toys" / "reviews.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table, path, compression="none", row_group_size=2)
+    assert load(str(report.out)).fingerprint == report.fingerprint  # the content is the same
+    changed = table.set_column(6, "text", pa.array(["other", *table["text"].to_pylist()[1:]]))
+    pq.write_table(changed, path)
+    with pytest.raises(UserError, match="was changed after it was written"):
+        load(str(report.out))
+    pq.write_table(table.drop_columns(["text"]), path)
+    with pytest.raises(
+        UserError, match=r"reviews\.parquet: columns review_id, .* are expected; run `bench data build`"
+    ):
+        load(str(report.out))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"reviews\.parquet cannot be read \(.*\); copy it or run"):
+        load(str(report.out))
+    path.unlink()
+    with pytest.raises(UserError, match=r"reviews\.parquet does not exist; run `bench data build` again"):
+        load(str(report.out))
 
 
 def test_a_file_without_timestamps_or_titles_builds_and_says_so(tmp_path: Path) -> None:
