@@ -12,7 +12,7 @@ ifeq ($(EXTRA),cpu)
 UV += --excludes cpu-excludes.txt -c constraints.txt $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)",--torch-backend cpu)
 endif
 
-.PHONY: setup demo test lint bench-engine bench-stages bench-training lock clean
+.PHONY: setup demo test lint bench-engine bench-stages bench-training bench-data bench-scale lock clean
 
 setup: .venv/.installed-$(EXTRA)
 	@$(BIN)/bench models pull
@@ -49,6 +49,14 @@ bench-stages: setup
 # One training step against the released recipe: seconds and memory. Prints the ratios.
 bench-training: setup
 	$(BIN)/python -m benchmarks.training
+
+# Raw reviews to a dataset: seconds, memory and growth up to 10 million reviews, and against the released way. 15 GB of disk.
+bench-data: setup
+	$(BIN)/python -m benchmarks.data
+
+# BM25 and the text metrics at the paper's size, against the plain libraries.
+bench-scale: setup
+	$(BIN)/python -m benchmarks.scale
 
 # Versions of everything that the packages pinned in pyproject.toml require in turn.
 lock:

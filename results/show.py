@@ -1,4 +1,4 @@
-"""What `bench show` and `bench data build` print: a run, a sample, a build."""
+"""What `bench show` and `bench run --dry-run` print: a run, a sample, a plan."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import runs
-from bench.data.build import BuildReport
 from bench.data.corpus import load
 from bench.errors import unknown
 from bench.finish import read_config
@@ -95,20 +94,6 @@ def training(console: Console, checkpoint: Checkpoint, choice: Choice) -> None:
         values = [*(f"{row[key]:.4f}" for key in losses), f"{row['seconds']:.0f}", f"{choice.meteor[epoch]:.4f}"]
         table.add_row(epoch, *values, "used" if row["epoch"] == choice.epoch else "")
     console.print(table)
-
-
-def build_report(console: Console, report: BuildReport) -> None:
-    """Counts per step of the filter, notes, and where the dataset is."""
-    from rich.table import Table
-
-    steps = Table("step", "reviews", "users", "items", box=None, pad_edge=False)
-    for step in report.steps:
-        steps.add_row(step.step, *(f"{value:,}" for value in (step.reviews, step.users, step.items)))
-    console.print(steps)
-    for note in report.notes:
-        console.print(f"note: {note}", markup=False)
-    counts = ", ".join(f"{split} {n}" for split, n in report.samples.items())
-    console.print(f"{report.out}: {counts} samples; `bench run --data {report.out}` uses it", markup=False)
 
 
 def plan(console: Console, plans: Sequence[Plan]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import log
 from typing import TYPE_CHECKING
 
 from bench.errors import UserError
@@ -49,17 +51,36 @@ class Bm25:
         return tuple(history[i] for i in order[:k])
 
     def scores(self, sample: Sample, history: Sequence[Review]) -> NDArray[np.float64]:
-        """(n,) scores of the reviews as one corpus, in order. May be negative: so is Okapi's idf floor."""
-        import numpy as np
-        from rank_bm25 import BM25Okapi
+        """(n,) scores of the reviews as one corpus, in order. May be negative: so is Okapi's idf floor.
 
-        corpus = [self._tokens(document(review, self.fields)) for review in history]
-        if not any(corpus):
-            return np.zeros(len(corpus))  # rank_bm25 divides by the mean length
-        index = BM25Okapi(corpus, k1=self.k1, b=self.b, epsilon=self.epsilon)
-        with np.errstate(invalid="ignore"):  # b = 1 makes 0/0 of an empty document
-            scores = index.get_scores(self._tokens(query(sample, self.fields)))
-        return np.where([bool(tokens) for tokens in corpus], scores, 0.0)
+        As `rank_bm25` to rounding, but only the query's words are looked at in every review.
+        """
+        import numpy as np
+
+        counts = [Counter(self._tokens(document(review, self.fields))) for review in history]
+        weights = self._weights(Counter(self._tokens(query(sample, self.fields))), counts)
+        lengths = [count.total() for count in counts]
+        mean = sum(lengths) / len(lengths) if any(lengths) else 1.0
+        scores = [
+            sum(weights[word] * _saturated(count[word], norm, self.k1) for word in weights.keys() & count.keys())
+            for count, norm in zip(counts, (self.k1 * (1 - self.b + self.b * n / mean) for n in lengths), strict=True)
+        ]
+        return np.array(scores, np.float64)
+
+    def _weights(self, asked: Counter[str], counts: Sequence[Counter[str]]) -> dict[str, float]:
+        """Word of the query -> idf times how often it is asked. A negative idf becomes epsilon of the mean idf."""
+        reviews_with = Counter[str]()
+        for count in counts:
+            reviews_with.update(count.keys())
+        idf = {n: log(len(counts) - n + 0.5) - log(n + 0.5) for n in set(reviews_with.values())}
+        total = sum(idf[n] * words for n, words in Counter(reviews_with.values()).items())
+        floor = self.epsilon * total / len(reviews_with) if reviews_with else 0.0
+        found = {word: idf[reviews_with[word]] for word in asked if word in reviews_with}
+        return {word: asked[word] * (value if value >= 0 else floor) for word, value in found.items()}
 
     def _tokens(self, text: str) -> list[str]:
         return (text.lower() if self.lowercase else text).split()
+
+
+def _saturated(count: int, norm: float, k1: float) -> float:
+    return count * (k1 + 1) / (count + norm)

@@ -243,6 +243,10 @@ def test_scoring_wants_all_samples_and_the_same_data(world: World, complaint: Co
         (["frob"], "No such command 'frob'; see `bench --help`"),
         (["data"], "Missing command; see `bench data --help`"),
         (["data", "build"], "Missing option"),
+        (["data", "fetch", "dlp"], "no dataset to fetch 'dlp'; did you mean 'dpl'?"),
+        (["data", "import", "/nowhere", "--out", "x"], "/nowhere is no copy of DPL's data: "),
+        (["data", "import", ".", "--out", "x", "--layout", "lmap"], "no layout 'lmap'; did you mean 'lamp'?"),
+        (["data", "stats", "--data", "bundeld"], "no data 'bundeld'; did you mean 'bundled'?"),
         (["models", "pull", "wordnett"], "no model 'wordnett'; did you mean 'wordnet'?"),
         (["models", "pull", "--profile", "tinny"], "no profile 'tinny'"),
     ],
@@ -372,7 +376,9 @@ def test_doctor_says_what_to_do_in_words_that_can_be_typed(
 @pytest.mark.parametrize("words", [[], ["--help"], ["run", "--help"], ["data", "build", "--help"]])
 def test_help_is_instant(words: list[str]) -> None:
     # Typer itself needs pydantic for the options of a command.
-    heavy = {"torch", "vllm", "transformers", "numpy", "pandas"} | (set() if words[1:] else {"pydantic"})
+    heavy = {"torch", "vllm", "transformers", "numpy", "pandas", "duckdb", "pyarrow", "datasets"} | (
+        set() if words[1:] else {"pydantic"}
+    )
     script = f"import sys\nfrom bench.cli import main\ntry: main()\nfinally: print(sorted(set(sys.modules) & {heavy}))"
     run = subprocess.run([sys.executable, "-c", script, *words], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""`bench data ...`: build datasets."""
+"""`bench data ...`: build, fetch and import datasets, and look at them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.output import console
+from bench.commands.output import Data, console
 
 
 def data_build(
-    reviews: Annotated[list[Path], typer.Option("--reviews", help="Raw reviews, .jsonl or .jsonl.gz; repeatable.")],
+    reviews: Annotated[
+        list[Path],
+        typer.Option("--reviews", help="Raw reviews: .jsonl, .jsonl.gz, .jsonl.zst or .parquet; repeatable."),
+    ],
     meta: Annotated[list[Path], typer.Option("--meta", help="Raw item metadata; repeatable.")],
     category: Annotated[str, typer.Option("--category", help="The name of this category in tables.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the dataset; other categories in it stay.")],
@@ -34,8 +37,9 @@ def data_build(
     """Raw Amazon-2023-style files to a dataset, by DPL's rules; every threshold is an option."""
     from bench import grid
     from bench.data.build import build
+    from bench.data.meter import Meter
     from bench.data.rules import Rules
-    from results.show import build_report
+    from results.datasets import build_report
 
     rules = Rules(
         min_chars=min_chars,
@@ -51,5 +55,79 @@ def data_build(
         min_profile_item_users=min_profile_item_users,
         min_profile_reviews=min_profile_reviews,
     )
-    report = build(reviews=reviews, meta=meta, category=category, out=out, rules=rules, strict=strict)
+    with Meter(shown=True) as meter:
+        report = build(reviews=reviews, meta=meta, category=category, out=out, rules=rules, strict=strict, meter=meter)
     build_report(console(), report)
+
+
+def data_fetch(
+    what: Annotated[str, typer.Argument(help="dpl: the public copies of DPL's processed Amazon reviews.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the dataset.")] = Path("data/dpl"),
+    copy: Annotated[Path, typer.Option("--copy", help="Where the files as published are kept.")] = Path(
+        "data/dpl-copy"
+    ),
+    revision: Annotated[
+        str | None, typer.Option(help="A commit of both repositories; by default that of the first fetch.")
+    ] = None,
+) -> None:
+    """Fetch a published dataset from the Hugging Face hub and import it."""
+    from bench.data import dpl
+    from bench.errors import unknown
+
+    if what != "dpl":
+        raise unknown("dataset to fetch", what, ["dpl"])
+    dpl.fetch(copy, revision=revision)
+    data_import(copy, out)
+
+
+def data_import(
+    folder: Annotated[Path, typer.Argument(help="A saved copy of the data as published.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the dataset.")],
+    layout: Annotated[str, typer.Option(help="dpl, lamp or longlamp.")] = "dpl",
+    category: Annotated[
+        str | None, typer.Option("--category", help="lamp, longlamp: its name in tables, if not the task's.")
+    ] = None,
+    n_val: Annotated[int, typer.Option(help="dpl: validation samples drawn of all categories together.")] = 512,
+) -> None:
+    """A published benchmark in its own layout to a dataset: DPL's, LaMP's or LongLaMP's."""
+    from typing import Literal, cast
+
+    from bench.data import dpl, lamp
+    from bench.data.imports import LAYOUTS
+    from bench.data.meter import Meter
+    from bench.errors import unknown
+    from results.datasets import imported
+
+    if layout not in LAYOUTS:
+        raise unknown("layout", layout, LAYOUTS)
+    with Meter(shown=True) as meter:
+        if layout == "dpl":
+            found = dpl.load(folder, out, n_val=n_val, meter=meter)
+        else:
+            found = lamp.load(folder, out, cast(Literal["lamp", "longlamp"], layout), category=category)
+    imported(console(), found)
+
+
+def data_stats(data: Data = "bundled") -> None:
+    """Sizes as in the paper's table 4; peers, newer peers, texts nearly the same as the reference."""
+    from bench.data import statistics
+    from bench.data.corpus import load
+    from results import datasets
+
+    corpus = load(data)
+    datasets.sizes(console(), statistics.sizes(corpus))
+    datasets.peers(console(), statistics.peers(corpus), corpus.without_peers())
+
+
+def data_validate(data: Data = "bundled") -> None:
+    """Rows that do not hold together, reviews that are there twice, targets that leak. Exit code 1 if there are any."""
+    from bench.data.corpus import NO_PEERS
+    from bench.data.validate import validate
+    from results.datasets import findings
+
+    corpus, found = validate(data)
+    findings(console(), data, found)
+    if corpus is not None and (alone := corpus.without_peers()):
+        console().print(f"note: {NO_PEERS.format(', '.join(alone))}", markup=False)
+    if found:
+        raise typer.Exit(1)

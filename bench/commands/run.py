@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.commands.output import Data, Out, console, print_boards
+from bench.commands.output import Data, Out, console, print_boards, to_stderr
 from bench.errors import unknown
 
 
@@ -50,7 +50,7 @@ def run(
     """Run methods x retrievers x K x seeds, then print the leaderboard. Goes on where it was stopped."""
     from bench import grid, planning, runner
     from bench.cells import plan
-    from bench.data.corpus import SHIPPED, load
+    from bench.data.corpus import NO_PEERS, SHIPPED, load
     from bench.progress import Progress
     from results import show
     from results.leaderboard import leaderboards
@@ -59,6 +59,8 @@ def run(
     if metric:
         values["metrics"] = grid.words(metric)
     corpus = load(data)
+    if alone := corpus.without_peers():
+        to_stderr(f"note: {NO_PEERS.format(', '.join(alone))}")
     configs = grid.expand(
         corpus,
         data=data if data in SHIPPED else str(Path(data).resolve()),

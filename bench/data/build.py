@@ -1,4 +1,4 @@
-"""Builds a dataset from raw Amazon Reviews 2023 files by DPL's rules (spec, Data), in memory.
+"""Builds a dataset from raw Amazon Reviews 2023 files by DPL's rules (spec, Data), in a fixed amount of memory.
 
 Newest first is by timestamp; equal times keep the order of the file. Three things differ from the
 released script: it removes duplicate texts anew in every round instead of once before the first, it
@@ -8,19 +8,17 @@ collapses white space in the review texts only, not in titles and descriptions.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import chain
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from bench.data import store
-from bench.data.filters import UserReviews, by_user, core, divide, lacks, unique
-from bench.data.raw import Broken, RawReview, read_items, read_reviews
+from bench.data import export, filters, scan, shelf, store
+from bench.data.engine import Engine, engine
+from bench.data.lines import Source, sources
+from bench.data.meter import Meter
+from bench.data.raw import Broken
 from bench.data.rules import Rules
-from bench.data.shelf import add
 from bench.errors import UserError
-from bench.types import Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,29 +47,35 @@ class BuildReport:
 class _Selection:
     """One category's reviews on their way through the filters, and what is said of them."""
 
+    engine: Engine
     category: str
     rules: Rules
     broken: Broken
     steps: list[Step] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def record(self, step: str, reviews: Iterable[RawReview], *thresholds: str) -> list[RawReview]:
-        """The reviews that a step left, counted. Raises UserError where it left none."""
-        left = list(reviews)
-        self.steps.append(
-            Step(step, len(left), len({review.user_id for review in left}), len({review.item_id for review in left}))
-        )
-        if not left:
+    def record(self, step: str, query: str, *thresholds: str) -> None:
+        """Counts what a step left, a row a review with `user` and `item`. Raises UserError where it left none."""
+        counts = f"SELECT count(*), count(DISTINCT who), count(DISTINCT what) FROM ({query}) AS left_over(who, what)"
+        (found,) = self.engine.rows(counts)
+        self.steps.append(Step(step, *found))
+        if not self.steps[-1].reviews:
             before = self.steps[-2].reviews if len(self.steps) > 1 else 0
             cure = f"loosen {self.rules.shown(*thresholds)}" if thresholds else "check the review files"
             raise UserError(
                 f"{self.category}: step '{step}' left none of {before} reviews; {cure} and run `bench data build` again"
             )
-        return left
 
 
 def build(
-    *, reviews: Sequence[Path], meta: Sequence[Path], category: str, out: Path, rules: Rules, strict: bool = False
+    *,
+    reviews: Sequence[Path],
+    meta: Sequence[Path],
+    category: str,
+    out: Path,
+    rules: Rules,
+    strict: bool = False,
+    meter: Meter | None = None,
 ) -> BuildReport:
     """Writes the dataset of one category into `out`, beside the other categories that are there already.
 
@@ -79,49 +83,87 @@ def build(
     named; with `strict` the first one raises. Raises UserError for a file or folder that cannot be
     used, and for rules that leave nothing, naming the step that emptied it.
     """
-    if not category or category != category.strip():
-        raise UserError(f"category {category!r}: give it a name, e.g. Digital_Music")
+    others = shelf.check(out, category)
     if not reviews or not meta:
         raise UserError(f"no {'metadata' if reviews else 'review'} file given for {category}; name at least one")
-    store.check_writable(out)
-    selection = _Selection(category, rules, Broken(strict))
-    items = read_items(meta, category, rules, selection.broken)
-    users = _select(selection, reviews, items)
-    fingerprint, others = add(out, category, users, items, rules=rules, sources=(*reviews, *meta))
+    wares, written, meter = sources(meta), sources(reviews), meter or Meter()
+    with store.writing(out) as scratch, engine(scratch) as sql:
+        selection = _Selection(sql, category, rules, Broken(strict))
+        _read(selection, wares, written, meter)
+        _filter(selection, meter)
+        _collect(sql, wares, written, meter)
+        digests = export.write(sql, scratch, category, meter)
+        samples = dict(sql.rows("SELECT split, count(*) FROM samples GROUP BY split ORDER BY min(place)"))
+        own = {
+            "counts": export.counts(sql),
+            "steps": [asdict(step) for step in selection.steps],
+            "thresholds": asdict(rules),
+            "sources": [export.source(one) for one in (*written, *wares)],
+            "split": store.split_definition(rules.train_inputs),
+            "digests": digests,
+        }
+        fingerprint = shelf.put(out, category, scratch, own)
     if others:
         selection.notes.append(f"added beside what {out} already held: {', '.join(others)}")
-    samples = Counter[str](split for user in users.values() for split in user.splits())
-    return BuildReport(out, category, fingerprint, tuple(selection.steps), dict(samples), tuple(selection.notes))
+    return BuildReport(out, category, fingerprint, tuple(selection.steps), samples, tuple(selection.notes))
 
 
-def _select(selection: _Selection, paths: Sequence[Path], items: dict[str, Item]) -> dict[str, UserReviews]:
-    rules, record = selection.rules, selection.record
-    reviews = _good(selection, record("read", read_reviews(paths, selection.broken)))
-    reviews = record(
-        "item rules", (r for r in reviews if r.item_id in items), "require", "min_description", "max_description"
-    )
-    users = {user: unique(own, by_text=rules.dedupe_text) for user, own in by_user(reviews).items()}
-    record("one review per item and text" if rules.dedupe_text else "one review per item", chain(*users.values()))
-    users = core(users, rules)
-    record("core", chain(*users.values()), "min_item_users", "min_user_reviews", "max_user_reviews")
-    finished = divide(users, rules)
-    everything = (review for user in finished.values() for review in (*user.inputs, *user.profile))
-    record("profile", everything, "min_profile_item_users", "min_profile_reviews", "train_inputs")
-    return finished
+def _read(selection: _Selection, wares: Sequence[Source], written: Sequence[Source], meter: Meter) -> None:
+    """The first reading of all files."""
+    sql, rules = selection.engine, selection.rules
+    meter.start("reading items", sum(source.size for source in wares))
+    scan.read(sql, scan.judged_wares(rules), wares, selection.broken, meter.advance)
+    meter.start("reading reviews", sum(source.size for source in written))
+    scan.read(sql, scan.judged_reviews(rules), written, selection.broken, meter.advance)
+    meter.start("filtering")
 
 
-def _good(selection: _Selection, reviews: list[RawReview]) -> list[RawReview]:
-    """The reviews that have what the rules ask for; what the others lack becomes a note."""
-    timed = any(review.timestamp is not None for review in reviews)
-    verdicts = [lacks(review, selection.rules, timed=timed) for review in reviews]
-    reasons = Counter(verdict for verdict in verdicts if verdict)
-    if selection.broken.count:
-        first = "; ".join(selection.broken.first)
-        selection.notes.append(f"{selection.broken.count} broken lines left out, first {first}")
-    if reasons:
-        counted = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
-        selection.notes.append(f"reviews left out: {counted}")
+def _filter(selection: _Selection, meter: Meter) -> None:
+    sql, rules, record = selection.engine, selection.rules, selection.record
+    record("read", "SELECT user_id, item_id FROM seen")
+    timed = bool(sql.one("SELECT bool_or(timestamp IS NOT NULL) FROM seen"))
+    _note(selection, timed=timed)
+    good = f"SELECT user_id, item_id FROM seen WHERE lacks = '' {'AND timestamp IS NOT NULL' if timed else ''}"
+    record("review rules", good, "min_chars", "require_review_title")
+    filters.code(sql, timed=timed)
+    record("item rules", "SELECT person, item FROM good", "require", "min_description", "max_description")
+    filters.unique(sql, by_text=rules.dedupe_text)
+    step = "one review per item and text" if rules.dedupe_text else "one review per item"
+    record(step, "SELECT person, item FROM distinct_reviews")
+    filters.core(sql, rules)
+    record("core", "SELECT person, item FROM core", "min_item_users", "min_user_reviews", "max_user_reviews")
+    filters.divide(sql, rules)
+    thresholds = ("min_profile_item_users", "min_profile_reviews", "train_inputs")
+    record("profile", "SELECT person, item FROM final", *thresholds)
+
+
+def _note(selection: _Selection, *, timed: bool) -> None:
+    """What the files lack becomes notes."""
+    sql, notes, broken = selection.engine, selection.notes, selection.broken
+    if broken.count:
+        notes.append(f"{broken.count} broken lines left out, first {'; '.join(broken.first)}")
+    untimed = "lacks = '' AND timestamp IS NULL" if timed else "false"
+    reasons = f"CASE WHEN {untimed} THEN 'without a timestamp' ELSE lacks END"
+    if counted := _counted(sql, f"SELECT {reasons} AS why, count(*) FROM seen WHERE why <> '' GROUP BY why"):
+        notes.append(f"reviews left out: {counted}")
+    if counted := _counted(sql, "SELECT lacks, count(*) FROM wares WHERE lacks <> '' GROUP BY lacks"):
+        notes.append(f"items left out: {counted}")
+    for place, name in enumerate(scan.TEXTS, 1):
+        if odd := sql.one(f"SELECT count(*) FROM seen WHERE mistyped[{place}]"):
+            notes.append(f"{odd} reviews whose {name} is no text: read as without one")
     if not timed:
-        selection.notes.append("no review has a timestamp: newest first is by source_order, else by place in the file")
-    good = (review for review, verdict in zip(reviews, verdicts, strict=True) if not verdict)
-    return selection.record("review rules", good, "min_chars", "require_review_title")
+        notes.append("no review has a timestamp: newest first is by source_order, else by place in the file")
+
+
+def _counted(sql: Engine, query: str) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(sql.rows(query)))
+
+
+def _collect(sql: Engine, wares: Sequence[Source], written: Sequence[Source], meter: Meter) -> None:
+    """The second reading: texts, titles and descriptions of what is left."""
+    sql.run("""CREATE TABLE used AS SELECT item, origin[1] AS file, origin[2] AS number
+        FROM goods SEMI JOIN final USING (item)""")
+    meter.start("collecting items", sum(source.size for source in wares))
+    scan.reread(sql, scan.CHOSEN_WARES, wares, chosen="used", mended="wares_mended", advance=meter.advance)
+    meter.start("collecting reviews", sum(source.size for source in written))
+    scan.reread(sql, scan.CHOSEN_REVIEWS, written, chosen="final", mended="seen_mended", advance=meter.advance)

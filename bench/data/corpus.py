@@ -12,10 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from math import inf
 from pathlib import Path
-from statistics import fmean
-from typing import Any
 
 from bench.data import store
 from bench.data.link import SPLITS, Linked, link
@@ -26,6 +23,11 @@ SHIPPED = {"bundled": Path(__file__).parent / "bundled"}
 
 ItemKey = tuple[str, str]
 UserKey = tuple[str, str]
+
+NO_PEERS = (
+    "no item of {} is shared by two users: methods that compare users (dpl, dep) have nothing to compare "
+    "and write as they do without peers"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Corpus:
     categories: tuple[str, ...]
     _samples: tuple[Sample, ...] = field(repr=False)
     _targets: Mapping[str, Review] = field(repr=False)
+    _reviews: tuple[Review, ...] = field(repr=False)
     _pool: Mapping[ItemKey, tuple[Review, ...]] = field(repr=False)
     _written: Mapping[UserKey, tuple[Review, ...]] = field(repr=False)
 
@@ -94,27 +97,18 @@ class Corpus:
         written = self._written.get((category, user_id), ())
         return tuple(review for review in written if before is None or _is_older(review, before))
 
-    def describe(self) -> dict[str, Any]:
-        """JSON values: of every category its users, and of every split in it sizes and shares (`_figures`)."""
-        newest = {past.review_id: self._newest_peer(past) for sample in self._samples for past in sample.history}
-        categories: dict[str, dict[str, Any]] = {}
-        for category in self.categories:
-            mine = [sample for sample in self._samples if sample.category == category]
-            categories[category] = {"users": len({sample.user_id for sample in mine})}
-            for split in SPLITS:
-                categories[category][split] = _figures([sample for sample in mine if sample.split == split], newest)
-        return {
-            "name": self.name,
-            "title": self.title,
-            "synthetic": self.synthetic,
-            "fingerprint": self.fingerprint,
-            "categories": categories,
-        }
+    def target(self, sample_id: str) -> Review:
+        """The review that a sample stands for, its text included: for looking at a dataset, not for writing."""
+        return self._targets[sample_id]
 
-    def _newest_peer(self, review: Review) -> float | None:
-        """The time of its newest peer (infinite where one has none), or None without peers."""
-        times = (inf if peer.timestamp is None else peer.timestamp for peer in self.peers(review))
-        return max(times, default=None)
+    def reviews(self) -> tuple[Review, ...]:
+        """Every review of the dataset, held-out targets included."""
+        return self._reviews
+
+    def without_peers(self) -> list[str]:
+        """The categories in which no item is shared by two users, so that nobody has a peer."""
+        sharing = {category for (category, _), pool in self._pool.items() if len({one.user_id for one in pool}) > 1}
+        return [category for category in self.categories if category not in sharing]
 
 
 def load(name_or_dir: str) -> Corpus:
@@ -138,6 +132,7 @@ def load(name_or_dir: str) -> Corpus:
         categories=tuple(stored.manifest["categories"]),
         _samples=linked.samples,
         _targets=linked.targets,
+        _reviews=linked.reviews,
         _pool=_pool(shown),
         _written=_written(shown),
     )
@@ -150,8 +145,7 @@ def available() -> dict[str, str]:
 
 def _shown(linked: Linked) -> list[Review]:
     """All reviews but validation and test targets: what others may see."""
-    held_out = {linked.targets[sample.sample_id].review_id for sample in linked.samples if sample.split != "train"}
-    return [review for review in linked.reviews if review.review_id not in held_out]
+    return [review for review in linked.reviews if review.review_id not in linked.held_out]
 
 
 def _pool(shown: Iterable[Review]) -> dict[ItemKey, tuple[Review, ...]]:
@@ -166,26 +160,6 @@ def _written(shown: Iterable[Review]) -> dict[UserKey, tuple[Review, ...]]:
     for review in shown:
         written[review.category, review.user_id].append(review)
     return {key: tuple(reviews) for key, reviews in written.items()}
-
-
-def _figures(samples: list[Sample], newest: Mapping[str, float | None]) -> dict[str, float]:
-    """Number of samples, their mean history length, and two shares of them (0..1).
-
-    `without_peers`: some review of the history has no peer. `newer_peers`: some peer is not known to be
-    older than the target, and `peers_before_target` would leave it out.
-    """
-    if not samples:
-        return {"samples": 0, "mean_history": 0.0, "without_peers": 0.0, "newer_peers": 0.0}
-    peers = [[newest[past.review_id] for past in sample.history] for sample in samples]
-    return {
-        "samples": len(samples),
-        "mean_history": fmean(map(len, peers)),
-        "without_peers": fmean(None in times for times in peers),
-        "newer_peers": fmean(
-            any(time is not None and time >= (sample.timestamp or -inf) for time in times)
-            for sample, times in zip(samples, peers, strict=True)
-        ),
-    }
 
 
 def _is_older(review: Review, time: int) -> bool:

@@ -16,11 +16,15 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """Samples and reviews in file order; `targets` maps a sample's id to the review it has to write."""
+    """Samples and reviews in file order; `targets` maps a sample's id to the review it has to write.
+
+    `held_out` are the reviews that are nobody's peer: targets of val and test samples, and what the dataset marks.
+    """
 
     samples: tuple[Sample, ...]
     reviews: tuple[Review, ...]
     targets: dict[str, Review]
+    held_out: frozenset[str]
 
 
 def link(stored: Stored) -> Linked:
@@ -35,7 +39,9 @@ def link(stored: Stored) -> Linked:
             raise _wrong(row, f"sample_id '{sample_id}' is there twice")
         targets[sample_id] = _target(row, reviews)
         samples[sample_id] = _sample(row, targets[sample_id], _history(row, targets[sample_id], reviews))
-    return Linked(tuple(samples.values()), tuple(reviews.values()), targets)
+    held_out = {targets[sample_id].review_id for sample_id, sample in samples.items() if sample.split != "train"}
+    held_out |= {row.values["review_id"] for row in stored.tables["reviews"] if row.values.get("held_out")}
+    return Linked(tuple(samples.values()), tuple(reviews.values()), targets, frozenset(held_out))
 
 
 def _wrong(row: Row, what: str) -> UserError:

@@ -1,4 +1,4 @@
-"""The dataset on disk: a folder that can be read by eye. Nothing else knows its layout.
+"""The dataset on disk as JSON lines: a folder that can be read by eye. Larger ones are Parquet (`bench.data.parquet`).
 
     dataset.json    format, name, title, synthetic, categories, counts, thresholds, sources, split, fingerprint
     items.jsonl     category, item_id, title, description
@@ -21,6 +21,7 @@ import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
@@ -29,6 +30,7 @@ from typing import Any, NoReturn
 from bench.errors import UserError
 
 FORMAT = 1
+PARQUET = 2
 MANIFEST = "dataset.json"
 TABLES = ("items", "reviews", "samples")
 
@@ -104,17 +106,26 @@ def _shown(line: bytes | str) -> str:
 
 
 def read(folder: Path) -> Stored:
-    """Everything in a dataset folder. Raises UserError naming file, line and what was found there."""
+    """Everything in a dataset folder of either layout. Raises UserError naming file, line and what was found there."""
     manifest = read_manifest(folder)
+    if manifest["format"] == PARQUET:
+        from bench.data import parquet
+
+        return parquet.read(folder, manifest)
     digest = hashlib.sha256()
     tables = {table: list(_read_table(folder, table, digest)) for table in TABLES}
     fingerprint = digest.hexdigest()
+    check_fingerprint(folder, manifest, fingerprint)
+    return Stored(manifest, fingerprint, tables)
+
+
+def check_fingerprint(folder: Path, manifest: Mapping[str, Any], fingerprint: str) -> None:
+    """Raises UserError where dataset.json names another fingerprint than that of what was read."""
     if manifest.get("fingerprint", fingerprint) != fingerprint:
         raise UserError(
             f"{folder} was changed after it was written: its fingerprint is {fingerprint[:12]}, not {MANIFEST}'s "
             f"{str(manifest['fingerprint'])[:12]}; build it again in a new folder, or delete that entry to accept it"
         )
-    return Stored(manifest, fingerprint, tables)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -129,8 +140,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict):
         raise UserError(f"{path} line 1: not a JSON object; run `bench data build` again")
     _check(str(path), manifest, MANIFEST_FIELDS)
-    if manifest["format"] != FORMAT:
-        raise UserError(f"{path}: format {manifest['format']} is not {FORMAT}, the one read here; build it again")
+    if manifest["format"] not in (FORMAT, PARQUET):
+        raise UserError(f"{path}: format {manifest['format']} is not {FORMAT} or {PARQUET}; build it again")
     return manifest
 
 
@@ -149,8 +160,13 @@ def _read_table(folder: Path, table: str, digest: hashlib._Hash) -> Iterator[Row
             values = parse(line)
         except ValueError as error:
             raise UserError(f"{where}: {error}; correct the line or run `bench data build` again") from error
-        _check(where, values, FIELDS[table])
+        check_row(where, values, table)
         yield Row(where, values)
+
+
+def check_row(where: str, values: Mapping[str, Any], table: str) -> None:
+    """Raises UserError where a row of a table lacks a field or holds one of another type."""
+    _check(where, values, FIELDS[table])
 
 
 def _check(where: str, values: Mapping[str, Any], fields: Mapping[str, Types]) -> None:
@@ -190,35 +206,49 @@ def check_writable(folder: Path) -> None:
         raise UserError(f"{folder} cannot be written ({nearest} is no writable folder); choose another folder")
 
 
-def write(folder: Path, manifest: Mapping[str, Any], tables: Mapping[str, Iterable[Mapping[str, Any]]]) -> str:
-    """Writes a dataset and returns its fingerprint.
+@contextmanager
+def writing(folder: Path) -> Iterator[Path]:
+    """A scratch folder inside `folder`, which is made for it and goes again where nothing was written.
 
-    Each file appears whole or not at all, dataset.json last: a folder whose writing was cut off is
-    either still the old dataset or is refused by its fingerprint. Raises UserError where it cannot write.
+    Raises UserError where it cannot be written.
     """
+    new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
-            return _write(folder, Path(scratch), manifest, tables)
+            yield Path(scratch)
     except OSError as error:
         raise UserError(f"{folder} cannot be written: {error.strerror or error}; choose another folder") from error
+    finally:
+        if new and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
-def _write(
-    folder: Path, scratch: Path, manifest: Mapping[str, Any], tables: Mapping[str, Iterable[Mapping[str, Any]]]
-) -> str:
-    digest = hashlib.sha256()
-    for table in TABLES:
-        digest.update(f"{table}\n".encode())
-        with (scratch / f"{table}.jsonl").open("wb") as file:
-            for row in tables[table]:
-                line = f"{json.dumps(row, ensure_ascii=False)}\n".encode()
-                digest.update(line)
-                file.write(line)
-    complete = {"format": FORMAT, **manifest, "fingerprint": digest.hexdigest()}
-    (scratch / MANIFEST).write_text(f"{json.dumps(complete, ensure_ascii=False, indent=2)}\n", "utf-8")
-    for table in TABLES:
-        os.replace(scratch / f"{table}.jsonl", folder / f"{table}.jsonl")
-        (folder / f"{table}.jsonl.gz").unlink(missing_ok=True)
+def finish(folder: Path, scratch: Path, manifest: Mapping[str, Any], moves: Iterable[tuple[Path, Path]]) -> None:
+    """Moves the written tables into place, dataset.json last.
+
+    Each file appears whole or not at all: a folder whose writing was cut off is either still the old
+    dataset or is refused by its fingerprint.
+    """
+    (scratch / MANIFEST).write_text(f"{json.dumps(manifest, ensure_ascii=False, indent=2)}\n", "utf-8")
+    for source, target in moves:
+        os.replace(source, target)
     os.replace(scratch / MANIFEST, folder / MANIFEST)
-    return digest.hexdigest()
+
+
+def write(folder: Path, manifest: Mapping[str, Any], tables: Mapping[str, Iterable[Mapping[str, Any]]]) -> str:
+    """Writes a dataset as JSON lines and returns its fingerprint. Raises UserError where it cannot write."""
+    with writing(folder) as scratch:
+        digest = hashlib.sha256()
+        for table in TABLES:
+            digest.update(f"{table}\n".encode())
+            with (scratch / f"{table}.jsonl").open("wb") as file:
+                for row in tables[table]:
+                    line = f"{json.dumps(row, ensure_ascii=False)}\n".encode()
+                    digest.update(line)
+                    file.write(line)
+        complete = {"format": FORMAT, **manifest, "fingerprint": digest.hexdigest()}
+        for table in TABLES:
+            (folder / f"{table}.jsonl.gz").unlink(missing_ok=True)
+        finish(folder, scratch, complete, [(scratch / f"{table}.jsonl", folder / f"{table}.jsonl") for table in TABLES])
+        return digest.hexdigest()

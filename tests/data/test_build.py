@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import os
@@ -9,14 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from bench.data import engine
 from bench.data.build import BuildReport, Step, build
 from bench.data.corpus import load
 from bench.data.rules import Rules
 from bench.errors import UserError
 from bench.types import Item
-from tests.data.toy import Row, meta, raw, read_lines, write_lines, write_toy
+from tests.data.toy import Row, meta, raw, read_table, write_lines, write_toy
 from tests.paths import SHARED
 
 LOOSE = Rules(
@@ -36,7 +38,7 @@ def run(folder: Path, rows: list[Any] = REVIEWS, items: list[Any] = ITEMS, **opt
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def test_a_build_is_a_corpus(tmp_path: Path) -> None:
@@ -71,7 +73,8 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     run(tmp_path, out=tmp_path / "elsewhere")
     once = content(tmp_path / "out")
     assert once == content(tmp_path / "elsewhere")
-    assert set(once) == {"dataset.json", "items.jsonl", "reviews.jsonl", "samples.jsonl"}
+    tables = ("items", "reviews", "test", "train", "val")
+    assert set(once) == {"dataset.json", *(f"Toys/{table}.parquet" for table in tables)}
     run(tmp_path)
     assert once == content(tmp_path / "out")
 
@@ -95,17 +98,14 @@ def test_the_same_category_is_replaced(tmp_path: Path) -> None:
     run(tmp_path)
     run(tmp_path, category="Games")
     report = run(tmp_path, [{**row, "title": "New"} for row in REVIEWS], category="Toys")
-    titles = {(row["category"], row["title"]) for row in read_lines(report.out / "reviews.jsonl")}
+    titles = {(row["category"], row["title"]) for row in read_table(report.out, "reviews")}
     assert titles == {("Games", "Fine"), ("Toys", "New")}
 
 
-def test_a_packed_dataset_is_added_to_and_leaves_no_stale_table(tmp_path: Path) -> None:
-    run(tmp_path)
-    plain = tmp_path / "out" / "reviews.jsonl"
-    (tmp_path / "out" / "reviews.jsonl.gz").write_bytes(gzip.compress(plain.read_bytes()))
-    plain.unlink()
-    run(tmp_path, category="Games")
-    assert load(str(tmp_path / "out")).categories == ("Games", "Toys")
+def test_a_dataset_of_json_lines_is_not_added_to(tmp_path: Path) -> None:
+    write_toy(tmp_path / "out", synthetic=False)
+    with pytest.raises(UserError, match="holds 'toy' as JSON lines, which is not added to; choose another folder"):
+        run(tmp_path)
 
 
 def test_a_synthetic_dataset_is_not_added_to(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_item_rules(tmp_path: Path) -> None:
     loose = Rules(min_chars=1, min_description=11, max_description=12, min_user_reviews=1, min_item_users=1,
                   train_inputs=0, min_profile_item_users=0, min_profile_reviews=0)  # fmt: skip
     report = run(tmp_path, items=items, rules=loose)
-    kept = {row["item_id"]: row["description"] for row in read_lines(report.out / "items.jsonl")}
+    kept = {row["item_id"]: row["description"] for row in read_table(report.out, "items")}
     assert kept == {"a": "exactly ten", "c": "a plain text"}
 
 
@@ -148,6 +148,91 @@ def test_what_reviews_lack_is_counted(tmp_path: Path) -> None:
     assert report.notes == (
         "reviews left out: 1 with less than 1 characters, 2 without a rating, 1 without a timestamp, 1 without a title",
     )
+
+
+def test_fields_of_another_type_count_as_missing_and_are_told(tmp_path: Path) -> None:
+    odd: list[Row] = [{"title": 7}, {"title": ["a"]}, {"text": 3}, {"rating": True}, {"timestamp": "12"}]
+    report = run(tmp_path, [*REVIEWS, *(REVIEWS[0] | change for change in odd)])
+    assert report.steps[0].reviews == 13
+    assert report.notes[1:] == (
+        "2 reviews whose title is no text: read as without one",
+        "1 reviews whose text is no text: read as without one",
+    )
+    assert report.notes[0].endswith(
+        "1 with less than 1 characters, 1 without a rating, 1 without a timestamp, 2 without a title"
+    )
+
+
+def test_what_items_lack_is_counted(tmp_path: Path) -> None:
+    items = [*ITEMS, meta("e", title=None), meta("f", rating_number=0), meta("g", description="x" * 2001)]
+    report = run(tmp_path, items=[*items, '{"title": "nobody"}', "{"])
+    assert report.notes == (
+        "2 broken lines left out, first meta.jsonl line 8: no parent_asin or asin; meta.jsonl line 9: not JSON "
+        "(Expecting property name enclosed in double quotes at column 2): '{'",
+        "items left out: 1 without a description of 0 to 2000 characters, 1 without rating_number, 1 without title",
+    )
+
+
+def test_lines_that_are_not_utf8_are_broken(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "raw.jsonl", REVIEWS)
+    path.write_bytes(b'{"user_id": "\xff", "asin": "a"}\n' + path.read_bytes())
+    report = run(tmp_path, reviews=[path])
+    assert report.notes[0].startswith("1 broken lines left out, first raw.jsonl line 1: ")
+    assert "decode byte 0xff" in report.notes[0]
+    assert report.steps[0].reviews == 8
+
+
+@pytest.mark.parametrize("suffix", [".jsonl.gz", ".jsonl.zst", ".parquet"])
+def test_every_kind_of_file_gives_the_same_dataset(tmp_path: Path, suffix: str) -> None:
+    fingerprint = run(tmp_path).fingerprint
+    files: dict[str, list[Path]] = {}
+    for name, rows in (("reviews", REVIEWS), ("meta", ITEMS)):
+        path = tmp_path / f"{name}{suffix}"
+        if suffix == ".parquet":
+            pq.write_table(pa.Table.from_pylist(rows), path)
+        else:
+            write_lines(path, rows)
+        files[name] = [path]
+    assert run(tmp_path, out=tmp_path / "other", **files).fingerprint == fingerprint
+
+
+def test_many_rows_give_the_same_bytes_whatever_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.data.parquet.GROUP", 700)
+    monkeypatch.setattr("bench.data.lines.BLOCK", 30_000)
+    rows = [raw(f"u{n % 97}", f"i{n * 7 % 89}", n % 500, f"text {n} " * (n % 9 + 1)) for n in range(6000)]
+    items = [meta(f"i{n}") for n in range(89)]
+    contents = []
+    for threads in (1, 2, 7):
+        macros = engine._MACROS.removesuffix(f"SET threads = {threads};") + f"SET threads = {threads};"
+        monkeypatch.setattr(engine, "_MACROS", macros)
+        run(tmp_path, rows, items, out=tmp_path / f"out{threads}")
+        contents.append(content(tmp_path / f"out{threads}"))
+    assert contents[0] == contents[1] == contents[2]
+    assert pq.ParquetFile(tmp_path / "out1" / "Toys" / "reviews.parquet").num_row_groups > 3
+    assert load(str(tmp_path / "out1")) == load(str(tmp_path / "out7"))
+
+
+def test_a_changed_table_is_refused_whatever_wrote_it(tmp_path: Path) -> None:
+    report = run(tmp_path)
+    path = report.out / "Toys" / "reviews.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table, path, compression="none", row_group_size=2)
+    assert load(str(report.out)).fingerprint == report.fingerprint  # the content is the same
+    changed = table.set_column(6, "text", pa.array(["other", *table["text"].to_pylist()[1:]]))
+    pq.write_table(changed, path)
+    with pytest.raises(UserError, match="was changed after it was written"):
+        load(str(report.out))
+    pq.write_table(table.drop_columns(["text"]), path)
+    with pytest.raises(
+        UserError, match=r"reviews\.parquet: columns review_id, .* are expected; run `bench data build`"
+    ):
+        load(str(report.out))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"reviews\.parquet cannot be read \(.*\); copy it or run"):
+        load(str(report.out))
+    path.unlink()
+    with pytest.raises(UserError, match=r"reviews\.parquet does not exist; run `bench data build` again"):
+        load(str(report.out))
 
 
 def test_a_file_without_timestamps_or_titles_builds_and_says_so(tmp_path: Path) -> None:

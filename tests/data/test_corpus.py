@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -166,20 +165,10 @@ def test_bad_arguments_are_one_line(toy: Corpus) -> None:
         load("bundeld")
 
 
-def test_describe_counts_what_is_there(toy: Corpus) -> None:
-    told = toy.describe()
-    assert json.loads(json.dumps(told)) == told
-    assert told["categories"]["A"]["users"] == 2
-    # ann/i3: i2 has cid (no time), i1 has cid. bob/i1: i2 has cid; i3 has nobody. Mean history (2 + 2) / 2.
-    assert told["categories"]["A"]["test"] == {
-        "samples": 2, "mean_history": 2.0, "without_peers": 0.5, "newer_peers": 1.0,
-    }  # fmt: skip
-    # ann/i2 at 30: its one review's only peer is from 15.
-    assert told["categories"]["A"]["val"] == {
-        "samples": 1, "mean_history": 1.0, "without_peers": 0.0, "newer_peers": 0.0,
-    }  # fmt: skip
-    assert told["categories"]["B"]["val"]["samples"] == 0
-    assert told["categories"]["B"]["test"]["without_peers"] == 1.0
+def test_categories_without_shared_items_are_told(tmp_path: Path, toy: Corpus) -> None:
+    assert toy.without_peers() == ["B"]  # ann's and bob's i1 in B: bob's is a target
+    assert {review.review_id for review in toy.reviews()} == {row["review_id"] for row in toy_tables()["reviews"]}
+    assert toy.target("test:A/ann/i3").text == toy.reference("test:A/ann/i3")
 
 
 def test_packed_tables_are_the_same_corpus(tmp_path: Path) -> None:

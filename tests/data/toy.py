@@ -8,18 +8,40 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 Row = dict[str, Any]
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any] | str]) -> Path:
     """One row a line; a str is written as it stands."""
     text = "".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows)
-    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    if path.suffix == ".zst":
+        with pa.CompressedOutputStream(str(path), "zstd") as file:
+            file.write(text.encode())
+    else:
+        path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
     return path
 
 
 def read_lines(path: Path) -> list[Row]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def read_table(folder: Path, table: str) -> list[Row]:
+    """Rows of `items`, `reviews` or `samples` over all categories, with review ids for row numbers."""
+    splits = ("test", "val", "train") if table == "samples" else (table,)
+    rows = []
+    for category in sorted(path for path in folder.iterdir() if path.is_dir()):
+        ids = pq.read_table(category / "reviews.parquet")["review_id"].to_pylist()
+        for split in splits:
+            for row in pq.read_table(category / f"{split}.parquet").to_pylist():
+                if table == "samples":
+                    row["review_id"] = ids[row.pop("review")]
+                    row["history"] = [ids[place] for place in row["history"]]
+                rows.append(row)
+    return rows
 
 
 def raw(user: str, item: str, time: int | None, text: str = "", **more: Any) -> Row:

@@ -1,0 +1,86 @@
+"""What is wrong with a dataset: rows that do not hold together, reviews that are there twice, targets that leak."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from bench.data.corpus import Corpus, load
+from bench.errors import UserError
+from bench.types import Review, Sample
+
+SHOWN = 5
+# Shorter texts are the same, or part of another, by chance.
+SHORTEST = 40
+
+
+@dataclass(slots=True)
+class Finding:
+    """One kind of problem: how often it was found, and the first few cases."""
+
+    what: str
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, example: str) -> None:
+        self.count += 1
+        if len(self.examples) < SHOWN:
+            self.examples.append(example)
+
+
+def validate(name_or_dir: str) -> tuple[Corpus | None, list[Finding]]:
+    """The dataset, None where it cannot be read, and what was found in it. Raises UserError where there is none."""
+    try:
+        corpus = load(name_or_dir)
+    except UserError as error:
+        if str(error).startswith("no data "):
+            raise
+        return None, [Finding("the dataset cannot be read", 1, [str(error)])]
+    findings = [*_duplicates(corpus), *_leaks(corpus)]
+    return corpus, [finding for finding in findings if finding.count]
+
+
+def plain(text: str) -> str:
+    """A text as it is compared: case and white space do not count."""
+    return " ".join(text.split()).casefold()
+
+
+def _duplicates(corpus: Corpus) -> list[Finding]:
+    items = Finding("a user reviewed an item twice")
+    texts = Finding("a user wrote a text twice")
+    by_item: dict[tuple[str, str, str], Review] = {}
+    by_text: dict[tuple[str, str, str], Review] = {}
+    for review in corpus.reviews():
+        user = (review.category, review.user_id)
+        other = by_item.setdefault((*user, review.item.item_id), review)
+        if other is not review:
+            items.add(f"{review.review_id} and {other.review_id}")
+        text = plain(review.text)
+        other = by_text.setdefault((*user, text), review)
+        if other is not review and len(text) >= SHORTEST:
+            texts.add(f"{review.review_id} and {other.review_id}: {review.text[:60]!r}")
+    return [items, texts]
+
+
+def _leaks(corpus: Corpus) -> list[Finding]:
+    history = Finding("a target's text is in its own history")
+    peers = Finding("a target's text is in a peer's review")
+    texts = {review.review_id: plain(review.text) for review in corpus.reviews()}
+    for split in ("train", "val", "test"):
+        for sample in corpus.samples(split):
+            target = texts[corpus.target(sample.sample_id).review_id]
+            if len(target) < SHORTEST:
+                continue
+            for past in sample.history:
+                if target in texts[past.review_id]:
+                    history.add(f"{sample.sample_id}: in {past.review_id}: {target[:60]!r}")
+            for peer in _peers(corpus, sample):
+                if target in texts[peer.review_id]:
+                    peers.add(f"{sample.sample_id}: in {peer.review_id}: {target[:60]!r}")
+    return [history, peers]
+
+
+def _peers(corpus: Corpus, sample: Sample) -> Iterable[Review]:
+    """The reviews that a method may be shown as peers': on the items of the history and on the target's."""
+    reviews = (corpus.target(sample.sample_id), *sample.history)
+    return {peer.review_id: peer for review in reviews for peer in corpus.peers(review)}.values()

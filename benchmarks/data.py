@@ -1,0 +1,119 @@
+"""How fast `bench data build` is, and in how much memory: `make bench-data`.
+
+Made-up raw reviews (`benchmarks.raw`), each size built in a process of its own by DPL's thresholds: seconds from start
+to end of that process, peak memory as the system counted it, growth from size to size. The smallest size side by side
+with the released way (`benchmarks.naive`), with looser thresholds that leave something of it, and both results are
+compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench.data.rules import Rules
+from benchmarks import naive, raw
+
+LOOSE = Rules(
+    min_user_reviews=5, min_item_users=3, train_inputs=1, min_profile_reviews=1, min_profile_item_users=1
+)  # fmt: skip
+Found = dict[str, Any]
+
+
+def build_here(folder: Path, rules: Rules) -> Found:
+    """Builds in this process."""
+    from bench.data.build import build
+
+    with TemporaryDirectory(dir=folder) as out:
+        files: dict[str, Any] = {"reviews": [folder / "reviews.jsonl"], "meta": [folder / "meta.jsonl"]}
+        report = build(**files, category="Books", out=Path(out) / "out", rules=rules)
+    core = next(step for step in report.steps if step.step == "core")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"core": core.reviews, "users": core.users, "peak_mb": peak}
+
+
+def naive_here(folder: Path) -> Found:
+    """The filters in the released way in this process."""
+    core = naive.kept(folder / "reviews.jsonl", folder / "meta.jsonl", LOOSE)
+    return {"core": core, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def child(way: str, folder: Path, cap: float | None = None) -> Found:
+    """One of the ways in a process of its own, with its wall-clock seconds; `core` is None where the cap stopped it."""
+    begin = time.perf_counter()
+    words = [sys.executable, "-m", "benchmarks.data", "--way", way, "--folder", str(folder)]
+    try:
+        run = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, timeout=cap)
+    except subprocess.TimeoutExpired:
+        return {"seconds": time.perf_counter() - begin, "core": None}
+    return {"seconds": time.perf_counter() - begin, **json.loads(run.stdout)}
+
+
+def measure(sizes: list[int], folder: Path, cap: float) -> None:
+    """Prints a line a measurement."""
+    for size in sizes:
+        made = folder / str(size)
+        if not (made / "reviews.jsonl").exists():
+            raw.make(size, made)
+    compare(sizes[0], folder / str(sizes[0]), cap)
+    last: tuple[int, float] | None = None
+    for size in sizes[1:]:
+        found = child("build", folder / str(size))
+        growth = f"; {size / last[0]:.1f} times the reviews took {found['seconds'] / last[1]:.2f} times" if last else ""
+        mb = (folder / str(size) / "reviews.jsonl").stat().st_size / 1e6
+        print(
+            f"{size:,} reviews ({mb:,.0f} MB): {found['seconds']:.1f} s, peak {found['peak_mb']:,.0f} MB"
+            f"; core {found['core']:,} reviews of {found['users']:,} users{growth}; load {_load()}",
+            flush=True,
+        )
+        last = size, found["seconds"]
+
+
+def compare(size: int, folder: Path, cap: float) -> None:
+    """Both ways on the same files and thresholds."""
+    fast, slow = child("loose", folder), child("naive", folder, cap)
+    ratio = slow["seconds"] / fast["seconds"]
+    if slow["core"] is None:
+        told = f"was stopped after {slow['seconds']:.0f} s, unfinished: more than {ratio:.0f} times faster"
+    else:
+        same = "the same" if fast["core"] == slow["core"] else "ANOTHER"
+        told = f"{slow['seconds']:.1f} s, peak {slow['peak_mb']:,.0f} MB, {same} result: {ratio:.1f} times faster"
+    print(
+        f"{size:,} reviews, looser thresholds: {fast['seconds']:.1f} s, peak {fast['peak_mb']:,.0f} MB, core "
+        f"{fast['core']:,} reviews; the released way {told}; load {_load()}",
+        flush=True,
+    )
+
+
+def _load() -> str:
+    return f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", default="200000,1000000,3000000,10000000", help="the first is compared")
+    parser.add_argument("--folder", type=Path, help="where raw files are kept; a temporary folder by default")
+    parser.add_argument("--cap", type=float, default=300.0, help="seconds after which the slow way is stopped")
+    parser.add_argument("--way", choices=["build", "loose", "naive"], help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.way == "naive":
+        print(json.dumps(naive_here(options.folder)))
+    elif options.way:
+        print(json.dumps(build_here(options.folder, LOOSE if options.way == "loose" else Rules())))
+    elif options.folder:
+        measure([int(size) for size in options.sizes.split(",")], options.folder, options.cap)
+    else:
+        with TemporaryDirectory() as folder:
+            measure([int(size) for size in options.sizes.split(",")], Path(folder), options.cap)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Retrieval and scoring at the paper's size, against the plain libraries: `make bench-scale`.
+
+3,996 made-up samples with 40 past reviews each: BM25 for all of them, its scores compared with `rank_bm25`'s. Then
+ROUGE, METEOR and BLEU of 4,000 pairs of texts in one process, as the libraries do it, and by `bench.scoring` as
+`bench score` does it; the values compared. Prints seconds and ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from rank_bm25 import BM25Okapi
+
+from bench import scoring
+from bench.config import load_profile
+from bench.types import Item, Review, Sample
+from retrievers.bm25 import Bm25
+from retrievers.fields import document, query
+
+N_SAMPLES, N_HISTORY, N_PAIRS = 3996, 40, 4000
+
+
+def words(rng: random.Random, low: int, high: int) -> str:
+    """Text of a vocabulary with a long tail."""
+    return " ".join(f"w{int(rng.paretovariate(0.6)) % 20_000}" for _ in range(rng.randint(low, high)))
+
+
+def samples() -> list[Sample]:
+    """Titles of 2 to 8 words; descriptions of 100 to 2,000 characters, as the thresholds of DPL have them."""
+    rng = random.Random(5)
+    items = [Item("Books", f"i{n}", words(rng, 2, 8), words(rng, 25, 450)) for n in range(6000)]
+    found = []
+    for number in range(N_SAMPLES):
+        own = rng.sample(items, N_HISTORY + 1)
+        history = tuple(
+            Review(f"r{number}/{n}", f"u{number}", item, 4.0, words(rng, 2, 8), "text", 10_000 - n)
+            for n, item in enumerate(own[1:])
+        )
+        found.append(Sample(f"s{number}", "test", f"u{number}", own[0], 4.0, words(rng, 2, 8), 20_000, history))
+    return found
+
+
+def bm25(found: Sequence[Sample]) -> None:
+    retriever = Bm25()
+    begin = time.perf_counter()
+    for sample in found:
+        retriever.rank(sample, 8, None)  # type: ignore[arg-type]  # it asks for nothing
+    seconds = time.perf_counter() - begin
+    begin = time.perf_counter()
+    theirs = [_rank_bm25(sample) for sample in found]
+    plain = time.perf_counter() - begin
+    ours = (retriever.scores(sample, sample.history) for sample in found)
+    worst = max(float(np.abs(one - other).max()) for one, other in zip(ours, theirs, strict=True))
+    print(
+        f"BM25, {len(found):,} samples x {N_HISTORY} reviews: {seconds:.1f} s (rank_bm25 {plain:.1f} s); "
+        f"largest difference of a score {worst:.1e}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
+        flush=True,
+    )
+
+
+def _rank_bm25(sample: Sample) -> NDArray[np.float64]:
+    index = BM25Okapi([document(review, "dpl").split() for review in sample.history])
+    scores: NDArray[np.float64] = index.get_scores(query(sample, "dpl").split())
+    return scores
+
+
+def metrics(n: int) -> None:
+    """Texts of 60 to 250 words, the prediction sharing half of its words with the reference."""
+    rng = random.Random(6)
+    references = [words(rng, 60, 250) for _ in range(n)]
+    rows = [
+        {"sample_id": f"{i}", "category": "Books", "user_id": f"{i}", "text": _like(rng, references[i])}
+        for i in range(n)
+    ]
+    targets = {f"{i}": text for i, text in enumerate(references)}
+    chosen = scoring.create(load_profile("tiny"), ["rouge", "meteor", "bleu"])
+    begin = time.perf_counter()
+    plain = {name: m.score([row["text"] for row in rows], references) for name, m in chosen.items()}
+    alone = time.perf_counter() - begin
+    begin = time.perf_counter()
+    scored = scoring.score(chosen, rows, targets)
+    together = time.perf_counter() - begin
+    same = all([row[name] for row in scored] == plain[name] for name in chosen)
+    print(
+        f"ROUGE, METEOR and BLEU of {n:,} pairs: one process {alone:.1f} s, bench.scoring {together:.1f} s: "
+        f"{alone / together:.2f} times faster, values {'equal' if same else 'DIFFERENT'}; "
+        f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
+        flush=True,
+    )
+
+
+def _like(rng: random.Random, text: str) -> str:
+    return " ".join(word if rng.random() < 0.5 else words(rng, 1, 1) for word in text.split())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=["bm25", "metrics"], help="one of the two parts")
+    parser.add_argument("--pairs", type=int, default=N_PAIRS)
+    options = parser.parse_args()
+    if options.only != "metrics":
+        bm25(samples())
+    if options.only != "bm25":
+        metrics(options.pairs)
+
+
+if __name__ == "__main__":
+    main()
