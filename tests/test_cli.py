@@ -214,7 +214,7 @@ def test_tables_want_runs(world: World, complaint: Complaint) -> None:
     assert complaint("table", world.out) == f"{world.out} holds no runs; run `bench run --out {world.out}` first"
     assert complaint("score", world.out) == "no runs here; name a run folder or an output folder"
     assert world.run() == 0
-    assert complaint("table", world.out, "--format", "html").startswith("no format 'html'")
+    assert complaint("table", world.out, "--format", "htlm").startswith("no format 'htlm'")
     assert complaint("score", world.out, "--metric", "rogue").startswith("no metric 'rogue'; did you mean 'rouge'?")
     (world.folder().path / runs.SUMMARY).unlink()
     assert complaint("table", world.out).startswith("none of the 1 runs is finished")

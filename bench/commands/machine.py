@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.output import Out, console
+from bench.commands.output import Out, Plugin, console
 
 
 def ls(
@@ -15,6 +15,7 @@ def ls(
         str, typer.Argument(help="methods, retrievers, metrics, generators, data, runs, models or profiles.")
     ],
     out: Out = Path("runs"),
+    plugin: Plugin = None,
 ) -> None:
     """List what there is, a line each."""
     from rich.markup import escape

@@ -1,0 +1,132 @@
+"""The rows of a table over the same users: every value with its interval, ready for paired comparison.
+
+All rows are resampled by the same draws of users, so that the difference of two rows is resampled by subtraction.
+A row of several seeds is the mean over its seeds, in every resample too: intervals cover users and the noise of
+sampling texts, not what another training seed would have given.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from results import statistics
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bench.matrix import Scores
+    from results.statistics import Array
+
+    Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One value of a table. `left_out` (users,) without one user each; `resampled` (draws,)."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    left_out: Array
+    resampled: Array
+
+    @property
+    def users(self) -> int:
+        return len(self.left_out)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """a - b over the same users: its 95 % interval and the p-value of no difference."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+# (place of the row, label of the group, column key) -> estimate
+Estimates = dict[tuple[int, str, str], Estimate]
+
+
+def estimate(rows: Sequence[Sequence[Scores]], groups: Mapping[str, Mask], keys: Sequence[str]) -> Estimates:
+    """Every value of `rows` (the seeds of each) in every group of samples (label -> mask (n,)).
+
+    All scores must be of the same samples in the same order. A value that some seed lacks is left out.
+    """
+    found: Estimates = {}
+    for label, mask in groups.items():
+        if mask.any():
+            for (place, key), made in _of_group(rows, mask, keys).items():
+                found[place, label, key] = made
+    return found
+
+
+def _of_group(rows: Sequence[Sequence[Scores]], mask: Mask, keys: Sequence[str]) -> dict[tuple[int, str], Estimate]:
+    import numpy as np
+
+    runs = [scores for row in rows for scores in row]
+    seeds = np.repeat(np.arange(len(rows)), [len(row) for row in rows])  # row of each run
+    users, inverse = np.unique(runs[0].user[mask], return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    starts = np.searchsorted(inverse[order], np.arange(len(users)))
+    draws = _draws(len(users))
+    found: dict[tuple[int, str], Estimate] = {}
+    for metric in runs[0].statistics:
+        sums = np.stack([np.add.reduceat(run.statistics[metric][mask][order], starts, axis=0) for run in runs], axis=1)
+        total = sums.sum(axis=0)
+        resampled = (draws @ sums.reshape(len(users), -1)).reshape(len(draws), *total.shape)
+        for key, (value, left_out, again) in _columns(runs[0], metric, (total, total - sums, resampled)).items():
+            if key not in keys:
+                continue
+            mean = [_over_seeds(array, seeds, len(rows)) for array in (value, left_out, again)]
+            ends = statistics.interval(mean[2], len(users))
+            for place in range(len(rows)):
+                if math.isfinite(mean[0][place]):
+                    found[place, key] = Estimate(
+                        value=float(mean[0][place]),
+                        low=float(ends[0, place]),
+                        high=float(ends[1, place]),
+                        n=int(mask.sum()),
+                        left_out=mean[1][:, place],
+                        resampled=mean[2][:, place],
+                    )
+    return found
+
+
+def _columns(run: Scores, metric: str, sums: Sequence[Array]) -> dict[str, list[Array]]:
+    """column -> its values of each of the arrays of sums."""
+    from bench import matrix
+
+    made = [matrix.values(metric, one, run.keys[metric]) for one in sums]
+    return {key: [values[key] for values in made] for key in made[0]}
+
+
+def _over_seeds(values: Array, rows: NDArray[np.int64], count: int) -> Array:
+    """(..., runs) to (..., rows): the mean over the runs of each row, which stand together."""
+    import numpy as np
+
+    if len(rows) == count:
+        return values
+    starts = np.searchsorted(rows, np.arange(count))
+    sums: Array = np.add.reduceat(values, starts, axis=-1)
+    return sums / np.bincount(rows)
+
+
+@lru_cache(maxsize=32)
+def _draws(users: int) -> Array:
+    return statistics.counts(users)
+
+
+def difference(a: Estimate, b: Estimate) -> Difference:
+    """Paired over users. Both must be of the same samples."""
+    low, high = statistics.interval(a.resampled - b.resampled, a.users)
+    error = float(statistics.standard_error(a.left_out - b.left_out))
+    value = a.value - b.value
+    return Difference(value, float(low), float(high), statistics.p_value(value, error, a.users))
