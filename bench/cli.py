@@ -15,7 +15,7 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from bench.commands import data, machine, results, run, tables
+from bench.commands import data, figures, machine, results, run, tables
 from bench.errors import BenchError
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -28,7 +28,17 @@ app = typer.Typer(
 data_app = typer.Typer(help="Build and describe datasets.")
 models_app = typer.Typer(help="Fetch models.")
 
-for verb in (run.run, tables.table, tables.compare, results.show, results.score, machine.ls, machine.doctor):
+for verb in (
+    run.run,
+    tables.table,
+    tables.compare,
+    figures.plot,
+    figures.report,
+    results.show,
+    results.score,
+    machine.ls,
+    machine.doctor,
+):
     app.command()(verb)
 data_app.command("build")(data.data_build)
 models_app.command("pull")(machine.models_pull)

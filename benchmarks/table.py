@@ -1,6 +1,6 @@
 """`bench table` on 200 finished runs of 2,000 samples: seconds of the whole command, arrays kept and to be made.
 
-    python -m benchmarks.table [--runs 200] [--samples 2000] [--baseline nonperso]
+python -m benchmarks.table [--runs 200] [--samples 2000] [--baseline nonperso]
 """
 
 from __future__ import annotations

@@ -63,11 +63,12 @@ class Bleu:
         correct, total = sums[..., :ORDERS], sums[..., ORDERS : 2 * ORDERS]
         length, reference = sums[..., -2], sums[..., -1]
         unmatched = correct == 0
-        with np.errstate(divide="ignore", invalid="ignore"):
+        if unmatched.any():
             # Smoothing "exp": the first order without a match counts as 1/2 match, the next as 1/4, ...
-            precisions = np.where(unmatched, 0.5 ** np.cumsum(unmatched, axis=-1), correct) / total
+            correct = np.where(unmatched, 0.5 ** np.cumsum(unmatched, axis=-1), correct)
+        with np.errstate(divide="ignore", invalid="ignore"):
             brevity = np.exp(np.minimum(0.0, 1.0 - reference / length))
-            score = 100.0 * brevity * np.exp(np.log(precisions).mean(axis=-1))
+            score = 100.0 * brevity * np.sqrt(np.sqrt((correct / total).prod(axis=-1)))
         return {"bleu": np.where(unmatched.all(axis=-1) | (total[..., -1] == 0), 0.0, score)}
 
     def versions(self) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from bench.types import Column, StageCost
@@ -50,10 +51,16 @@ class Leaderboard:
 
         Only runs are ranked. A column in which all rows are equal has no best.
         """
-        column = next(column for column in self.columns if column.key == cell[1])
-        runs = [other for other in self.rows if other.kind == "run"]
-        shown = {id(other): round(other.values[cell], column.digits) for other in runs if cell in other.values}
-        ranked = sorted(set(shown.values()), reverse=column.higher_is_better)
-        if id(row) not in shown or len(ranked) < 2:
-            return 0
-        return ranked.index(shown[id(row)]) + 1 if shown[id(row)] in ranked[:2] else 0
+        return self._ranks.get((id(row), cell), 0)
+
+    @cached_property
+    def _ranks(self) -> dict[tuple[int, Cell], int]:
+        ranks: dict[tuple[int, Cell], int] = {}
+        for cell in self.cells():
+            column = next(column for column in self.columns if column.key == cell[1])
+            runs = [row for row in self.rows if row.kind == "run" and cell in row.values]
+            shown = {id(row): round(row.values[cell], column.digits) for row in runs}
+            best = sorted(set(shown.values()), reverse=column.higher_is_better)[:2]
+            if len(best) == 2:
+                ranks |= {(row, cell): best.index(value) + 1 for row, value in shown.items() if value in best}
+        return ranks

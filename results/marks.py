@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -62,11 +63,13 @@ def _categories(scores: Scores) -> dict[str, Mask]:
 def _sliced(board: Leaderboard, category: str, groups: Mapping[str, Mask], found: Estimates, note: str) -> Leaderboard:
     """One category, its slices as column groups; values computed anew, as no summary holds them."""
     sizes = ", ".join(f"{label} {mask.sum()}" for label, mask in groups.items())
-    rows = []
-    for place, row in enumerate(board.rows):
-        values = {(label, key): one.value for (at, label, key), one in found.items() if at == place}
-        n = len(row.seeds) * sum(int(mask.sum()) for mask in groups.values())
-        rows.append(replace(row, values=values, by_seed={}, n=n))
+    values: dict[int, dict[Cell, float]] = defaultdict(dict)
+    for (place, label, key), one in found.items():
+        values[place][label, key] = one.value
+    n = sum(int(mask.sum()) for mask in groups.values())
+    rows = [
+        replace(row, values=values[place], by_seed={}, n=n * len(row.seeds)) for place, row in enumerate(board.rows)
+    ]
     return replace(
         board,
         title=f"{board.title} · {category}",
@@ -77,11 +80,11 @@ def _sliced(board: Leaderboard, category: str, groups: Mapping[str, Mask], found
 
 
 def _with_intervals(board: Leaderboard, found: Estimates) -> Leaderboard:
-    rows = []
-    for place, row in enumerate(board.rows):
-        mine = {(label, key): one for (at, label, key), one in found.items() if at == place}
-        ends = {cell: (one.low, one.high) for cell, one in mine.items() if math.isfinite(one.low)}
-        rows.append(replace(row, intervals=ends))
+    ends: dict[int, dict[Cell, tuple[float, float]]] = defaultdict(dict)
+    for (place, label, key), one in found.items():
+        if math.isfinite(one.low):
+            ends[place][label, key] = (one.low, one.high)
+    rows = [replace(row, intervals=ends[place]) for place, row in enumerate(board.rows)]
     users = {label: one.users for (_, label, _), one in found.items()}
     if not any(row.intervals for row in rows):
         return board
@@ -110,20 +113,19 @@ def _marked(board: Leaderboard, found: Estimates, baseline: str) -> Leaderboard:
     if base is None:
         return board
     compared = {
-        (place, (label, key)): resampling.difference(one, found[base, label, key])
+        (place, (label, key)): (one, found[base, label, key])
         for (place, label, key), one in found.items()
         if place != base and (base, label, key) in found
     }
-    adjusted = statistics.holm([one.p for one in compared.values()])
+    adjusted = statistics.holm([resampling.p_value(*pair) for pair in compared.values()])
     columns = {column.key: column for column in board.columns}
     marks: dict[tuple[int, Cell], str] = {}
-    for (where, one), p in zip(compared.items(), adjusted, strict=True):
+    for (where, (ours, theirs)), p in zip(compared.items(), adjusted, strict=True):
         if p <= statistics.LEVEL:
-            marks[where] = BETTER if notes.better(columns[where[1][1]], one.value) else WORSE
-    rows = [_with_marks(row, place, marks) for place, row in enumerate(board.rows)]
+            marks[where] = BETTER if notes.better(columns[where[1][1]], ours.value - theirs.value) else WORSE
+    of_row: dict[int, dict[Cell, str]] = defaultdict(dict)
+    for (place, cell), mark in marks.items():
+        of_row[place][cell] = mark
+    rows = [replace(row, marks=of_row[place]) for place, row in enumerate(board.rows)]
     said = notes.with_baseline(board.notes, name=board.rows[base].label, comparisons=len(compared))
     return replace(board, rows=tuple(rows), notes=said)
-
-
-def _with_marks(row: Row, place: int, marks: Mapping[tuple[int, Cell], str]) -> Row:
-    return replace(row, marks={cell: mark for (at, cell), mark in marks.items() if at == place})

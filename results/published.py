@@ -60,7 +60,8 @@ def find(ours: Row, model: str) -> PaperRow | None:
     """What the paper printed for this method, retriever and options."""
     options = frozenset(filter(None, ours.variant.split(", ")))
     same = [row for row in rows() if (row.method, row.retriever, row.options) == (ours.method, ours.retriever, options)]
-    return next((row for row in same if model.endswith(row.model)), same[-1] if same else None)
+    small = (row for row in same if "-7B-" in row.model)  # the only size on which the paper has every method
+    return next((row for row in same if model.endswith(row.model)), next(small, same[0] if same else None))
 
 
 def beside(board: Leaderboard) -> Leaderboard:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from results import statistics
 
@@ -81,7 +81,8 @@ def _of_group(rows: Sequence[Sequence[Scores]], mask: Mask, keys: Sequence[str])
     for metric in runs[0].statistics:
         sums = np.stack([np.add.reduceat(run.statistics[metric][mask][order], starts, axis=0) for run in runs], axis=1)
         total = sums.sum(axis=0)
-        resampled = (draws @ sums.reshape(len(users), -1)).reshape(len(draws), *total.shape)
+        # Single precision: seven digits are more than an interval has, and twice as fast.
+        resampled: Any = (draws @ sums.reshape(len(users), -1).astype(np.float32)).reshape(len(draws), *total.shape)
         for key, (value, left_out, again) in _columns(runs[0], metric, (total, total - sums, resampled)).items():
             if key not in keys:
                 continue
@@ -120,13 +121,19 @@ def _over_seeds(values: Array, rows: NDArray[np.int64], count: int) -> Array:
 
 
 @lru_cache(maxsize=32)
-def _draws(users: int) -> Array:
-    return statistics.counts(users)
+def _draws(users: int) -> NDArray[np.float32]:
+    import numpy as np
+
+    return statistics.counts(users).astype(np.float32)
+
+
+def p_value(a: Estimate, b: Estimate) -> float:
+    """Of no difference, paired over users. Both must be of the same samples."""
+    error = float(statistics.standard_error(a.left_out - b.left_out))
+    return statistics.p_value(a.value - b.value, error, a.users)
 
 
 def difference(a: Estimate, b: Estimate) -> Difference:
-    """Paired over users. Both must be of the same samples."""
+    """a - b, paired over users. Both must be of the same samples."""
     low, high = statistics.interval(a.resampled - b.resampled, a.users)
-    error = float(statistics.standard_error(a.left_out - b.left_out))
-    value = a.value - b.value
-    return Difference(value, float(low), float(high), statistics.p_value(value, error, a.users))
+    return Difference(a.value - b.value, float(low), float(high), p_value(a, b))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 
 def two_sided(t: float, df: int) -> float:
@@ -12,6 +13,7 @@ def two_sided(t: float, df: int) -> float:
     return _incomplete_beta(df / (df + t * t), df / 2, 0.5)
 
 
+@cache
 def quantile(coverage: float, df: int) -> float:
     """The t of which |T| <= t holds with probability `coverage`, by bisection."""
     low, high = 0.0, 1.0
@@ -34,13 +36,17 @@ def _incomplete_beta(x: float, a: float, b: float) -> float:
 
 
 def _fraction(x: float, a: float, b: float) -> float:
-    """1 / (1 + d1 / (1 + d2 / (1 + ...))), evaluated from the inside."""
-    value = 1.0
-    for n in range(200, 0, -1):
+    """1 / (1 + d1 / (1 + d2 / (1 + ...))) by Lentz's method: the ratios of its numerators and denominators."""
+    upper, lower, value = 1.0, 0.0, 1.0
+    for n in range(1, 1000):
         m, odd = divmod(n, 2)
         if odd:
             d = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
         else:
             d = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        value = 1 + d / value
+        lower = 1 / (1 + d * lower)
+        upper = 1 + d / upper
+        value *= upper * lower
+        if abs(upper * lower - 1) < 1e-15:
+            break
     return 1 / value
