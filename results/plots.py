@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -63,10 +64,20 @@ def save(figures: Sequence[Figure], to: Path) -> list[Path]:
         raise UserError(f"--to {to}: a name that ends in .svg, .png or .pdf is expected")
     places = [to if not n else to.with_stem(f"{to.stem}-{n + 1}") for n in range(len(figures))]
     for figure, place in zip(figures, places, strict=True):
-        metadata = {"Date": None} if to.suffix == ".svg" else {}
         place.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(place, dpi=200, bbox_inches="tight", metadata=metadata)
+        place.write_bytes(rendered(figure, to.suffix[1:]))
     return places
+
+
+def rendered(figure: Figure, form: str) -> bytes:
+    """The file's bytes: the same every time."""
+    import matplotlib
+
+    file = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        metadata = {"Date": None} if form == "svg" else {}
+        figure.savefig(file, format=form, dpi=200, bbox_inches="tight", metadata=metadata)
+    return file.getvalue()
 
 
 # ---------------------------------------------------------------- kinds

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from bench import runs
 from bench.errors import UserError
 from results import browser, plots
+from results.board import Leaderboard
 from results.browser import Samples
 from results.finished import Finished
 from results.formats import html
@@ -37,7 +38,7 @@ def write(
         "STYLE": html.STYLE + _asset("report.css"),
         "TABLES": "\n".join(html.table(board) for board in boards),
         "FIGURES": "\n".join(_figures(kind, found) for kind in kinds),
-        "COSTS": "\n".join(html.table(board, costs=True) for board in leaderboards(found, intervals=False)),
+        "COSTS": "\n".join(html.table(_without_values(board), costs=True) for board in boards),
         "DATA": "\n".join(_data(number, one) for number, one in enumerate(samples)),
         "SCRIPT": _asset("report.js"),
     }
@@ -52,6 +53,10 @@ def write(
     temporary.replace(to)
 
 
+def _without_values(board: Leaderboard) -> Leaderboard:
+    return replace(board, categories=(), columns=(), notes=())
+
+
 def _asset(name: str) -> str:
     return (resources.files("results") / "page" / name).read_text("utf-8")
 
@@ -64,9 +69,7 @@ def _figures(kind: str, found: Sequence[Finished]) -> str:
         return ""
     pictures = []
     for figure in figures:
-        file = io.BytesIO()
-        figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
-        data = base64.b64encode(file.getvalue()).decode()
+        data = base64.b64encode(plots.rendered(figure, "svg")).decode()
         pictures.append(f'<img alt="{escape(TITLES[kind])}" src="data:image/svg+xml;base64,{data}">')
     return f"<figure>{''.join(pictures)}<figcaption>{escape(TITLES[kind])}</figcaption></figure>"
 

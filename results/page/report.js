@@ -115,11 +115,12 @@ function arrange() {
   draw();
 }
 
-const grid = () => `minmax(9rem, 1fr) repeat(${table().runs.length}, minmax(3.4rem, auto))`;
+const grid = () => `minmax(10rem, 1fr) repeat(${table().runs.length}, 3.6rem)`;
 
 function heads() {
   const node = byId("heads");
   node.style.gridTemplateColumns = grid();
+  byId("list").style.setProperty("--width", `${11 + 4.1 * table().runs.length}rem`);
   node.replaceChildren(element("span", "Sample"), ...table().runs.map((name) => element("span", name, "number")));
 }
 
@@ -210,7 +211,7 @@ function folded(title, ...content) {
 
 function written(run, number, place, reference) {
   const { runs, columns, scores } = table();
-  const node = element("section", undefined, "run");
+  const node = element("section", undefined, "written");
   const values = columns.map(({ key, label, digits }) => {
     const value = (scores[number][key] || [])[place];
     return `${label} ${value === null || value === undefined ? "–" : value.toFixed(digits)}`;
