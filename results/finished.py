@@ -53,7 +53,7 @@ def finished(places: Iterable[Path]) -> list[Finished]:
     for place in places:
         folders = runs.find(place)
         if not folders:
-            raise UserError(f"{place} holds no runs; run `bench run --out {place}`, or name another folder")
+            raise UserError(f"{place} holds no runs; run `bench run --out {place}` first")
         found += [Finished(folder, folder.read(runs.SUMMARY)) for folder in folders if folder.done]
         unfinished += sum(not folder.done for folder in folders)
     if not found:

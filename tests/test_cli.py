@@ -316,7 +316,7 @@ def test_the_table_of_runs_is_the_one_that_the_run_printed(world: World, capfd: 
     assert bench("table", world.out, "--format", "markdown") == 0
     assert "| Non-Perso |" in capfd.readouterr().out
     assert bench("table", world.out, "--format", "csv") == 0
-    assert capfd.readouterr().out.startswith("table,label,method,")
+    assert capfd.readouterr().out.startswith("table,kind,label,")
 
 
 def test_scoring_again_gives_the_same_and_generates_nothing(
