@@ -12,7 +12,7 @@ ifeq ($(EXTRA),cpu)
 UV += --excludes cpu-excludes.txt -c constraints.txt $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)",--torch-backend cpu)
 endif
 
-.PHONY: setup demo test lint bench-engine bench-stages bench-table lock clean
+.PHONY: setup demo test lint bench-engine bench-stages bench-table bench-training lock clean
 
 setup: .venv/.installed-$(EXTRA)
 	@$(BIN)/bench models pull
@@ -49,6 +49,10 @@ bench-stages: setup
 # Seconds of `bench table` on 200 finished runs of 2,000 samples.
 bench-table: setup
 	$(BIN)/python -m benchmarks.table
+
+# One training step against the released recipe: seconds and memory. Prints the ratios.
+bench-training: setup
+	$(BIN)/python -m benchmarks.training
 
 # Versions of everything that the packages pinned in pyproject.toml require in turn.
 lock:

@@ -21,6 +21,33 @@ from bench.errors import UserError, unknown
 from bench.types import Sampling, Split
 
 
+class TrainConfig(BaseModel):
+    """How soft-prompt modules are trained (spec, DEP): `[train]` of a profile, `--set train.lr=1e-4`.
+
+    The last three change no result: what one pass through the language model holds, how often a state is saved to go
+    on from, and how many processes train (0: one a GPU).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    k: int | None = Field(None, ge=0)  # retrieved reviews; None: the profile's K
+    epochs: int = Field(5, ge=1)
+    lr: float = Field(1e-5, gt=0)
+    weight_decay: float = Field(0.025, ge=0)
+    warmup: float = Field(0.01, ge=0, le=1)  # share of all steps; the rate then falls linearly to 0
+    batch: int = Field(16, ge=1)  # samples a step
+    clip: float = Field(1.0, gt=0)  # norm of the gradient
+    limit: int | None = Field(None, ge=1)  # training samples, drawn as --limit draws
+    val_limit: int | None = Field(512, ge=1)  # validation samples, of all categories together
+    micro_tokens: int = Field(4096, ge=1)
+    save_minutes: float = Field(10.0, ge=0)
+    processes: int = Field(0, ge=0)
+
+    def what(self) -> dict[str, Any]:
+        """What decides the weights: all but validation and the last three."""
+        return self.model_dump(exclude={"val_limit", "micro_tokens", "save_minutes", "processes"})
+
+
 class Profile(BaseModel):
     """Models and budgets. `bench/profiles/*.toml`, or a TOML file of the user's."""
 
@@ -41,6 +68,7 @@ class Profile(BaseModel):
     embedder: EncoderConfig
     options: dict[str, dict[str, Any]] = {}
     engine: dict[str, Any] = {}
+    train: TrainConfig = TrainConfig()
 
     @property
     def sampling(self) -> Sampling:
@@ -87,11 +115,11 @@ def fingerprint(value: Mapping[str, Any]) -> str:
 def identity(config: RunConfig, *, generator: Mapping[str, Any], sources: Mapping[str, str]) -> str:
     """What makes two runs the same run: configuration, engine and weights, and the method's own source.
 
-    What changes no text does not count: the profile's name, title, metrics, its K (the cell has its own) and the
-    encoders' names (the weights of an encoder that is used are among the sources).
+    What changes no text does not count: the profile's name, title, metrics, its K (the cell has its own), the encoders'
+    names and how modules are trained (the weights of encoders and checkpoints that are used are among the sources).
     """
     cell = config.model_dump(mode="json")
-    for key in ("name", "title", "metrics", "options", "k", "embedder", "retrieval_encoder"):
+    for key in ("name", "title", "metrics", "options", "k", "embedder", "retrieval_encoder", "train"):
         cell["profile"].pop(key)
     for key in ("data", "generator_options"):  # the data's fingerprint and the generator's identity stay
         cell.pop(key)

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.data.corpus import Corpus
+from bench.errors import UserError
 from bench.generate.budget import fit
 from bench.generate.service import Completer
 from bench.protocols import PromptBuilder, TextVectors
 from bench.seeds import derive
-from bench.types import Prompt, Request, Review, Sample, Sampling, StageCost, Trace
+from bench.types import Prompt, Request, Review, Sample, Sampling, Slot, StageCost, Trace
 
 if TYPE_CHECKING:
     from bench.protocols import Vectors
+
+
+class Rows(Protocol):
+    """A trained module at work."""
+
+    def __call__(self, slots: Sequence[Slot]) -> Vectors:
+        """(n, hidden size) fp32 rows of these slots, in order."""
+        ...
+
+
+def untrained(slots: Sequence[Slot]) -> Vectors:
+    raise UserError("this method's prompt has soft slots, but nothing is trained for it; see docs/adding-a-method.md")
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,7 @@ class CellResources:
     sampling: Sampling
     input_budget: int
     seed: int
+    rows: Rows = untrained
 
 
 @dataclass
@@ -46,8 +60,16 @@ class SampleContext:
     def peers(self, review: Review, *, before: int | None = None) -> tuple[Review, ...]:
         return self.cell.corpus.peers(review, before=before)
 
+    def reviews_of(self, category: str, user_id: str, *, before: int | None = None) -> tuple[Review, ...]:
+        if (category, user_id) == (self.sample.category, self.sample.user_id):
+            return self.sample.history
+        return self.cell.corpus.reviews_of(category, user_id, before=before)
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         return self.cell.vectors.embed(texts)
+
+    def note(self, name: str, value: Any) -> None:
+        self.trace.notes[name] = value
 
     def fit(self, build: PromptBuilder, sample: Sample, reviews: tuple[Review, ...] = (), *, keep: int = 1) -> Prompt:
         prompt, dropped = fit(build, sample, reviews, count=self._count, budget=self.cell.input_budget, keep=keep)
@@ -66,6 +88,7 @@ class SampleContext:
             sampling=sampling,
             seed=derive(self.cell.seed, stage, key or self.sample.sample_id),
             stage=stage,
+            rows=self.cell.rows(prompt.slots) if prompt.slots else None,
         )
         completion, from_store, store_key = await self.cell.service.complete(prompt, request)
         self.trace.requests.append((stage, store_key))

@@ -125,6 +125,7 @@ def describe(folder: RunFolder, config: RunConfig, corpus: Corpus, rows: Sequenc
         "input_budget": config.profile.input_budget,
         "deterministic": config.deterministic,
         "commit": _commit(folder),
+        "trained": about.get("trained"),
         "n": {category: sum(row["category"] == category for row in rows) for category in corpus.categories},
         "users": len({(row["category"], row["user_id"]) for row in rows}),
         "failed": sum(row["error"] is not None for row in rows),

@@ -10,6 +10,7 @@ from bench import addresses, registry
 from bench.config import Profile, RunConfig, load_profile
 from bench.data.corpus import Corpus
 from bench.errors import UserError, unknown
+from bench.protocols import SoftPromptMethod
 from bench.types import Split
 
 
@@ -123,6 +124,7 @@ def expand(
     plugs.update(dict.fromkeys(methods, "method"))
     overrides, options = split_settings(set_values, plugs)
     resolved = load_profile(profile, overrides)
+    trained = {method: _profile(method, options.get(method, {}), profile, overrides) for method in methods}
     registry.load("generator", generator)
     for metric in dict.fromkeys((*resolved.metrics, *resolved.options)):
         registry.load("metric", metric)
@@ -149,7 +151,7 @@ def expand(
             generator=generator,
             generator_options=dict(generator_options or {}),
             deterministic=deterministic,
-            profile=resolved,
+            profile=trained[method],
         )
         for method in methods
         for retriever in wanted[method]
@@ -165,6 +167,13 @@ def _retrievers(method: str, options: Mapping[str, Any], asked: Sequence[str]) -
         return [None]
     own: str | None = getattr(plug, "retriever", None)
     return [own] if own else asked
+
+
+def _profile(method: str, options: Mapping[str, Any], profile: str, overrides: Mapping[str, Any]) -> Profile:
+    """The profile, with what a method's options change in its training; what is set by hand goes before that."""
+    plug = registry.create("method", method, options)
+    preset = plug.training if isinstance(plug, SoftPromptMethod) else {}
+    return load_profile(profile, {**{f"train.{key}": value for key, value in preset.items()}, **overrides})
 
 
 def _options(kind: registry.Kind, name: str, given: Mapping[str, Any]) -> dict[str, Any]:

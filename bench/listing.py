@@ -9,6 +9,7 @@ from pathlib import Path
 from bench import assets, config, registry, runs
 from bench.data import corpus
 from bench.errors import UserError, unknown
+from bench.train import checkpoint
 
 KINDS: dict[str, registry.Kind] = {
     "methods": "method",
@@ -27,6 +28,8 @@ def rows(what: str, out: Path) -> Iterator[tuple[str, ...]]:
     elif what == "runs":
         for folder in runs.find(out):
             yield folder.path.name, "finished" if folder.done else "unfinished"
+    elif what == "checkpoints":
+        yield from map(_checkpoint, checkpoint.find(out))
     elif what == "models":
         for name, asset in assets.ASSETS.items():
             yield name, "here" if assets.is_present(name) else "not here", f"{asset.size_mb} MB", asset.description
@@ -34,7 +37,19 @@ def rows(what: str, out: Path) -> Iterator[tuple[str, ...]]:
         for name in config.profiles():
             yield name, config.load_profile(name).title
     else:
-        raise unknown("list", what, [*KINDS, "data", "runs", "models", "profiles"])
+        raise unknown("list", what, [*KINDS, "data", "runs", "checkpoints", "models", "profiles"])
+
+
+def _checkpoint(found: checkpoint.Checkpoint) -> tuple[str, ...]:
+    """Name, state, what it was trained on, and the choices that were made by its validation."""
+    spec, config = found.manifest["spec"], found.manifest["config"]
+    about = f"{config['profile']['llm']}, {Path(config['data']).name}, K = {spec['train.k']}, seed {spec['seed']}"
+    if not found.trained:
+        return found.path.name, "unfinished", about
+    epochs, size = found.training["epochs"], found.training["trainable"]
+    choices = [found.folder.read(file.name) for file in sorted(found.path.glob("selection-*.json"))]
+    best = [f"epoch {one['epoch']} of {len(epochs)}, METEOR {one['meteor'][str(one['epoch'])]:.4f}" for one in choices]
+    return found.path.name, "trained", about, f"{size:,} parameters", "; ".join(best) or "not validated"
 
 
 def _plugs(kind: registry.Kind) -> Iterator[tuple[str, ...]]:

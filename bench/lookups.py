@@ -16,7 +16,7 @@ from bench.config import RunConfig
 from bench.context import CellResources, SampleContext
 from bench.data.corpus import Corpus
 from bench.embed.encoders import create as create_encoder
-from bench.embed.store import StoredEmbedder, VectorStore
+from bench.embed.store import Progress, StoredEmbedder, VectorStore
 from bench.generate.service import Completer
 from bench.protocols import Embedder, TextVectors
 from bench.types import Review, Sample
@@ -76,7 +76,15 @@ def retrieve(config: RunConfig, samples: Sequence[Sample], vectors: TextVectors)
     return {sample.sample_id: retriever.rank(sample, config.k, ctx) for sample in samples}
 
 
-def embed(method: Method, config: RunConfig, samples: Sequence[Sample], resources: CellResources, *, out: Path) -> None:
+def embed(
+    method: Method,
+    config: RunConfig,
+    samples: Sequence[Sample],
+    resources: CellResources,
+    *,
+    out: Path,
+    progress: Progress | None = None,
+) -> None:
     """Stores the vectors of every text that the method will compare, for all samples.
 
     By an encoder of its own: that of the resources stays unloaded and reads what is stored here.
@@ -85,4 +93,4 @@ def embed(method: Method, config: RunConfig, samples: Sequence[Sample], resource
         return
     comparing = cast("EmbeddingMethod", method)
     texts = [text for sample in samples for text in comparing.texts(sample, SampleContext(sample, resources))]
-    vector_store(out).ensure(create_encoder(config.profile.embedder), texts)
+    vector_store(out).ensure(create_encoder(config.profile.embedder), texts, progress=progress)

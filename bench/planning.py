@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench import lookups, registry, runs
+from bench.cells import Cell
 from bench.data.corpus import Corpus
 from bench.embed.store import VectorStore
 from bench.generate.service import GenerationService
 from bench.generate.store import request_key
 from bench.protocols import Embedder
-from bench.runner import Cell, write_sample
 from bench.seeds import derive
 from bench.types import Completion, Prompt, Request
+from bench.writing import write_sample
 
 if TYPE_CHECKING:
     from bench.protocols import Vectors
@@ -128,6 +129,7 @@ def _plan(cell: Cell, corpus: Corpus, service: GenerationService, measured: Spee
     rehearsal = Rehearsal(service, measured)
     method = registry.create("method", cell.config.method, cell.config.method_options)
     resources = lookups.resources(cell.config, pending, corpus, rehearsal, out=out, vectors=KnownVectors)
+    resources = replace(resources, rows=lambda slots: np.zeros((len(slots), 1), np.float32))
     for sample in pending:
         asyncio.run(write_sample(method, sample, resources))
     tokens = sum(stage.new_tokens for stage in rehearsal.stages.values())

@@ -53,6 +53,16 @@ class Progress:
         else:
             print(message, file=self._stderr, flush=True)
 
+    def embedding(self, done: int, total: int) -> None:
+        """`bench.embed.store.Progress`: texts whose vectors are computed."""
+        if self._quiet:
+            return
+        if sys.stderr.isatty() and self._live is not None:
+            self._live.update(self._task, speed=f"embedding {done} of {total} texts")  # type: ignore[arg-type]
+        elif done == total or time.monotonic() - self._last >= PLAIN_SECONDS:
+            self._last = time.monotonic()
+            self.say(f"{done} of {total} texts embedded")
+
     def step(self, *, failed: bool) -> None:
         """One sample is written, or has failed."""
         self.done += 1

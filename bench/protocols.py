@@ -8,15 +8,17 @@ that implements one of them is a dataclass, and the fields of the dataclass are 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
-    from bench.types import Column, Completion, Prompt, Request, Review, Sample
+    from bench.types import Column, Completion, Prompt, Request, Review, Sample, Slot
 
     Vectors = NDArray[np.float32]
 
@@ -39,8 +41,19 @@ class Context(Protocol):
         """
         ...
 
+    def reviews_of(self, category: str, user_id: str, *, before: int | None = None) -> tuple[Review, ...]:
+        """What this user wrote in the category, in corpus order; never a validation or test target.
+
+        Of the sample's own user it is the sample's history, whatever was written later. `before` as for `peers`.
+        """
+        ...
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         """(n, d) vectors of the profile's embedder, in order. Only texts that `EmbeddingMethod.texts` named."""
+        ...
+
+    def note(self, name: str, value: Any) -> None:
+        """Puts a JSON value on the sample's row in samples.jsonl, under `notes`."""
         ...
 
     def fit(self, build: PromptBuilder, sample: Sample, reviews: tuple[Review, ...] = (), *, keep: int = 1) -> Prompt:
@@ -88,7 +101,64 @@ class EmbeddingMethod(Method, Protocol):
     def texts(self, sample: Sample, ctx: Context) -> Iterable[str]:
         """What `write` will ask `ctx.embed` for; embedded for all samples in one go, before the engine starts.
 
-        May call `ctx.retrieve` and `ctx.peers`, nothing else of the context.
+        May call `ctx.retrieve`, `ctx.peers` and `ctx.reviews_of`, nothing else of the context.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Space:
+    """The two ends of a soft-prompt module: the embedder's vectors and the rows of the language model's table.
+
+    `mean` and `std`, (rows,) fp32, are of the table's rows, coordinate by coordinate; `norm` is their mean length.
+    """
+
+    vectors: int
+    rows: int
+    mean: Vectors
+    std: Vectors
+    norm: float
+
+
+class SoftModule(Protocol):
+    """A `torch.nn.Module` (fp32) that turns slots into rows. Frozen vectors of it are buffers, kept with the rest."""
+
+    @property
+    def loss_weights(self) -> Mapping[str, float]:
+        """What each auxiliary loss is multiplied by in the total: total = cross entropy + sum of weight * loss."""
+        ...
+
+    def __call__(self, slots: Sequence[Slot]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """(n, hidden size) rows in the slots' order, and the auxiliary losses by name, unweighted.
+
+        In training the slots are those of a whole effective batch, so that statistics are over the batch's rows.
+        """
+        ...
+
+
+@runtime_checkable
+class SoftPromptMethod(EmbeddingMethod, Protocol):
+    """A method with trained rows in its prompt. The language model stays frozen; the module is what is trained."""
+
+    @property
+    def training(self) -> Mapping[str, Any]:
+        """What these options change in the profile's [train]; an explicit `--set train.x` goes before it."""
+        ...
+
+    @property
+    def varies(self) -> bool:
+        """True: `prompt` follows its `variation`, and the trainer asks for the examples of every epoch anew."""
+        ...
+
+    def module(self, space: Space) -> torch.nn.Module:
+        """A new `SoftModule`, initialised from torch's global generator, which the trainer has seeded."""
+        ...
+
+    def prompt(self, sample: Sample, ctx: Context, *, variation: int = 0) -> Prompt:
+        """The prompt, fitted, with slots that hold their features. `write` generates from it.
+
+        `variation` is a seed of the trainer's, new for each epoch, for methods that vary what they train on; 0 asks for
+        the prompt as it is.
         """
         ...
 
@@ -128,6 +198,11 @@ class Retriever(Protocol):
 class PromptEncoder(Protocol):
     """Renders prompts to the token ids of one model."""
 
+    @property
+    def slot_id(self) -> int:
+        """The id that stands at every slot and nowhere else. Raises UserError where the tokenizer has none to spare."""
+        ...
+
     def encode(self, prompt: Prompt) -> tuple[int, ...]: ...
 
 
@@ -144,7 +219,10 @@ class Generator(Protocol):
     async def start(self) -> None: ...
 
     async def generate(self, request: Request) -> Completion:
-        """Raises SampleFailure for a request that cannot be served, EngineError for a dead engine."""
+        """Raises SampleFailure for a request that cannot be served, EngineError for a dead engine.
+
+        UserError where the engine takes no soft rows and the request has some.
+        """
         ...
 
     async def close(self) -> None: ...

@@ -32,6 +32,10 @@ BUILTIN: dict[Kind, dict[str, str]] = {
         "rag": "methods.rag:Rag",
         "pag": "methods.pag:Pag",
         "dpl": "methods.dpl:Dpl",
+        "soft": "methods.soft:Soft",
+        "rag_soft": "methods.soft:RagSoft",
+        "pplug": "methods.pplug:PPlug",
+        "dep": "methods.dep:Dep",
     },
     "retriever": {
         "recency": "retrievers.recency:Recency",

@@ -36,6 +36,11 @@ def dump(value: Any, *, indent: int | None = None) -> str:
     return json.dumps(value, ensure_ascii=True, allow_nan=False, indent=indent)
 
 
+def plain(value: Any) -> Any:
+    """As JSON has it: what is compared with a file that was read must be of the same types."""
+    return json.loads(dump(value))
+
+
 class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path

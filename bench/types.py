@@ -8,7 +8,11 @@ embedding can leak it by accident.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Split = Literal["train", "val", "test"]
 
@@ -65,11 +69,48 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """The place of one trained row in a user message. Being no text, no text can imitate it.
+
+    `name` says which part of the method's module makes the row; `features`, each (n, d) or (d,) fp32, are what it is
+    made of. Slots of one name are equal: they look the same to a tokenizer.
+    """
+
+    name: str
+    features: tuple[NDArray[np.float32], ...] = field(default=(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
-    """A system and a user message. The model's own chat template renders it (bench.generate.chat)."""
+    """A system and a user message. The model's own chat template renders it (bench.generate.chat).
+
+    A soft prompt's user message is a sequence of texts and slots.
+    """
 
     system: str
-    user: str
+    user: str | tuple[str | Slot, ...]
+
+    @property
+    def parts(self) -> tuple[str | Slot, ...]:
+        """The user message with neighbouring texts joined, so that a tokenizer sees them as one."""
+        if isinstance(self.user, str):
+            return (self.user,)
+        joined: list[str | Slot] = []
+        for part in self.user:
+            if isinstance(part, str) and joined and isinstance(joined[-1], str):
+                joined[-1] += part
+            else:
+                joined.append(part)
+        return tuple(joined)
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        return () if isinstance(self.user, str) else tuple(part for part in self.user if isinstance(part, Slot))
+
+    @property
+    def text(self) -> str:
+        """The user message for reading: a slot as its name in angle brackets."""
+        return "".join(part if isinstance(part, str) else f"<{part.name}>" for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +129,15 @@ class Sampling:
 class Request:
     """One call of the model: rendered token ids, how to sample, and a seed of its own.
 
-    `stage` is the method's name for it, for counting; it changes no answer and no store key.
+    `rows`, (n, hidden size) fp32, stand in for the n ids that are the encoder's `slot_id`, in order. `stage` is the
+    method's name for the request, for counting; it changes no answer and no store key.
     """
 
     ids: tuple[int, ...]
     sampling: Sampling
     seed: int
     stage: str = ""
+    rows: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,3 +218,4 @@ class Trace:
     dropped: Dropped = field(default_factory=Dropped)
     stages: dict[str, StageCost] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)  # (stage, store key), in order
+    notes: dict[str, Any] = field(default_factory=dict)  # by `Context.note`

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import lookups, registry, runner
+from bench import cells, lookups, registry
+from bench.cells import Cell
 from bench.config import RunConfig
 from bench.data.corpus import Corpus
 from bench.generate.service import GenerationService
@@ -17,6 +18,7 @@ from bench.generate.store import RequestStore
 from bench.generate.vllm import VllmGenerator
 from bench.progress import Progress
 from bench.types import Completion, Prompt, Request
+from bench.writing import Writer
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ async def forget_prefixes(generator: VllmGenerator) -> None:
     await generator._engine.reset_prefix_cache()
 
 
-def embed(cell: runner.Cell, corpus: Corpus, service: GenerationService, out: Path) -> None:
+def embed(cell: Cell, corpus: Corpus, service: GenerationService, out: Path) -> None:
     """Computes the vectors that the cell needs, so that the measured part finds them stored."""
     method = registry.create("method", cell.config.method, cell.config.method_options)
     resources = lookups.resources(cell.config, cell.pending, corpus, service, out=out)
@@ -74,13 +76,13 @@ async def pipeline(config: RunConfig, corpus: Corpus, generator: VllmGenerator) 
     with TemporaryDirectory() as folder:
         out = Path(folder)
         service = Recorder(generator, RequestStore(out / "requests.sqlite"))
-        (cell,) = runner.plan([config], corpus, out, generator=service.identity)
+        (cell,) = cells.plan([config], corpus, out, generator=service.identity)
         with cell.folder.locked():
-            runner.prepare(cell, service)
+            cells.prepare(cell, service)
             embed(cell, corpus, service, out)
             await forget_prefixes(generator)
             begin = time.perf_counter()
-            await runner.write_cells([cell], corpus, service, progress=Progress(quiet=True), out=out)
+            await Writer(corpus, service, Progress(quiet=True), out).write([cell])
             return Turn(service.use.new_tokens, time.perf_counter() - begin), service.requests
 
 

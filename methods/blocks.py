@@ -16,14 +16,14 @@ def item_block(item: Item) -> str:
     return f"[Item Title]: {item.title}\n[Item Description]: {item.description}"
 
 
-def review_lines(review: Review) -> list[str]:
-    return [
+def review_lines(review: Review, *, text: bool = True) -> list[str]:
+    lines = [
         f"  - [Item Title]: {review.item.title}",
         f"  - [Item Description]: {review.item.description}",
         f"  - [Review Rating]: {rating(review.rating)}",
         f"  - [Review Title]: {review.title}",
-        f"  - [Review Text]: {review.text}",
     ]
+    return [*lines, f"  - [Review Text]: {review.text}"] if text else lines
 
 
 def past_reviews_block(reviews: Iterable[Review]) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.planning import Plan
+    from bench.train.checkpoint import Checkpoint
+    from bench.train.selection import Choice
 
 
 def run(console: Console, path: Path) -> None:
@@ -74,6 +76,25 @@ def sample(console: Console, path: Path, sample_id: str) -> None:
 def _section(console: Console, title: str, text: Any) -> None:
     console.print(f"--- {title}", style="bold", markup=False)
     console.print(str(text), markup=False)
+
+
+def training(console: Console, checkpoint: Checkpoint, choice: Choice) -> None:
+    """Losses and validation METEOR of every epoch; the one that is used is marked."""
+    from rich.table import Table
+
+    about = checkpoint.training
+    console.print(
+        f"{checkpoint.path}: {about['trainable']:,} parameters, {about['samples']} samples, {about['steps']} steps "
+        f"in {about['seconds']:.0f} s on {about['device']}; {len(about['left_out'])} samples left out",
+        markup=False,
+    )
+    losses = [key for key in about["epochs"][0] if key not in ("epoch", "seconds")]
+    table = Table("epoch", *losses, "seconds", "val. METEOR", "", box=None, pad_edge=False)
+    for row in about["epochs"]:
+        epoch = str(row["epoch"])
+        values = [*(f"{row[key]:.4f}" for key in losses), f"{row['seconds']:.0f}", f"{choice.meteor[epoch]:.4f}"]
+        table.add_row(epoch, *values, "used" if row["epoch"] == choice.epoch else "")
+    console.print(table)
 
 
 def build_report(console: Console, report: BuildReport) -> None:

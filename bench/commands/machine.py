@@ -12,7 +12,8 @@ from bench.commands.output import Out, Plugin, console
 
 def ls(
     what: Annotated[
-        str, typer.Argument(help="methods, retrievers, metrics, generators, data, runs, models or profiles.")
+        str,
+        typer.Argument(help="methods, retrievers, metrics, generators, data, runs, checkpoints, models, profiles."),
     ],
     out: Out = Path("runs"),
     plugin: Plugin = None,

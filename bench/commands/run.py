@@ -39,6 +39,9 @@ def run(
         bool, typer.Option("--deterministic", help="Batches of one: same texts every time, slower.")
     ] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try the failed samples of finished runs again.")] = False,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", help="A trained method's checkpoint folder; it must fit the run.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the cells and what is left of them; run nothing.")
     ] = False,
@@ -47,6 +50,7 @@ def run(
 ) -> None:
     """Run methods x retrievers x K x seeds, then print the leaderboard. Goes on where it was stopped."""
     from bench import grid, planning, runner
+    from bench.cells import plan
     from bench.data.corpus import load, resolve
     from bench.progress import Progress
     from results import show
@@ -74,7 +78,7 @@ def run(
     )
     with Progress() as progress:
         service = runner.open_service(configs[0], out, progress=progress)
-        cells = runner.plan(configs, corpus, out, generator=service.identity)
+        cells = plan(configs, corpus, out, generator=service.identity, checkpoint=checkpoint)
         if dry_run:
             show.plan(console(), planning.plan(cells, corpus, service, out))
             return

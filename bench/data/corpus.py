@@ -1,7 +1,7 @@
 """A loaded dataset: what may be asked of it, and what is kept from everybody who writes.
 
 The texts of the targets stay here. A `Sample` has none, and `Corpus.peers` never returns one of a
-validation or test sample (spec, Task).
+validation or test sample (spec, Task); nor does `Corpus.reviews_of`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from bench.types import Review, Sample, Split
 SHIPPED = {"bundled": Path(__file__).parent / "bundled"}
 
 ItemKey = tuple[str, str]
+UserKey = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Corpus:
     _samples: tuple[Sample, ...] = field(repr=False)
     _targets: Mapping[str, Review] = field(repr=False)
     _pool: Mapping[ItemKey, tuple[Review, ...]] = field(repr=False)
+    _written: Mapping[UserKey, tuple[Review, ...]] = field(repr=False)
 
     def samples(self, split: Split, *, limit: int | None = None, limit_seed: int = 0) -> list[Sample]:
         """The samples of a split in corpus order; with `limit`, min(limit, n) of them.
@@ -57,17 +59,18 @@ class Corpus:
         drawn = {sample.sample_id for sample in islice(_drawn(found, limit_seed), limit)}
         return [sample for sample in found if sample.sample_id in drawn]
 
-    def training_samples(self) -> list[Sample]:
-        """Per category and user the most recent train sample (spec, Data), in corpus order.
+    def training_samples(self, *, limit: int | None = None) -> list[Sample]:
+        """Per category and user the most recent train sample (spec, Data), in corpus order; at most `limit` of them.
 
-        Reviews of the same time, or of none, are told apart by what lies before them.
+        A limit draws as `samples` does. Reviews of the same time, or of none, are told apart by what lies before them.
         """
         latest: dict[tuple[str, str], Sample] = {}
         for sample in self.samples("train"):
             user = (sample.category, sample.user_id)
             if user not in latest or _age(sample) > _age(latest[user]):
                 latest[user] = sample
-        return list(latest.values())
+        drawn = {sample.sample_id for sample in islice(_drawn(latest.values(), 0), limit)}
+        return [sample for sample in latest.values() if sample.sample_id in drawn]
 
     def reference(self, sample_id: str) -> str:
         """The review that was really written for this sample."""
@@ -83,6 +86,14 @@ class Corpus:
             for peer in self._pool.get((review.category, review.item.item_id), ())
             if peer.user_id != review.user_id and (before is None or _is_older(peer, before))
         )
+
+    def reviews_of(self, category: str, user_id: str, *, before: int | None = None) -> tuple[Review, ...]:
+        """What this user wrote in the category, in corpus order; never a validation or test target. `before` as above.
+
+        A train target is among them: of a training sample's own user, take the sample's history.
+        """
+        written = self._written.get((category, user_id), ())
+        return tuple(review for review in written if before is None or _is_older(review, before))
 
     def describe(self) -> dict[str, Any]:
         """JSON values: of every category its users, and of every split in it sizes and shares (`_figures`)."""
@@ -120,6 +131,7 @@ def load(name_or_dir: str) -> Corpus:
     linked = link(stored)
     if not linked.samples:
         raise UserError(f"{folder} holds no samples; run `bench data build` with looser thresholds")
+    shown = _shown(linked)
     return Corpus(
         name=stored.manifest["name"],
         title=stored.manifest["title"],
@@ -128,7 +140,8 @@ def load(name_or_dir: str) -> Corpus:
         categories=tuple(stored.manifest["categories"]),
         _samples=linked.samples,
         _targets=linked.targets,
-        _pool=_pool(linked),
+        _pool=_pool(shown),
+        _written=_written(shown),
     )
 
 
@@ -143,13 +156,24 @@ def available() -> dict[str, str]:
     return {name: store.read_manifest(folder)["title"] for name, folder in SHIPPED.items()}
 
 
-def _pool(linked: Linked) -> dict[ItemKey, tuple[Review, ...]]:
+def _shown(linked: Linked) -> list[Review]:
+    """All reviews but validation and test targets: what others may see."""
     held_out = {linked.targets[sample.sample_id].review_id for sample in linked.samples if sample.split != "train"}
+    return [review for review in linked.reviews if review.review_id not in held_out]
+
+
+def _pool(shown: Iterable[Review]) -> dict[ItemKey, tuple[Review, ...]]:
     pool: defaultdict[ItemKey, list[Review]] = defaultdict(list)
-    for review in linked.reviews:
-        if review.review_id not in held_out:
-            pool[review.category, review.item.item_id].append(review)
+    for review in shown:
+        pool[review.category, review.item.item_id].append(review)
     return {key: tuple(sorted(reviews, key=lambda review: review.user_id)) for key, reviews in pool.items()}
+
+
+def _written(shown: Iterable[Review]) -> dict[UserKey, tuple[Review, ...]]:
+    written: defaultdict[UserKey, list[Review]] = defaultdict(list)
+    for review in shown:
+        written[review.category, review.user_id].append(review)
+    return {key: tuple(reviews) for key, reviews in written.items()}
 
 
 def _figures(samples: list[Sample], newest: Mapping[str, float | None]) -> dict[str, float]:

@@ -6,9 +6,11 @@ vectors are all stored needs its files (for the identity), but loads no weights.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import UserError
@@ -27,6 +29,13 @@ class EncoderConfig:
     pooling: Literal["mean", "bge-m3"]
     normalize: bool
     max_tokens: int
+
+
+def dimensions(config: EncoderConfig) -> int:
+    """The length of its vectors, read from the folder. Raises UserError where the model is not here."""
+    from bench.assets import resolve
+
+    return int(json.loads((Path(resolve(config.model)) / "config.json").read_text())["hidden_size"])
 
 
 def create(config: EncoderConfig) -> Embedder:

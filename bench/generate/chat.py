@@ -9,11 +9,11 @@ that a text begins with: some tokenizers join them with what the template has be
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from bench.errors import UserError
-from bench.types import Prompt
+from bench.types import Prompt, Slot
 
 SYSTEM, USER = "\ue000system\ue001", "\ue000user\ue001"
 
@@ -65,8 +65,29 @@ class ChatEncoder:
 
     def _encode_prompt(self, prompt: Prompt) -> tuple[int, ...]:
         before, between, after = (self._constant(part, False) for part in self._frame)
-        system, user = self._constant(prompt.system, True), self._encode(prompt.user, True)
-        return (*before, *system, *between, *user, *after)
+        ids = [*before, *self._constant(prompt.system, True), *between]
+        for part in prompt.parts:
+            ids += (self.slot_id,) if isinstance(part, Slot) else self._encode(part, True)
+        return (*ids, *after)
+
+    @cached_property
+    def slot_id(self) -> int:
+        """A special token that neither the template nor the end of a text uses: no text is ever encoded to it.
+
+        So which positions are soft can be read off the ids, and a prefix cache keyed by ids and rows is right.
+        """
+        tokenizer = self.tokenizer
+        in_use = {token for part in self._frame for token in self._constant(part, False)}
+        in_use |= {tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id}
+        special: list[int] = sorted(id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special)
+        free = [token for token in special if token not in in_use]
+        if not free:
+            raise UserError(f"the tokenizer of {self.folder} has no spare special token, which soft prompts need")
+        return free[0]
+
+    def target(self, text: str, limit: int) -> tuple[int, ...]:
+        """What a model should answer: the text's ids and the end token, cut to `limit`."""
+        return (*self._encode(text, True), self.tokenizer.eos_token_id)[:limit]
 
     def decode(self, ids: tuple[int, ...]) -> str:
         """Text of new tokens, without special tokens."""

@@ -9,20 +9,29 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import Profile
-from bench.types import Completion, Prompt, Request
+from bench.types import Completion, Prompt, Request, Slot
+
+
+def _number(word: str) -> int:
+    return zlib.crc32(word.encode("utf-8", "replace"))
 
 
 class WordEncoder:
     """One token a word; remembers the words so that answers can be spelled."""
 
+    slot_id = -1
+
     def __init__(self) -> None:
         self.words: dict[int, str] = {}
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
-        words = f"{prompt.system} {prompt.user}".split()
-        ids = tuple(zlib.crc32(word.encode("utf-8", "replace")) for word in words)
-        self.words.update(zip(ids, words, strict=True))
-        return ids
+        ids: list[int] = []
+        for part in (prompt.system, *prompt.parts):
+            words = ["<slot>"] if isinstance(part, Slot) else part.split()
+            new = [self.slot_id if isinstance(part, Slot) else _number(word) for word in words]
+            self.words.update(zip(new, words, strict=True))
+            ids += new
+        return tuple(ids)
 
 
 class EchoGenerator:

@@ -7,19 +7,31 @@ a character. The template's own tokens are not counted; they are fewer than the 
 
 from __future__ import annotations
 
+from bench.errors import UserError
 from bench.types import Prompt
 
 WIDTH = 3
 # Bytes that UTF-8 never uses.
 BORDER, FILLING = b"\xfe", b"\xff"
 
+NO_SLOTS = (
+    "this server gets messages, which have no place for soft prompts; serve the profile's model by vLLM with "
+    "--enable-prompt-embeds, or pass --generator vllm"
+)
+
 
 class MessageEncoder:
     """`bench.protocols.PromptEncoder` whose ids can be read back."""
 
+    @property
+    def slot_id(self) -> int:
+        raise UserError(NO_SLOTS)
+
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
+        if prompt.slots:
+            raise UserError(NO_SLOTS)
         # Lone surrogates are no text to any server.
-        system, user = (text.encode("utf-8", "replace") for text in (prompt.system, prompt.user))
+        system, user = (text.encode("utf-8", "replace") for text in (prompt.system, prompt.text))
         whole = system + BORDER + user
         whole += FILLING * (-len(whole) % WIDTH)
         return tuple(int.from_bytes(whole[at : at + WIDTH], "big") for at in range(0, len(whole), WIDTH))

@@ -3,6 +3,7 @@
 Where a vLLM server renders prompts to the same token ids as the local tokenizer of the profile's model, it gets these
 ids, and greedy texts equal the in-process engine's. Every other server gets the messages. Sampling is always sent in
 full; what a hosted model does besides is its own affair, and its identity here is no more than what it reports.
+Soft prompts go to vLLM servers with --enable-prompt-embeds, as embeddings of all their tokens.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from bench.config import Profile
 from bench.errors import BenchError, EngineError, SampleFailure, UserError
 from bench.generate import server
 from bench.generate.chat import ChatEncoder
-from bench.generate.messages import MessageEncoder
+from bench.generate.embedded import SoftPrompts
+from bench.generate.messages import NO_SLOTS, MessageEncoder
 from bench.generate.patience import Patience, asked_wait
 from bench.types import Completion, Request
 
@@ -113,10 +115,18 @@ class OpenAIGenerator:
     async def generate(self, request: Request) -> Completion:
         started = time.perf_counter()
         async with self._room:  # pauses keep their place: a server that is asked too much is asked less
-            answer = await self._persist(request)
+            embeds = await self._soft.embedded(request) if request.rows is not None else None
+            answer = await self._persist(request, embeds)
         return self._completion(request, answer, time.perf_counter() - started)
 
-    async def _persist(self, request: Request) -> Any:
+    @cached_property
+    def _soft(self) -> SoftPrompts:
+        encoder = self.encoder
+        if not (isinstance(encoder, ChatEncoder) and self._server.is_vllm):
+            raise UserError(NO_SLOTS)
+        return SoftPrompts(encoder, dtype=self._profile.dtype, server=self._address, ask=self._persist)
+
+    async def _persist(self, request: Request, embeds: str | None = None, **more: Any) -> Any:
         import openai
 
         end = time.monotonic() + self._patience.total
@@ -124,7 +134,7 @@ class OpenAIGenerator:
         while True:
             limit = self._limit
             try:
-                return await self._send(request, limit)
+                return await self._send(request, limit, embeds, **more)
             except (openai.APIError, ValueError) as error:  # ValueError: what should be JSON is none
                 if limit == OLD_LIMIT and getattr(error, "param", None) == limit and NEW_LIMIT in str(error):
                     self._limit = NEW_LIMIT
@@ -156,7 +166,7 @@ class OpenAIGenerator:
             )
         return SampleFailure(f"the server gave no answer in {tries}; the last: {server.reason(error)}")
 
-    async def _send(self, request: Request, limit: str) -> Any:
+    async def _send(self, request: Request, limit: str, embeds: str | None, **more: Any) -> Any:
         """One try. Sampling in full, so that no server fills in anything of its own."""
         found, sampling, encoder = self._server, request.sampling, self.encoder
         options: dict[str, Any] = {
@@ -165,11 +175,15 @@ class OpenAIGenerator:
             "top_p": sampling.top_p,
             # Several hosted interfaces take seeds of 31 bits only.
             "seed": request.seed if found.is_vllm else request.seed % 2**31,
+            **more,
         }
         if found.is_vllm:
             options |= UNPENALISED | {"extra_body": NEUTRAL | {"return_token_ids": True}}
         if isinstance(encoder, ChatEncoder):
             options |= {"prompt": list(request.ids), "max_tokens": sampling.max_new_tokens}
+            if embeds is not None:
+                options["prompt"] = None
+                options["extra_body"]["prompt_embeds"] = embeds
             return await self._client.completions.create(**options)
         prompt = encoder.decode(request.ids)
         messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]

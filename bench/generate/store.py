@@ -25,11 +25,13 @@ _SCHEMA = "CREATE TABLE completions (key TEXT PRIMARY KEY, prompt BLOB, completi
 
 
 def request_key(request: Request, identity: Mapping[str, Any]) -> str:
-    """sha256 over generator identity, sampling, seed and token ids. Greedy answers do not depend on the seed."""
+    """sha256 over generator identity, sampling, seed, token ids and soft rows. Greedy answers depend on no seed."""
     greedy = request.sampling.temperature == 0
     head = {"generator": identity, "sampling": asdict(request.sampling), "seed": None if greedy else request.seed}
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     digest.update(b"\0" + array("q", request.ids).tobytes())
+    if request.rows is not None:
+        digest.update(b"\0" + request.rows.astype("<f4").tobytes())
     return digest.hexdigest()
 
 
@@ -63,12 +65,12 @@ class RequestStore:
         return Completion(**{**values, "ids": tuple(values["ids"])})
 
     def put(self, key: str, prompt: Prompt, completion: Completion) -> None:
-        packed = zlib.compress(json.dumps(asdict(prompt)).encode())
+        packed = zlib.compress(json.dumps({"system": prompt.system, "user": prompt.text}).encode())
         answer = json.dumps(asdict(completion))
         self._one("INSERT OR IGNORE INTO completions VALUES (?, ?, ?)", key, packed, answer)
 
     def prompt(self, key: str) -> Prompt | None:
-        """The prompt that was answered under this key, for showing."""
+        """The prompt that was answered under this key, for showing: slots are spelled out."""
         row = self._one("SELECT prompt FROM completions WHERE key = ?", key)
         return Prompt(**json.loads(zlib.decompress(row[0]))) if row else None
 

@@ -3,7 +3,8 @@
 Requests that wait together are generated as one left-padded batch, in a thread. Every row has a random
 generator of its own: a logits processor masks to the nucleus and adds seeded Gumbel noise, whose
 arg-max is an exact draw from the distribution. Texts differ from vLLM's at the same seed (other random
-numbers); greedy texts agree up to floating-point ties.
+numbers); greedy texts agree up to floating-point ties. Soft rows go in as `inputs_embeds`, in one batch with
+requests that have none.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 from bench import assets
 from bench.config import Profile
 from bench.errors import EngineError
+from bench.generate import soft
 from bench.generate.chat import ChatEncoder
 from bench.types import Completion, Request
 
@@ -120,23 +122,40 @@ class TransformersGenerator:
         from transformers import GenerationConfig, LogitsProcessorList
 
         started = time.perf_counter()
-        tokenizer, device = self.encoder.tokenizer, self._model.device
         longest = max(len(request.ids) for request in requests)
-        pad = tokenizer.eos_token_id
-        rows = [[pad] * (longest - len(r.ids)) + list(r.ids) for r in requests]
-        mask = [[0] * (longest - len(r.ids)) + [1] * len(r.ids) for r in requests]
+        pad = self.encoder.tokenizer.eos_token_id
         budget = max(request.sampling.max_new_tokens for request in requests)
         config = GenerationConfig(max_new_tokens=budget, do_sample=False, eos_token_id=pad, pad_token_id=pad)
         with torch.inference_mode():
             output = self._model.generate(
-                input_ids=torch.tensor(rows, device=device),
-                attention_mask=torch.tensor(mask, device=device),
+                **self._inputs(requests, longest, pad),
                 generation_config=config,
                 logits_processor=LogitsProcessorList([RowSampler(requests)]),
             )
         seconds = time.perf_counter() - started
         new = output[:, longest:].tolist()
         return [self._completion(r, ids, pad, seconds) for r, ids in zip(requests, new, strict=True)]
+
+    def _inputs(self, requests: list[Request], longest: int, pad: int) -> dict[str, Any]:
+        """Left-padded ids and mask, and their embeddings where any request has soft rows."""
+        import torch
+
+        device = self._model.device
+        ids = torch.tensor([[pad] * (longest - len(r.ids)) + list(r.ids) for r in requests], device=device)
+        mask = torch.tensor([[0] * (longest - len(r.ids)) + [1] * len(r.ids) for r in requests], device=device)
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        if any(request.rows is not None for request in requests):
+            embeds = self._model.get_input_embeddings()(ids)
+            for number, request in enumerate(requests):
+                if request.rows is not None:
+                    at = self._places(request) + longest - len(request.ids)
+                    embeds[number, torch.from_numpy(at)] = soft.tensor(request.rows).to(embeds)
+            inputs["inputs_embeds"] = embeds  # the ids stay for their number: these are what the model reads
+        return inputs
+
+    def _places(self, request: Request) -> Any:
+        width = self._model.get_input_embeddings().weight.shape[1]
+        return soft.places(request, slot_id=self.encoder.slot_id, width=width)
 
     def _completion(self, request: Request, ids: list[int], end: int, seconds: float) -> Completion:
         ids = ids[: request.sampling.max_new_tokens]
@@ -152,6 +171,8 @@ class TransformersGenerator:
         )
 
     async def generate(self, request: Request) -> Completion:
+        if request.rows is not None:
+            self._places(request)  # here, so that it cannot fail the batch that it would be part of
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait((request, future))
         return await future

@@ -2,6 +2,11 @@
 
 Requests go in as they come and the engine batches them continuously; prefix caching is on and each
 request has a seed of its own. The engine runs in its own process.
+
+A prompt with soft rows goes in as ids, a mask and a tensor that holds the rows. Every engine is started so that it
+takes them: a grid's prompt-only and trained methods share one engine, and whether trained methods are in the grid
+changes nothing for the others. That is why the switch is no part of the identity: ids get the same embeddings with it,
+looked up one step earlier. `--set engine.enable_prompt_embeds=false` turns it off.
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ from typing import Any
 from bench import assets
 from bench.config import Profile
 from bench.errors import EngineError, SampleFailure, UserError
-from bench.generate import watch
+from bench.generate import soft, watch
 from bench.generate.chat import ChatEncoder
 from bench.types import Completion, Request
 
@@ -33,6 +38,10 @@ ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "4",  # GiB
     "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",  # by default one core is kept from the worker: on two cores, half the speed
 }
+
+# Soft prompts inside the engine at once. Each is a tensor of the whole prompt, in this process and in the engine's,
+# until it is answered: 15 MB for 2,048 tokens of a 7B model, so that 256 are 4 GB and a whole test set would be 60.
+SOFT_AT_ONCE = 256
 
 
 def installed() -> tuple[str, str] | None:
@@ -85,6 +94,7 @@ class VllmGenerator:
         self._engine: Any = None
         self._watcher: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count()
+        self._soft_room = asyncio.Semaphore(SOFT_AT_ONCE)
 
     @cached_property
     def encoder(self) -> ChatEncoder:
@@ -109,6 +119,7 @@ class VllmGenerator:
             "max_model_len": length,
             "generation_config": "vllm",  # the model's own sampling defaults are never applied
             "enable_prefix_caching": True,
+            "enable_prompt_embeds": True,
             "disable_log_stats": True,
             **self._profile.engine,
         }
@@ -144,6 +155,21 @@ class VllmGenerator:
         return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
 
     async def generate(self, request: Request) -> Completion:
+        if request.rows is None:
+            return await self._submit(request, {"prompt_token_ids": list(request.ids)})
+        async with self._soft_room:
+            return await self._submit(request, self._mixed(request))
+
+    def _mixed(self, request: Request) -> dict[str, Any]:
+        """vLLM's prompt of ids and embeddings. No tensor may reach the engine that could kill it."""
+        config = self._engine.model_config
+        if not config.enable_prompt_embeds:
+            raise UserError("this engine takes no soft prompts; leave out engine.enable_prompt_embeds=false")
+        slot_id, width = self.encoder.slot_id, config.get_hidden_size()
+        embeds, is_id = soft.spread(request, slot_id=slot_id, width=width, dtype=config.dtype)
+        return {"prompt_token_ids": list(request.ids), "prompt_is_token_ids": is_id, "prompt_embeds": embeds}
+
+    async def _submit(self, request: Request, prompt: dict[str, Any]) -> Completion:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
         from vllm.v1.engine.exceptions import EngineDeadError
@@ -155,7 +181,6 @@ class VllmGenerator:
             seed=request.seed,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        prompt = {"prompt_token_ids": list(request.ids)}
         started = time.perf_counter()
         output: Any = None
         try:

@@ -84,6 +84,27 @@ def test_no_peer_of_the_bundled_corpus_is_a_held_out_target(bundled: Corpus) -> 
             assert (peer.category, peer.user_id, peer.item.item_id) not in held_out
 
 
+def test_what_a_user_wrote_is_without_held_out_targets(toy: Corpus) -> None:
+    # ann's A/i2 and A/i3 are her val and test targets, bob's A/i1 a test target; his A/i2 and A/i3 are train targets.
+    assert ids(toy.reviews_of("A", "ann")) == ["A/ann/i1"]
+    assert ids(toy.reviews_of("A", "bob")) == ["A/bob/i2", "A/bob/i3"]
+    assert ids(toy.reviews_of("B", "ann")) == ["B/ann/i1"]
+    assert ids(toy.reviews_of("B", "cid")) == ids(toy.reviews_of("A", "nobody")) == []
+
+
+def test_what_a_user_wrote_before_a_time_is_strictly_older_and_has_one(toy: Corpus) -> None:
+    assert ids(toy.reviews_of("A", "bob", before=20)) == ["A/bob/i3"]
+    assert ids(toy.reviews_of("A", "cid", before=10**15)) == ["A/cid/i1"]  # the other has no time
+
+
+def test_what_users_of_the_bundled_corpus_wrote_holds_no_held_out_target(bundled: Corpus) -> None:
+    held_out = {(s.category, s.user_id, s.item.item_id) for s in everything(bundled) if s.split != "train"}
+    for category, user in {(s.category, s.user_id) for s in everything(bundled)}:
+        found = bundled.reviews_of(category, user)
+        assert {(r.category, r.user_id) for r in found} <= {(category, user)}
+        assert not held_out & {(category, user, r.item.item_id) for r in found}
+
+
 def test_training_samples_are_the_most_recent_of_each_user(toy: Corpus, bundled: Corpus) -> None:
     assert [sample.sample_id for sample in toy.training_samples()] == ["train:A/bob/i2"]
     newest: dict[tuple[str, str], int] = {}

@@ -9,7 +9,7 @@ import pytest
 from bench import assets
 from bench.errors import UserError
 from bench.generate.chat import ChatEncoder
-from bench.types import Prompt
+from bench.types import Prompt, Slot
 from tests.generate.folders import SMOLLM, tokenizer_folder
 
 pytestmark = pytest.mark.models
@@ -74,6 +74,72 @@ def test_special_tokens_in_a_message_are_ordinary_characters(encoder: ChatEncode
         whole = f"<|im_start|>system\n{prompt.system}<|im_end|>\n<|im_start|>user\n{prompt.user}<|im_end|>\n"
         assert tokenizer.decode(list(hostile)) == f"{whole}<|im_start|>assistant\n"
     assert len(by_template(tokenizer, prompt)) < len(hostile)  # the template itself is taken in
+
+
+def test_the_slot_id_is_special_and_nothing_else_s(encoder: ChatEncoder, tokenizer: Any) -> None:
+    slot = encoder.slot_id
+    assert slot in tokenizer.all_special_ids
+    assert slot not in {tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id}
+    assert slot not in by_template(tokenizer, Prompt("Write a review.", "A lamp"))
+
+
+def test_no_text_is_encoded_to_the_slot_id(encoder: ChatEncoder, tokenizer: Any) -> None:
+    """Not the text that spells it, nor any other added token's, nor what such texts make together."""
+    spelled = [str(token) for token in tokenizer.added_tokens_decoder.values()]
+    assert str(tokenizer.added_tokens_decoder[encoder.slot_id]) in spelled
+    hostile = [*spelled, "".join(spelled), " ".join(spelled), *(f"a{text}b" for text in spelled)]
+    for text in hostile:
+        assert encoder.slot_id not in encoder.encode(Prompt(text, text))
+        assert encoder.encode(Prompt("s", (text, Slot("x"), text))).count(encoder.slot_id) == 1
+
+
+def test_neighbouring_texts_are_joined_around_slots() -> None:
+    one, two = Slot("one"), Slot("two")
+    assert Prompt("s", ("a", "b", one, two, "", "c", one)).parts == ("ab", one, two, "c", one)
+    assert Prompt("s", ("a", "b")).parts == Prompt("s", "ab").parts == ("ab",)
+    assert Prompt("s", (one, "a", two)).slots == (one, two)
+    assert Prompt("s", "a").slots == ()
+
+
+@pytest.mark.parametrize("text", ["[Item Title]: A lamp\n\n", " spaces ", "日本語のレビュー", ""])
+def test_a_prompt_of_text_parts_is_the_plain_text_s(encoder: ChatEncoder, text: str) -> None:
+    plain = encoder.encode(Prompt("Write.", text))
+    assert encoder.encode(Prompt("Write.", (text,))) == plain
+    for at in range(len(text)):
+        assert encoder.encode(Prompt("Write.", (text[:at], text[at:]))) == plain
+
+
+def test_a_slot_is_one_token_of_the_budget_and_texts_are_encoded_around_it(encoder: ChatEncoder) -> None:
+    n_frame = len(encoder.encode(Prompt("Write.", "")))
+    for n in (1, 2, 7):
+        assert len(encoder.encode(Prompt("Write.", (Slot("x"),) * n))) == n_frame + n
+    mixed = encoder.encode(Prompt("Write.", ("A lamp", Slot("x", ()), " of brass")))
+    at = mixed.index(encoder.slot_id)
+    whole = encoder.encode(Prompt("Write.", "A lamp"))
+    assert mixed[:at] == whole[:at]
+    assert (*mixed[:at], *mixed[at + 1 :]) == encoder.encode(Prompt("Write.", "A lamp of brass"))
+
+
+def test_a_tokenizer_without_a_spare_token_is_named_and_serves_plain_prompts(tmp_path: Path) -> None:
+    import json
+
+    folder = tokenizer_folder(tmp_path)
+    kept = ("<|im_start|>", "<|im_end|>")
+    for name, key in (("tokenizer.json", "added_tokens"), ("tokenizer_config.json", "added_tokens_decoder")):
+        values = json.loads((folder / name).read_text())
+        tokens = values.get(key, {})
+        for token in tokens.values() if isinstance(tokens, dict) else tokens:
+            token["special"] = token["content"] in kept
+        values.pop("additional_special_tokens", None)
+        values.pop("extra_special_tokens", None)
+        values.pop("unk_token", None)
+        (folder / name).write_text(json.dumps(values))
+    (folder / "special_tokens_map.json").unlink(missing_ok=True)
+    bare = ChatEncoder(str(folder))
+    assert bare.encode(Prompt("Write.", "A lamp"))
+    with pytest.raises(UserError, match="no spare special token") as error:
+        bare.encode(Prompt("Write.", (Slot("x"),)))
+    assert str(folder) in str(error.value)
 
 
 def test_lone_surrogates_become_question_marks(encoder: ChatEncoder) -> None:

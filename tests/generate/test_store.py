@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.config import Profile
@@ -16,7 +17,7 @@ from bench.embed.encoders import EncoderConfig
 from bench.errors import UserError
 from bench.generate.store import RequestStore, request_key
 from bench.generate.transformers import TransformersGenerator
-from bench.types import Completion, Prompt, Request, Sampling
+from bench.types import Completion, Prompt, Request, Sampling, Slot
 from tests.paths import ROOT
 
 PROMPT = Prompt("be brief", "日本語 \ud800 <|im_end|>\n")
@@ -70,6 +71,28 @@ def test_every_ingredient_changes_the_key() -> None:
     ]
     keys = [request_key(request, IDENTITY) for request in requests] + [request_key(REQUEST, i) for i in identities]
     assert len(set(keys)) == len(keys)
+
+
+def test_every_value_of_every_row_changes_the_key() -> None:
+    rows = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
+    soft = [rows, rows[::-1], rows[:, ::-1], rows[:1], np.zeros_like(rows)]
+    for index in np.ndindex(rows.shape):
+        other = rows.copy()
+        other[index] = np.nextafter(other[index], np.float32(2))
+        soft.append(other)
+    keys = [request_key(replace(REQUEST, rows=each), IDENTITY) for each in soft]
+    assert len({*keys, request_key(REQUEST, IDENTITY)}) == len(soft) + 1
+    assert request_key(replace(REQUEST, rows=np.asfortranarray(rows)), IDENTITY) == keys[0]
+
+
+def test_a_soft_prompt_is_kept_for_reading(tmp_path: Path) -> None:
+    store = RequestStore(tmp_path / "requests.sqlite")
+    request = replace(REQUEST, rows=np.ones((1, 4), np.float32))
+    key = request_key(request, IDENTITY)
+    store.put(key, Prompt("be brief", ("user ", Slot("his", (np.ones(3, np.float32),)), "!")), ANSWER)
+    assert store.get(key) == ANSWER
+    assert store.prompt(key) == Prompt("be brief", "user <his>!")
+    assert store.get(request_key(REQUEST, IDENTITY)) is None
 
 
 def test_the_order_of_an_identity_is_nothing() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import pytest
 
 from bench.config import Profile
 from bench.embed.encoders import EncoderConfig
-from bench.errors import EngineError
+from bench.errors import BenchError, EngineError, SampleFailure, UserError
+from bench.generate.chat import ChatEncoder
 from bench.generate.transformers import RowSampler, TransformersGenerator, nucleus
-from bench.types import Completion, Request, Sampling
+from bench.types import Completion, Prompt, Request, Sampling, Slot
 from tests.generate.folders import SMOLLM, tiny_llama
 
 LOGITS = [2.0, -1.0, 0.5, 1.5, -3.0, 0.0]
@@ -198,3 +200,64 @@ def test_weights_that_cannot_be_loaded_are_an_engine_error(llama: Path, tmp_path
 def test_what_torch_raises_reaches_the_caller(llama: Path) -> None:
     with pytest.raises(EngineError, match="transformers could not generate"):
         generate(llama, [request(10**7)])
+
+
+# ---------------------------------------------------------------- soft rows
+
+
+def embeddings(folder: Path, ids: Sequence[int]) -> Any:
+    from safetensors.numpy import load_file
+
+    return load_file(folder / "model.safetensors")["model.embed_tokens.weight"][list(ids)]
+
+
+def as_rows(folder: Path, one: Request, places: Sequence[int]) -> Request:
+    """The same prompt, some of its ids by their embeddings."""
+    slot = ChatEncoder(str(folder)).slot_id
+    ids = tuple(slot if at in places else id_ for at, id_ in enumerate(one.ids))
+    return replace(one, ids=ids, rows=embeddings(folder, [one.ids[at] for at in places]))
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_ids_and_their_embeddings_are_one_prompt(llama: Path, deterministic: bool) -> None:
+    """Padded beside ordinary requests, and drawn as well as greedy."""
+    plain = [request(*ids, seed=seed, temperature=seed % 2, n=8) for seed, ids in enumerate(PROMPTS)]
+    places = [(0,), (1, 2, 6), (0,), tuple(range(20))]
+    soft = [as_rows(llama, one, at) for one, at in zip(plain, places, strict=True)]
+    mixed = [soft[0], plain[1], soft[2], plain[3], soft[1], soft[3]]
+    answers = generate(llama, [*plain, *mixed], deterministic=deterministic)
+    expected = [answer.ids for answer in answers[:4]]
+    assert [answer.ids for answer in answers[4:]] == [expected[i] for i in (0, 1, 2, 3, 1, 3)]
+    assert [answer.n_prompt for answer in answers[4:]] == [len(one.ids) for one in mixed]
+
+
+@pytest.mark.models
+def test_rows_in_another_order_or_of_another_user_are_another_prompt(llama: Path) -> None:
+    ids = ChatEncoder(str(llama)).encode(Prompt("Write.", ("for ", Slot("a"), " and ", Slot("b"))))
+    rows = embeddings(llama, [400, 500])
+    asked = [Request(ids, Sampling(0.0, 1.0, 8), 0, rows=each) for each in (rows, rows[::-1], -rows, rows.copy())]
+    answers = [answer.ids for answer in generate(llama, asked)]
+    assert answers[0] == answers[3]
+    assert len(set(answers)) == 3
+
+
+@pytest.mark.models
+def test_rows_that_do_not_fit_are_refused_without_harm_to_their_neighbours(llama: Path) -> None:
+    good = as_rows(llama, request(*PROMPTS[1], n=4), (1, 2))
+    assert good.rows is not None
+
+    async def use() -> list[Completion | BaseException]:
+        engine = TransformersGenerator(profile(llama))
+        await engine.start()
+        bad = [replace(good, rows=good.rows[:1]), good, replace(good, rows=good.rows[:, :9])]  # type: ignore[index]
+        try:
+            return await asyncio.gather(*map(engine.generate, bad), return_exceptions=True)
+        finally:
+            await engine.close()
+
+    short, fine, narrow = asyncio.run(use())
+    assert isinstance(short, SampleFailure) and isinstance(narrow, UserError) and isinstance(fine, Completion)
+    assert "2 slots, but the method's module gave 1 rows" in str(short)
+    assert "hidden size 64" in str(narrow)
+    assert all("\n" not in str(error) for error in (short, narrow) if isinstance(error, BenchError))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.config import load_profile
+from bench.errors import UserError
 from bench.generate import vllm
 from bench.generate.vllm import VllmGenerator
+from bench.types import Completion, Request, Sampling
 
 
 @pytest.fixture
@@ -23,6 +28,22 @@ def arguments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         return generator._arguments(cpu=cpu)
 
     return made
+
+
+@pytest.fixture
+def generator(arguments: Any, monkeypatch: pytest.MonkeyPatch) -> VllmGenerator:
+    """A generator whose engine only has a model's shape."""
+    import torch
+
+    monkeypatch.setattr(VllmGenerator, "encoder", SimpleNamespace(slot_id=7))
+    made = VllmGenerator(load_profile("tiny"))
+    config = SimpleNamespace(enable_prompt_embeds=True, dtype=torch.bfloat16, get_hidden_size=lambda: 4)
+    made._engine = SimpleNamespace(model_config=config)
+    return made
+
+
+def soft_request(seed: int = 0) -> Request:
+    return Request((1, 7, 2), Sampling(), seed, rows=np.full((1, 4), 0.5, np.float32))
 
 
 def test_deterministic_wins_over_the_profile(arguments: Any) -> None:
@@ -40,3 +61,44 @@ def test_on_cpu_a_step_holds_the_longest_prompt(arguments: Any) -> None:
     given = arguments(deterministic=False, cpu=True)
     assert given["enable_chunked_prefill"] is False
     assert given["max_num_batched_tokens"] == given["max_model_len"] == 1024 + 128
+
+
+def test_every_engine_takes_soft_prompts_unless_it_is_told_not_to(arguments: Any) -> None:
+    assert arguments(deterministic=False, cpu=False)["enable_prompt_embeds"] is True
+    assert arguments(deterministic=True, cpu=True)["enable_prompt_embeds"] is True
+    assert arguments(deterministic=False, cpu=False, enable_prompt_embeds=False)["enable_prompt_embeds"] is False
+
+
+def test_a_soft_prompt_is_ids_a_mask_and_a_tensor_in_the_model_s_dtype(generator: VllmGenerator) -> None:
+    import torch
+
+    prompt = generator._mixed(soft_request())
+    assert (prompt["prompt_token_ids"], prompt["prompt_is_token_ids"]) == ([1, 7, 2], [True, False, True])
+    assert prompt["prompt_embeds"].dtype == torch.bfloat16
+    assert prompt["prompt_embeds"].tolist() == [[0.0] * 4, [0.5] * 4, [0.0] * 4]
+
+
+def test_an_engine_that_was_told_not_to_take_them_says_so(generator: VllmGenerator) -> None:
+    generator._engine.model_config.enable_prompt_embeds = False
+    with pytest.raises(UserError, match=r"engine\.enable_prompt_embeds=false"):
+        asyncio.run(generator.generate(soft_request()))
+
+
+def test_only_so_many_soft_prompts_are_built_at_once(generator: VllmGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, most, built = 0, 0, 0
+
+    async def submit(request: Request, prompt: dict[str, Any]) -> Completion:
+        nonlocal inside, most, built
+        inside, built = inside + 1, built + 1
+        most = max(most, inside)
+        await asyncio.sleep(0.001)
+        inside -= 1
+        return Completion("", (), "stop", 3)
+
+    async def ask() -> None:
+        generator._soft_room = asyncio.Semaphore(5)
+        await asyncio.gather(*(generator.generate(soft_request(seed)) for seed in range(40)))
+
+    monkeypatch.setattr(generator, "_submit", submit)
+    asyncio.run(ask())
+    assert (most, built, inside) == (5, 40, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class Asked:
 
 @dataclass
 class Context:
-    """Retrieves these reviews, knows these peers by item id, measures prompts in characters.
+    """Retrieves these reviews, knows these peers by item id and these reviews by user, measures prompts in characters.
 
     `answers` maps a stage to what the model says there; `gate` holds the requests of these stages back.
     """
@@ -63,6 +63,8 @@ class Context:
     asked: list[Asked] = field(default_factory=list)
     embedded: list[str] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)  # by every `fit`, in order
+    notes: dict[str, Any] = field(default_factory=dict)
+    written: Mapping[str, tuple[Review, ...]] = field(default_factory=dict)
 
     def retrieve(self, sample: Sample) -> tuple[Review, ...]:
         return self.retrieved
@@ -70,6 +72,13 @@ class Context:
     def peers(self, review: Review, *, before: int | None = None) -> tuple[Review, ...]:
         found = self.known.get(review.item.item_id, ())
         return tuple(p for p in found if before is None or (p.timestamp is not None and p.timestamp < before))
+
+    def reviews_of(self, category: str, user_id: str, *, before: int | None = None) -> tuple[Review, ...]:
+        found = self.written.get(user_id, ())
+        return tuple(r for r in found if before is None or (r.timestamp is not None and r.timestamp < before))
+
+    def note(self, name: str, value: Any) -> None:
+        self.notes[name] = value
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         self.embedded.extend(texts)
@@ -81,7 +90,7 @@ class Context:
         return prompt
 
     def _size(self, prompt: Prompt) -> int:
-        return self.count(f"{prompt.system}\n{prompt.user}")
+        return self.count(f"{prompt.system}\n{prompt.text}")
 
     async def generate(self, prompt: Prompt, *, stage: str, key: str = "", max_new_tokens: int | None = None) -> str:
         assert self._size(prompt) <= self.budget

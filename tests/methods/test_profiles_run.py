@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench import grid, runner
+from bench import cells, grid, runner
 from bench.data import store
 from bench.data.corpus import Corpus, load
 from bench.generate.echo import EchoGenerator
@@ -34,7 +34,7 @@ TEXTS = {  # category, user -> past reviews of i1, i2, ... in this order, oldest
 
 @pytest.fixture(autouse=True)
 def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("lookups", "runner"):
+    for module in ("lookups", "cells"):
         monkeypatch.setattr(f"bench.{module}.create_encoder", lambda config: FakeEmbedder())
 
 
@@ -67,10 +67,10 @@ def run(
         set_values={"input_budget": budget}, generator="echo",
     )  # fmt: skip
     service = runner.open_service(configs[0], out, progress=Progress())
-    cells = runner.plan(configs, corpus, out, generator=service.identity)
-    runner.run(cells, corpus, service, out, progress=Progress())
+    planned = cells.plan(configs, corpus, out, generator=service.identity)
+    runner.run(planned, corpus, service, out, progress=Progress())
     assert isinstance(service.generator, EchoGenerator)
-    return [list(cell.folder.rows(SAMPLES)) for cell in cells], service.generator.n_requests
+    return [list(cell.folder.rows(SAMPLES)) for cell in planned], service.generator.n_requests
 
 
 def prompts(out: Path) -> list[str]:

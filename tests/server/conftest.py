@@ -90,7 +90,7 @@ def command(model: Path, port: int) -> list[str]:
     server = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1", "--port", str(port)]
     length = ["--max-model-len", str(LENGTH), "--no-enable-chunked-prefill", "--max-num-batched-tokens", str(LENGTH)]
     small = ["--dtype", "float32", "--enforce-eager", "--max-num-seqs", "16", "--enable-prompt-tokens-details"]
-    return [*server, "--model", str(model), "--served-model-name", "small", *length, *small]
+    return [*server, "--model", str(model), "--served-model-name", "small", *length, *small, "--enable-prompt-embeds"]
 
 
 def wait_for(server: VllmServer, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -1,0 +1,60 @@
+"""`bench train`: the first part of `bench run` of a trained method."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands.output import Data, Out, Plugin, console
+from bench.errors import UserError
+
+
+def train(
+    method: Annotated[str, typer.Option("--method", "-m", help="Names separated by commas, or all.")] = "all",
+    retriever: Annotated[str, typer.Option("--retriever", "-r", help="Names separated by commas, or all.")] = "recency",
+    data: Data = "bundled",
+    profile: Annotated[str, typer.Option("--profile", "-p", help="A name or a TOML file.")] = "tiny",
+    seed: Annotated[str, typer.Option("--seed", help="Seeds; comma list.")] = "0",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value: train.lr=1e-4, train.k=2, dep.embeddings=his.")
+    ] = None,
+    generator: Annotated[str, typer.Option("--generator", help="Validates: vllm, openai or transformers.")] = "vllm",
+    deterministic: Annotated[bool, typer.Option("--deterministic", help="Validate in batches of one.")] = False,
+    out: Out = Path("runs"),
+    plugin: Plugin = None,
+) -> None:
+    """Train soft-prompt methods and choose the best epoch by METEOR on the validation set. Goes on where it was."""
+    from bench import grid, registry, runner
+    from bench.cells import plan
+    from bench.data.corpus import load, resolve
+    from bench.progress import Progress
+    from bench.protocols import SoftPromptMethod
+    from results import show
+
+    found = grid.named(method, "method")
+    trained = [name for name in found if isinstance(registry.create("method", name), SoftPromptMethod)]
+    if method != "all" and trained != found:
+        untrained = next(name for name in found if name not in trained)
+        raise UserError(f"method '{untrained}' has nothing to train; `bench run --method {untrained}` runs it")
+    corpus = load(data)
+    configs = grid.expand(
+        corpus,
+        data=resolve(data),
+        methods=trained,
+        retrievers=grid.named(retriever, "retriever"),
+        ks=None,
+        seeds=grid.integers(seed, option="--seed"),
+        profile=profile,
+        set_values=grid.settings(set_ or []),
+        generator=generator,
+        deterministic=deterministic,
+    )
+    with Progress() as progress:
+        service = runner.open_service(configs[0], out, progress=progress)
+        cells = plan(configs, corpus, out, generator=service.identity)
+        choices = runner.train(cells, corpus, service, out, progress=progress)
+    for cell, choice in choices:
+        if cell.checkpoint is not None:
+            show.training(console(), cell.checkpoint, choice)

@@ -1,0 +1,199 @@
+"""A trained module on disk, saying what it is.
+
+    manifest.json          identity, what it was trained on and how (`spec`), configuration, versions
+    steps.jsonl            a row a step: losses, gradient norm, learning rate, tokens a second
+    resume.safetensors     module, optimizer and place: what a killed training goes on from
+    epoch-N.safetensors    the module after epoch N, frozen buffers (DEP's markers) included
+    training.json          written last: losses by epoch, sizes, times; its presence means trained
+    selection-ID.json      validation METEOR by epoch and the best epoch, for one engine and sampling
+    validation-ID/epoch-N  the run folders behind it
+
+Safetensors and JSON only: loading a checkpoint runs no code of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import assets, provenance, registry, runs
+from bench.config import RunConfig, fingerprint
+from bench.embed.encoders import create as create_encoder
+from bench.errors import UserError
+from bench.protocols import Space
+from bench.runs import RunFolder
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.context import Rows
+    from bench.protocols import SoftPromptMethod, Vectors
+    from bench.types import Slot
+
+FORMAT = 1
+MANIFEST, STEPS, TRAINING, RESUME = "manifest.json", "steps.jsonl", "training.json", "resume.safetensors"
+FOLDER = "checkpoints"
+
+
+def spec(config: RunConfig) -> dict[str, Any]:
+    """Everything that decides the weights, JSON values, flat enough that two can be compared key by key.
+
+    The run's K does not: a checkpoint serves every K (spec, DEP), having been trained with `train.k`.
+    """
+    profile, method = config.profile, registry.load("method", config.method)
+    k = profile.k if profile.train.k is None else profile.train.k
+    found: dict[str, Any] = {
+        "format": FORMAT,
+        "method": config.method,
+        **{f"{config.method}.{key}": value for key, value in config.method_options.items()},
+        "retriever": config.retriever,
+        **{f"{config.retriever}.{key}": value for key, value in config.retriever_options.items()},
+        "llm": assets.fingerprint(assets.resolve(profile.llm, revision=profile.revision)),
+        "dtype": profile.dtype,
+        "embedder": create_encoder(profile.embedder).identity(),
+        "data": config.data_fingerprint,
+        "seed": config.seed,
+        "input_budget": profile.input_budget,
+        "max_new_tokens": profile.max_new_tokens,
+        **{f"train.{key}": value for key, value in profile.train.what().items()},
+        "train.k": k if config.retriever else 0,
+        "source.method": provenance.source_hash(method),
+    }
+    if config.retriever:
+        retriever = registry.load("retriever", config.retriever)
+        found["source.retriever"] = provenance.source_hash(retriever)
+        if retriever.uses_embeddings:  # type: ignore[attr-defined]
+            found["encoder"] = create_encoder(profile.retrieval_encoder).identity()
+    values: dict[str, Any] = runs.plain(found)
+    return values
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder; `launch.ensure` fills it."""
+
+    path: Path
+
+    @cached_property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.path)
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """Raises UserError where the folder is none, is damaged or of another format."""
+        manifest = self.folder.read(MANIFEST)
+        if manifest.get("spec", {}).get("format") != FORMAT:
+            raise UserError(f"{self.path} is no checkpoint of this version; train it again")
+        return manifest
+
+    @property
+    def trained(self) -> bool:
+        return (self.path / TRAINING).is_file()
+
+    @cached_property
+    def training(self) -> dict[str, Any]:
+        return self.folder.read(TRAINING)
+
+    def weights(self, epoch: int) -> Path:
+        return self.path / f"epoch-{epoch}.safetensors"
+
+    def write_tensors(self, name: str, tensors: Mapping[str, torch.Tensor], about: Mapping[str, str]) -> None:
+        """A safetensors file, whole or not at all, also where the machine loses power."""
+        from safetensors.torch import save_file
+
+        part = self.path / f".{name}.{os.getpid()}.tmp"
+        save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, part, dict(about))
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(self.path / name)
+
+    def read_tensors(self, name: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+        """(tensors, metadata). Raises UserError for a file that is missing or damaged."""
+        from safetensors import SafetensorError, safe_open
+
+        path = self.path / name
+        try:
+            with safe_open(path, framework="pt") as file:
+                return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"{path} cannot be read ({error}); delete {self.path} and train again") from error
+
+    def rows(self, method: SoftPromptMethod, epoch: int) -> Rows:
+        """The module after this epoch, ready to make rows."""
+        tensors, _ = self.read_tensors(self.weights(epoch).name)
+        return TrainedRows(load_module(method, self.training["space"], tensors))
+
+
+def load_module(method: SoftPromptMethod, sizes: Mapping[str, int], tensors: Mapping[str, torch.Tensor]) -> Any:
+    """A module of these sizes with these tensors, in evaluation mode. Raises UserError where they do not fit."""
+    import numpy as np
+
+    nothing = np.zeros(sizes["rows"], np.float32)
+    module = method.module(Space(sizes["vectors"], sizes["rows"], nothing, nothing, 1.0))
+    try:
+        module.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        raise UserError(f"the checkpoint's tensors do not fit the method: {str(error).splitlines()[0]}") from error
+    return module.eval()
+
+
+@dataclass(frozen=True)
+class TrainedRows:
+    """`bench.context.Rows` of a module."""
+
+    module: Any
+
+    def __call__(self, slots: Sequence[Slot]) -> Vectors:
+        import torch
+
+        with torch.inference_mode():
+            rows, _ = self.module(slots)
+        vectors: Vectors = rows.float().cpu().numpy()
+        return vectors
+
+
+def identity(config: RunConfig) -> str:
+    """Names the weights that a configuration trains."""
+    return fingerprint(spec(config))
+
+
+def open_for(config: RunConfig, out: Path) -> Checkpoint:
+    """The checkpoint that this run wants, below `out`; it may be untrained, or not there yet."""
+    retriever = f"-{config.retriever}" if config.retriever else ""
+    name = f"{Path(config.data).name}-{config.method}{retriever}-seed{config.seed}-{identity(config)[:8]}"
+    return Checkpoint(out / FOLDER / name)
+
+
+def describe(config: RunConfig) -> dict[str, Any]:
+    """The manifest of a new checkpoint."""
+    wanted = spec(config)
+    about = {"versions": provenance.versions(), "git": provenance.commit(), "started": provenance.now()}
+    return {"identity": fingerprint(wanted), "spec": wanted, "config": config.model_dump(mode="json"), **about}
+
+
+def given(path: Path, config: RunConfig) -> Checkpoint:
+    """The checkpoint of a folder that the user names. Raises UserError naming every key in which it does not fit."""
+    found = Checkpoint(path)
+    theirs, ours = found.manifest["spec"], spec(config)
+    differing = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
+    if differing:
+        pairs = "; ".join(f"{key}: {_short(theirs.get(key))} there, {_short(ours.get(key))} here" for key in differing)
+        raise UserError(f"checkpoint {path} does not fit this run: {pairs}; change the run, or leave out --checkpoint")
+    if not found.trained:
+        raise UserError(f"checkpoint {path} is not trained to its end; run `bench train` with the same options first")
+    return found
+
+
+def _short(value: Any) -> str:
+    """Hashes by their beginning."""
+    text = runs.dump(value)
+    return text if len(text) <= 40 else f"{text[:13]}..."
+
+
+def find(out: Path) -> list[Checkpoint]:
+    """All checkpoints below an output folder, by name."""
+    return [Checkpoint(manifest.parent) for manifest in sorted((out / FOLDER).glob(f"*/{MANIFEST}"))]

@@ -1,0 +1,122 @@
+"""AdamW on the module's parameters, on one device or sharded over several by DeepSpeed ZeRO-1.
+
+All ranks hold the whole module and compute the same gradient (bench.train.trainer), so ZeRO-1 changes where the
+optimizer's state lies and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from bench.config import TrainConfig
+from bench.train.ranks import Ranks
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+class Optimizer(Protocol):
+    """One step along the gradient of an objective; a state that can be saved and restored, whole, by name."""
+
+    def step(self, objective: Tensor, lr: float) -> float:
+        """The gradient's norm before clipping."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """moment.parameter -> tensor of the parameter's shape. On every rank, though only one saves it."""
+        ...
+
+    def restore(self, state: Mapping[str, Tensor], steps: int) -> None: ...
+
+
+def create(module: nn.Module, config: TrainConfig, ranks: Ranks) -> Optimizer:
+    return Zero1(module, config) if ranks.size > 1 else OneDevice(module, config)
+
+
+def _adamw(parameters: list[nn.Parameter], config: TrainConfig) -> torch.optim.AdamW:
+    return torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay, foreach=False)
+
+
+class OneDevice:
+    """`Optimizer` on plain PyTorch."""
+
+    def __init__(self, module: nn.Module, config: TrainConfig) -> None:
+        self._named = {name: value for name, value in module.named_parameters() if value.requires_grad}
+        self._adamw = _adamw(list(self._named.values()), config)
+        self._clip = config.clip
+
+    def step(self, objective: Tensor, lr: float) -> float:
+        self._adamw.zero_grad(set_to_none=True)
+        objective.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self._named.values(), self._clip)
+        for group in self._adamw.param_groups:
+            group["lr"] = lr
+        self._adamw.step()
+        return float(norm)
+
+    def state(self) -> dict[str, Tensor]:
+        found = {}
+        for name, parameter in self._named.items():
+            for moment in MOMENTS:
+                value = self._adamw.state.get(parameter, {}).get(moment)
+                found[f"{moment}.{name}"] = torch.zeros_like(parameter) if value is None else value
+        return found
+
+    def restore(self, state: Mapping[str, Tensor], steps: int) -> None:
+        for name, parameter in self._named.items():
+            moments = {moment: state[f"{moment}.{name}"].to(parameter) for moment in MOMENTS}
+            self._adamw.state[parameter] = {"step": torch.tensor(float(steps)), **moments}
+
+
+class Zero1:
+    """`Optimizer` on DeepSpeed: state in shards, one a rank, fp32."""
+
+    def __init__(self, module: nn.Module, config: TrainConfig) -> None:
+        import deepspeed
+
+        self._named = {name: value for name, value in module.named_parameters() if value.requires_grad}
+        settings = {
+            "train_micro_batch_size_per_gpu": 1,
+            "gradient_accumulation_steps": 1,
+            "gradient_clipping": config.clip,
+            "zero_optimization": {"stage": 1},
+            "zero_allow_untested_optimizer": True,
+        }
+        self._engine: Any
+        self._engine, *_ = deepspeed.initialize(
+            model=module, optimizer=_adamw(list(self._named.values()), config), config=settings
+        )
+
+    def step(self, objective: Tensor, lr: float) -> float:
+        self._engine.backward(objective)
+        for group in self._engine.optimizer.param_groups:
+            group["lr"] = lr
+        self._engine.step()
+        return float(self._engine.get_global_grad_norm() or 0.0)
+
+    def state(self) -> dict[str, Tensor]:
+        from deepspeed.utils import safe_get_full_optimizer_state
+
+        found = {}
+        for name, parameter in self._named.items():
+            for moment in MOMENTS:
+                value = safe_get_full_optimizer_state(parameter, moment)
+                found[f"{moment}.{name}"] = torch.zeros_like(parameter) if value is None else value
+        return found
+
+    def restore(self, state: Mapping[str, Tensor], steps: int) -> None:
+        from deepspeed.utils import safe_set_full_optimizer_state
+
+        # The shards' states come into being by a first step: one of rate 0 without gradient moves nothing.
+        self.step(
+            sum((value.sum() * 0 for value in self._named.values()), torch.zeros((), device=self._engine.device)),
+            lr=0.0,
+        )
+        for name, parameter in self._named.items():
+            for moment in MOMENTS:
+                safe_set_full_optimizer_state(parameter, state[f"{moment}.{name}"].to(parameter), moment)
+        for shard in self._engine.optimizer.optimizer.state.values():
+            shard["step"].fill_(steps)

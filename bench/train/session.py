@@ -1,0 +1,148 @@
+"""One training from its manifest to its last epoch: what is saved when, and where a killed one goes on."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench import assets, provenance, registry
+from bench.config import RunConfig
+from bench.data.corpus import load
+from bench.embed.encoders import dimensions
+from bench.errors import UserError
+from bench.generate.chat import ChatEncoder
+from bench.train import optimizer
+from bench.train.checkpoint import RESUME, STEPS, TRAINING, Checkpoint
+from bench.train.examples import ExampleSource, source
+from bench.train.lm import FrozenLM
+from bench.train.logs import Logs
+from bench.train.ranks import Ranks
+from bench.train.trainer import Step, Trainer
+
+
+@dataclass
+class Session:
+    """Everything that one process holds while it trains."""
+
+    checkpoint: Checkpoint
+    config: RunConfig
+    ranks: Ranks
+    module: Any
+    trainer: Trainer
+    source: ExampleSource
+    logs: Logs
+    sizes: dict[str, int]
+    saved: float = field(default_factory=time.monotonic)
+    per_epoch: int = 0  # steps
+
+    def run(self) -> None:
+        count = len(self.source.of_epoch(1))
+        if not count:
+            raise UserError(
+                f"no training sample fits the input budget; first: {next(iter(self.source.failed.values()))}"
+            )
+        self.per_epoch = -(-count // self.config.profile.train.batch)
+        self.logs.expect(self.per_epoch * self.config.profile.train.epochs, self.trainer.begin)
+        self.trainer.after_step, self.trainer.after_epoch = self._after_step, self._after_epoch
+        self.trainer.train(self.source.of_epoch, count)
+        if self.ranks.first:
+            self.checkpoint.folder.write(TRAINING, self._summary(count))
+            (self.checkpoint.path / RESUME).unlink(missing_ok=True)
+        self.ranks.wait()
+
+    def _after_step(self, step: Step) -> None:
+        if self.ranks.first:
+            self.checkpoint.folder.append(STEPS, step.row())
+            self.logs.step(step)
+        # The last step of an epoch is saved with the epoch's weights, so that neither is there without the other.
+        # The first rank's clock decides, as saving gathers from all.
+        due = time.monotonic() - self.saved >= 60 * self.config.profile.train.save_minutes
+        if step.step % self.per_epoch and self.ranks.agree(due):
+            self._save(step.step)
+
+    def _after_epoch(self, epoch: int) -> None:
+        if self.ranks.first:
+            self.checkpoint.write_tensors(self.checkpoint.weights(epoch).name, self.module.state_dict(), {})
+        self._save(epoch * self.per_epoch)
+
+    def _save(self, step: int) -> None:
+        state = self.trainer.optimizer.state()
+        if self.ranks.first:
+            module = {f"module.{name}": value for name, value in self.module.state_dict().items()}
+            self.checkpoint.write_tensors(RESUME, module | state, {"step": str(step)})
+        self.saved = time.monotonic()
+
+    def _summary(self, count: int) -> dict[str, Any]:
+        rows = list(self.checkpoint.folder.rows(STEPS))
+        losses = [key for key in rows[0] if key not in ("step", "epoch", "lr", "grad_norm", "tokens", "seconds")]
+        epochs = []
+        for epoch in sorted({row["epoch"] for row in rows}):
+            mine = [row for row in rows if row["epoch"] == epoch]
+            means = {key: fmean(row[key] for row in mine) for key in losses if key != "tokens_per_second"}
+            epochs.append({"epoch": epoch, **means, "seconds": round(sum(row["seconds"] for row in mine), 1)})
+        parameters = [value for value in self.module.parameters() if value.requires_grad]
+        return {
+            "epochs": epochs,
+            "steps": len(rows),
+            "samples": count,
+            "left_out": self.source.failed,
+            "space": self.sizes,
+            "trainable": sum(value.numel() for value in parameters),
+            "tokens": sum(row["tokens"] for row in rows),
+            "seconds": round(sum(row["seconds"] for row in rows), 1),
+            "device": str(self.ranks.device),
+            "processes": self.ranks.size,
+            "finished": provenance.now(),
+        }
+
+
+def open_session(checkpoint: Checkpoint, ranks: Ranks, logs: Logs) -> Session:
+    """Loads data, language model and module, and the saved state where there is one."""
+    config = RunConfig.model_validate(checkpoint.manifest["config"])
+    profile, train = config.profile, config.profile.train
+    corpus = load(config.data)
+    if corpus.fingerprint != config.data_fingerprint:
+        raise UserError(f"data '{config.data}' has changed since {checkpoint.path} was begun; run again")
+    method = registry.create("method", config.method, config.method_options)
+    folder = assets.resolve(profile.llm, revision=profile.revision)
+    encoder = ChatEncoder(folder)
+    out = checkpoint.path.parent.parent
+    if not ranks.first:
+        ranks.wait()  # the first embeds for all
+    examples = source(config, method, corpus, encoder, out=out, progress=logs.embedding if ranks.first else None)
+    if ranks.first:
+        ranks.wait()
+    lm = FrozenLM(folder, dtype=profile.dtype, device=ranks.device, slot_id=encoder.slot_id)
+    space = lm.space(dimensions(profile.embedder))
+    torch.manual_seed(config.seed)
+    module: Any = method.module(space).to(ranks.device).train()
+    begin, moments = _resume(checkpoint, module) if (checkpoint.path / RESUME).is_file() else (0, None)
+    if ranks.first:
+        _take_back(checkpoint, begin)
+    adamw = optimizer.create(module, train, ranks)  # after the module is what it was: ZeRO copies it
+    if moments:
+        adamw.restore(moments, begin)
+    trainer = Trainer(lm, module, adamw, train, ranks, config.seed, begin)
+    sizes = {"vectors": space.vectors, "rows": space.rows}
+    return Session(checkpoint, config, ranks, module, trainer, examples, logs, sizes)
+
+
+def _resume(checkpoint: Checkpoint, module: Any) -> tuple[int, dict[str, Tensor]]:
+    """(steps done before, the optimizer's moments); the module becomes what it was then."""
+    tensors, about = checkpoint.read_tensors(RESUME)
+    own = {name.removeprefix("module."): value for name, value in tensors.items() if name.startswith("module.")}
+    module.load_state_dict(own)
+    return int(about["step"]), {name: value for name, value in tensors.items() if not name.startswith("module.")}
+
+
+def _take_back(checkpoint: Checkpoint, begin: int) -> None:
+    """Rows of steps that were done after the last save are done again; files that a kill cut off go."""
+    kept = [row for row in checkpoint.folder.rows(STEPS) if row["step"] <= begin]
+    checkpoint.folder.write_rows(STEPS, kept)
+    for part in checkpoint.path.glob(".*.tmp"):
+        part.unlink()

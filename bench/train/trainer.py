@@ -1,0 +1,145 @@
+"""Trains a soft-prompt module through a frozen language model (spec, DEP: loss, optimiser).
+
+One step on an effective batch of samples:
+  1. the module makes the rows of all their slots, and its auxiliary losses, over the whole batch;
+  2. the language model gives the gradient of the token-mean cross entropy at these rows, a few samples at a time,
+     shared among ranks;
+  3. one backward pass through the module takes both further, and AdamW steps.
+So neither accumulation nor the number of ranks changes what is computed, and auxiliary losses do not scale with either.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.config import TrainConfig
+from bench.errors import BenchError
+from bench.seeds import derive
+from bench.train.lm import Example, FrozenLM, grouped
+from bench.train.optimizer import Optimizer
+from bench.train.ranks import Ranks
+
+# All examples of an epoch. A method may vary them from one epoch to the next.
+Examples = Callable[[int], Sequence[Example]]
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Of one effective batch: cross entropy per target token, and the module's own, unweighted."""
+
+    gen: float
+    auxiliary: dict[str, float]
+    total: float
+    tokens: int  # that went through the language model
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step as it is logged. `step` counts from 1 over all epochs."""
+
+    step: int
+    epoch: int
+    losses: Losses
+    norm: float
+    lr: float
+    seconds: float
+
+    def row(self) -> dict[str, Any]:
+        speed = self.losses.tokens / max(self.seconds, 1e-9)
+        return {
+            "step": self.step,
+            "epoch": self.epoch,
+            "loss": self.losses.total,
+            "gen": self.losses.gen,
+            **self.losses.auxiliary,
+            "grad_norm": self.norm,
+            "lr": self.lr,
+            "tokens": self.losses.tokens,
+            "tokens_per_second": round(speed, 1),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass
+class Trainer:
+    """`begin` is the number of steps that were done before, when a training goes on."""
+
+    lm: FrozenLM
+    module: Any
+    optimizer: Optimizer
+    config: TrainConfig
+    ranks: Ranks
+    seed: int
+    begin: int = 0
+    after_step: Callable[[Step], None] = field(default=lambda step: None)
+    after_epoch: Callable[[int], None] = field(default=lambda epoch: None)
+
+    def train(self, examples: Examples, count: int) -> None:
+        """All epochs over `count` examples. Raises BenchError where a loss is not finite."""
+        per_epoch = -(-count // self.config.batch)
+        for epoch in range(1, self.config.epochs + 1):
+            if epoch * per_epoch <= self.begin:
+                continue
+            batches = shuffled(examples(epoch), self.config.batch, derive(self.seed, "order", epoch))
+            for number, batch in enumerate(batches, start=(epoch - 1) * per_epoch + 1):
+                if number > self.begin:
+                    self.after_step(self._step(number, epoch, batch, self.config.epochs * per_epoch))
+            self.after_epoch(epoch)
+
+    def _step(self, number: int, epoch: int, batch: Sequence[Example], steps: int) -> Step:
+        started = time.perf_counter()
+        lr = rate(number, steps, self.config)
+        objective, losses = self.objective(batch)
+        if not math.isfinite(losses.total):
+            raise BenchError(f"the loss of step {number} is {losses.total}; lower --set train.lr={self.config.lr}")
+        norm = self.optimizer.step(objective, lr)
+        return Step(number, epoch, losses, norm, lr, time.perf_counter() - started)
+
+    def objective(self, batch: Sequence[Example]) -> tuple[Tensor, Losses]:
+        """A scalar whose gradient at the module's parameters is the total loss's, and the losses."""
+        rows, auxiliary = self.module([slot for example in batch for slot in example.slots])
+        gen, gradient = self._through_lm(batch, rows)
+        weighted = sum((self.module.loss_weights[name] * loss for name, loss in auxiliary.items()), rows.new_zeros(()))
+        objective = (rows * gradient).sum() + weighted
+        losses = Losses(
+            gen=gen,
+            auxiliary={name: float(loss.detach()) for name, loss in auxiliary.items()},
+            total=gen + float(weighted.detach()),
+            tokens=sum(example.fed for example in batch),
+        )
+        return objective, losses
+
+    def _through_lm(self, batch: Sequence[Example], rows: Tensor) -> tuple[float, Tensor]:
+        """Token-mean cross entropy of the batch and its gradient at the rows; each rank does a part of the groups."""
+        leaf = rows.detach().requires_grad_()
+        own = torch.split(leaf, [len(example.slots) for example in batch])
+        tokens = sum(len(example.target) for example in batch)
+        total = torch.zeros((), device=leaf.device)
+        for group in grouped(batch, self.config.micro_tokens)[self.ranks.rank :: self.ranks.size]:
+            loss = self.lm.summed_loss([batch[i] for i in group], [own[i] for i in group]) / tokens
+            if loss.requires_grad:
+                loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+        return float(self.ranks.sum(total)), self.ranks.sum(gradient)
+
+
+def shuffled(examples: Sequence[Example], size: int, seed: int) -> list[list[Example]]:
+    """Batches of `size` (the last may be smaller), in an order that only the seed decides."""
+    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed)).tolist()
+    return [[examples[i] for i in order[start : start + size]] for start in range(0, len(order), size)]
+
+
+def rate(step: int, steps: int, config: TrainConfig) -> float:
+    """Linear warm-up, then linearly to 0 after the last step: what transformers' Trainer does by default."""
+    warmup = math.ceil(steps * config.warmup)
+    if step <= warmup:
+        return config.lr * step / warmup
+    return config.lr * (steps - step + 1) / max(1, steps - warmup)

@@ -1,0 +1,69 @@
+"""Soft prompts of the bundled corpus with made-up users: rows that look like rows of the model's table."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.generate import embedded
+from bench.generate.chat import ChatEncoder
+from bench.types import Completion, Prompt, Request, Sampling, Slot
+from tests.engine.test_engine import prompts
+
+N_SLOTS = 6
+
+
+@cache
+def table(folder: str) -> NDArray[np.float32]:
+    rows: NDArray[np.float32] = embedded.read(Path(folder)).float().numpy()
+    return rows
+
+
+def with_slots(prompt: Prompt) -> Prompt:
+    """Slots with text between them, most of the prompt before them: the prefix cache keeps whole blocks."""
+    assert isinstance(prompt.user, str)
+    at = 3 * len(prompt.user) // 4
+    middle: list[str | Slot] = []
+    for number in range(N_SLOTS):
+        middle += [Slot(f"s{number}"), "\n" if number % 2 else " and "]
+    return Prompt(prompt.system, (prompt.user[:at], *middle, prompt.user[at:]))
+
+
+def rows(folder: str, user: int) -> NDArray[np.float32]:
+    """Mixtures of a few words' embeddings, as long as one of them."""
+    words = table(folder)
+    random = np.random.default_rng(user)
+    mixed = words[random.integers(0, len(words), (N_SLOTS, 4))].mean(axis=1)
+    lengths = np.linalg.norm(mixed, axis=1, keepdims=True)
+    return np.asarray(mixed * np.linalg.norm(words, axis=1).mean() / lengths, dtype=np.float32)
+
+
+def soft_requests(encoder: ChatEncoder, n: int, sampling: Sampling, *, user: int) -> list[Request]:
+    """n prompts, each with rows of its own; other users have the same ids and other rows."""
+    ids = [encoder.encode(with_slots(prompt)) for prompt in prompts(n)]
+    return [Request(row, sampling, seed=0, rows=rows(encoder.folder, 100 * user + i)) for i, row in enumerate(ids)]
+
+
+def as_rows(encoder: ChatEncoder, request: Request) -> Request:
+    """The same prompt, every third id of it by its embedding."""
+    ids = np.array(request.ids)
+    embeddings = table(encoder.folder)[ids[1::3]]
+    ids[1::3] = encoder.slot_id
+    return Request(tuple(ids.tolist()), request.sampling, request.seed, rows=embeddings)
+
+
+def gap(model: Any, encoder: ChatEncoder, request: Request, ours: Completion, theirs: Completion) -> float:
+    """`test_engine.gap_of_first_difference` for a prompt with rows."""
+    import torch
+
+    at = next(i for i, (a, b) in enumerate(zip(ours.ids, theirs.ids, strict=False)) if a != b)
+    with torch.inference_mode():
+        embeds = model.get_input_embeddings()(torch.tensor([[*request.ids, *theirs.ids[:at]]]))
+        soft = np.flatnonzero(np.array(request.ids) == encoder.slot_id)
+        embeds[0, torch.from_numpy(soft)] = torch.from_numpy(request.rows)
+        logits = model(inputs_embeds=embeds).logits[0, -1]
+    return float((logits[theirs.ids[at]] - logits[ours.ids[at]]).abs())

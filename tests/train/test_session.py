@@ -1,0 +1,128 @@
+"""A training from beginning to end, killed and resumed, with one process and with two."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import registry
+from bench.errors import UserError
+from bench.train.checkpoint import RESUME, STEPS, TRAINING, Checkpoint
+from tests.generate.folders import SMOLLM
+from tests.paths import ROOT
+from tests.train.toy import World
+
+pytestmark = pytest.mark.models
+
+STEPS_IN_ALL = 6  # 7 samples in batches of 3, two epochs
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, require_assets: Callable[..., None]) -> World:
+    require_assets(SMOLLM)
+    registry.BUILTIN["method"]["toy"] = "tests.train.toy:ToySoft"
+    return World(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def unbroken(world: World) -> Checkpoint:
+    checkpoint = world.checkpoint("unbroken", world.config())
+    assert start(checkpoint).wait() == 0
+    return checkpoint
+
+
+def start(checkpoint: Checkpoint, *, processes: int = 1, **environment: str) -> subprocess.Popen[bytes]:
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
+    command = [sys.executable, *launcher, "-m", "tests.train.worker", str(checkpoint.path)]
+    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", **environment})
+
+
+def losses(checkpoint: Checkpoint) -> list[dict[str, float]]:
+    keys = ("step", "epoch", "loss", "gen", "size", "grad_norm", "lr", "tokens")
+    return [{key: row[key] for key in keys} for row in checkpoint.folder.rows(STEPS)]
+
+
+def final(checkpoint: Checkpoint) -> list[Any]:
+    return [checkpoint.read_tensors(f"epoch-{epoch}.safetensors")[0] for epoch in (1, 2)]
+
+
+def same(ours: list[Any], theirs: list[Any]) -> bool:
+    return all(a.keys() == b.keys() and all(a[k].equal(b[k]) for k in a) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_a_training_ends_with_weights_of_every_epoch_and_says_what_it_was(unbroken: Checkpoint) -> None:
+    rows = losses(unbroken)
+    assert [row["step"] for row in rows] == list(range(1, STEPS_IN_ALL + 1))
+    assert [row["epoch"] for row in rows] == [1, 1, 1, 2, 2, 2]
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    for row in rows:
+        assert row["loss"] == pytest.approx(row["gen"] + 0.5 * row["size"], rel=1e-6)
+    about = unbroken.training
+    assert about["space"] == {"vectors": 64, "rows": 64}
+    assert about["trainable"] == 64 + 64 + 64
+    assert (about["samples"], about["steps"], about["left_out"]) == (7, STEPS_IN_ALL, {})
+    assert set(about["epochs"][0]) == {"epoch", "loss", "gen", "size", "seconds"}
+    assert not (unbroken.path / RESUME).exists()
+    assert not final(unbroken)[0]["marker"].equal(final(unbroken)[0]["everybody"])
+    assert final(unbroken)[0]["marker"].equal(final(unbroken)[1]["marker"])  # frozen, and kept
+    assert not final(unbroken)[0]["everybody"].equal(final(unbroken)[1]["everybody"])
+
+
+@pytest.mark.parametrize("after", [1, 3, 5])
+def test_killed_between_steps_it_ends_as_if_unbroken(world: World, unbroken: Checkpoint, after: int) -> None:
+    checkpoint = world.checkpoint(f"killed-{after}", world.config())
+    process = start(checkpoint)
+    end = time.monotonic() + 240
+    while len(list(checkpoint.folder.rows(STEPS))) < after and time.monotonic() < end:
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert start(checkpoint).wait() == 0
+    assert losses(checkpoint) == losses(unbroken)
+    assert same(final(checkpoint), final(unbroken))
+
+
+@pytest.mark.parametrize("save", [1, 3, 4, 5])
+def test_killed_in_a_save_it_ends_as_if_unbroken(world: World, unbroken: Checkpoint, save: int) -> None:
+    """Saves 3 and 4 are the weights of the first epoch and the state that goes with them."""
+    checkpoint = world.checkpoint(f"torn-{save}", world.config())
+    assert start(checkpoint, DIE_IN_SAVE=str(save)).wait() == -signal.SIGKILL
+    assert list(checkpoint.path.glob(".*.tmp"))
+    assert not (checkpoint.path / TRAINING).exists()
+    assert start(checkpoint).wait() == 0
+    assert not list(checkpoint.path.glob(".*.tmp"))
+    assert losses(checkpoint) == losses(unbroken)
+    assert same(final(checkpoint), final(unbroken))
+
+
+def test_two_processes_with_zero1_train_what_one_does(world: World, unbroken: Checkpoint) -> None:
+    pytest.importorskip("deepspeed")
+    checkpoint = world.checkpoint("two", world.config())
+    assert start(checkpoint, processes=2).wait() == 0
+    assert checkpoint.training["processes"] == 2
+    for ours, theirs in zip(losses(checkpoint), losses(unbroken), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    for mine, other in zip(final(checkpoint), final(unbroken), strict=True):
+        assert all(mine[key].allclose(other[key], atol=1e-5) for key in other)
+
+
+def test_several_samples_a_pass_train_what_one_a_pass_does(world: World, unbroken: Checkpoint) -> None:
+    checkpoint = world.checkpoint("alone", world.config(micro_tokens=1))
+    assert start(checkpoint).wait() == 0
+    for ours, theirs in zip(losses(checkpoint), losses(unbroken), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+
+
+def test_a_damaged_state_is_named(world: World, tmp_path: Path) -> None:
+    checkpoint = world.checkpoint("damaged", world.config())
+    (checkpoint.path / RESUME).write_bytes(b"no tensors")
+    with pytest.raises(UserError, match=r"resume\.safetensors cannot be read"):
+        checkpoint.read_tensors(RESUME)
