@@ -15,7 +15,7 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from bench.commands import data, figures, machine, results, run, tables, train
+from bench.commands import data, figures, grid, machine, results, run, tables, train
 from bench.errors import BenchError
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -31,6 +31,7 @@ models_app = typer.Typer(help="Fetch models.")
 for verb in (
     run.run,
     train.train,
+    grid.grid,
     tables.table,
     tables.compare,
     figures.plot,

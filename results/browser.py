@@ -142,7 +142,7 @@ def _text(shown: Shown, row: Row | None, *, prompts: bool) -> Row:
 def _prompts(shown: Shown, row: Row) -> Iterator[list[str]]:
     for stage, key in row["requests"]:
         prompt = shown.store.prompt(key) if shown.store else None
-        yield [stage, prompt.system, prompt.user] if prompt else [stage, "", "no longer stored"]
+        yield [stage, prompt.system, prompt.text] if prompt else [stage, "", "no longer stored"]
 
 
 def _packed(details: list[Row]) -> str:

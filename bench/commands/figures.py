@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.output import Plugin, Runs
+from bench.commands.output import Plugin, SuiteRuns
 
 
 def plot(
     kind: Annotated[str, typer.Argument(help="k-sweep, uniqueness, ablations or costs.")],
-    places: Runs = None,
+    places: SuiteRuns = None,
     metric: Annotated[
         str, typer.Option("--metric", help="Columns, separated by commas: rouge1, meteor, bleu, bertscore.")
     ] = "",
@@ -22,15 +22,16 @@ def plot(
     """A figure of finished runs, with intervals, readable in grey."""
     from bench.grid import words
     from results import plots
-    from results.finished import finished
+    from results.selected import select
 
-    figures = plots.draw(kind, finished(places or [Path("runs")]), words(metric))
+    _, found = select(places)
+    figures = plots.draw(kind, found, words(metric))
     for path in plots.save(figures, to or Path(f"{kind}.svg")):
         print(path)
 
 
 def report(
-    places: Runs = None,
+    places: SuiteRuns = None,
     to: Annotated[Path, typer.Option("--to", help="The HTML file.")] = Path("report.html"),
     baseline: Annotated[str, typer.Option("--baseline", help="A method or row for † and ‡.")] = "",
     prompts: Annotated[bool, typer.Option(help="Every prompt; without them the file is smaller.")] = True,
@@ -41,7 +42,8 @@ def report(
 ) -> None:
     """One HTML file with tables, figures, costs and all samples; it needs no network and no server."""
     from results import report as pages
-    from results.finished import finished
+    from results.selected import select
 
-    pages.write(finished(places or [Path("runs")]), to, baseline=baseline, prompts=prompts, unique=uniqueness)
+    _, found = select(places)
+    pages.write(found, to, baseline=baseline, prompts=prompts, unique=uniqueness)
     print(to)

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 Out = Annotated[Path, typer.Option("--out", help="Folder of all runs and of the request store.")]
 Data = Annotated[str, typer.Option("--data", help="A shipped dataset or a folder made by `bench data build`.")]
 Runs = Annotated[list[Path] | None, typer.Argument(help="Run folders or output folders; runs/ if none is named.")]
+SuiteRuns = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[SUITE] [RUNS]...", help="Run or output folders, runs/ if none is named; of a SUITE's cells only."
+    ),
+]
 
 
 def _plug(files: list[Path] | None) -> list[Path] | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.output import Out, Plugin, Runs, console, print_boards
+from bench.commands.output import Out, Plugin, SuiteRuns, console, print_boards
 from bench.errors import unknown
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
 
 
 def table(
-    places: Runs = None,
+    places: SuiteRuns = None,
     all_columns: Annotated[bool, typer.Option("--all", help="Every column, not only the paper's.")] = False,
     costs: Annotated[
         bool, typer.Option("--costs", help="Requests, store hits, tokens and seconds of every row.")
@@ -30,21 +30,25 @@ def table(
     ] = "",
     paper: Annotated[bool, typer.Option("--paper", help="The paper's numbers below ours, and the difference.")] = False,
     intervals: Annotated[bool, typer.Option(help="Half the width of every 95 % interval.")] = True,
+    data: Annotated[str, typer.Option("--data", help="The dataset of `bench table statistics`.")] = "",
     form: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")] = "terminal",
     plugin: Plugin = None,
 ) -> None:
     """The leaderboard of finished runs: categories as column groups, best in bold, second underlined."""
-    from results import published, slices
-    from results.finished import finished
+    from results import published, selected, slices
     from results.leaderboard import leaderboards
 
     if form not in FORMATS:
         raise unknown("format", form, FORMATS)
-    slice_by = slices.parse(by)
+    suite, _ = selected.suite_of(places)
+    if suite and suite.shows == "statistics":
+        _statistics(data or suite.data, paper=paper)
+        return
+    suite, found = selected.select(places)
     boards = leaderboards(
-        finished(places or [Path("runs")]),
+        found,
         all_columns=all_columns,
-        slice_by=slice_by,
+        slice_by=slices.parse(by or (suite.by if suite else "")),
         baseline=baseline,
         intervals=intervals,
     )
@@ -54,6 +58,13 @@ def table(
         print_boards(boards, costs=costs)
     else:
         print(_text(form, boards, costs=costs), end="")
+
+
+def _statistics(data: str, *, paper: bool) -> None:
+    from bench.data.corpus import load
+    from results import dataset
+
+    console().print(dataset.table(load(data), paper=paper))
 
 
 def _text(form: str, boards: list[Leaderboard], *, costs: bool) -> str:
