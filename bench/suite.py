@@ -145,6 +145,7 @@ def _configs(
     profile: str,
     values: Mapping[str, Any],
 ) -> Sequence[RunConfig]:
+    registry.load("method", method)  # an unknown method is the reason, not its unknown settings
     metrics = {"metrics": list(suite.metrics)} if suite.metrics else {}
     by_hand = {key: value for key, value in (given.set_values or {}).items() if _concerns(key, method, block)}
     return grid.expand(
