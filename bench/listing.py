@@ -25,6 +25,7 @@ def rows(what: str, out: Path) -> Iterator[tuple[str, ...]]:
         yield from _plugs(KINDS[what])
     elif what == "data":
         yield from corpus.available().items()
+        yield from _plugs("data")
     elif what == "runs":
         for folder in runs.find(out):
             yield folder.path.name, "finished" if folder.done else "unfinished"
