@@ -41,9 +41,14 @@ class Scores:
     categories: tuple[str, ...]
     category: NDArray[np.int32]
     user: NDArray[np.int32]
-    statistics: Mapping[str, Array]  # metric -> (n, m)
+    numbers: Array  # (n, c): the statistics of all metrics
+    places: Mapping[str, slice]  # metric -> its columns in `numbers`
     keys: Mapping[str, tuple[str, ...]]  # metric -> its columns that are means of rows
     properties: Mapping[str, Array]  # name -> (n,), NaN where a sample has none
+
+    def statistics(self, metric: str) -> Array:
+        """(n, m) of one metric."""
+        return self.numbers[:, self.places[metric]]
 
 
 def load(folder: RunFolder) -> Scores | None:
@@ -114,16 +119,17 @@ def _number(value: float | None) -> float:
 
 
 def _unpack(header: Mapping[str, Any], codes: NDArray[np.int32], values: Array) -> Scores:
-    start, found = 0, {}
+    start, places = 0, {}
     for name, (width, _) in header["metrics"].items():
-        found[name] = values[:, start : start + width]
+        places[name] = slice(start, start + width)
         start += width
     return Scores(
         samples=header["samples"],
         categories=tuple(header["categories"]),
         category=codes[0],
         user=codes[1],
-        statistics=found,
+        numbers=values[:, :start],
+        places=places,
         keys={name: tuple(keys) for name, (_, keys) in header["metrics"].items()},
         properties={name: values[:, start + place] for place, name in enumerate(header["properties"])},
     )

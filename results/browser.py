@@ -106,8 +106,10 @@ def _scores(scores: Scores | None, keys: Sequence[str]) -> dict[str, list[float 
     from bench import matrix
 
     found: dict[str, list[float | None]] = {}
-    for metric, numbers in scores.statistics.items() if scores else ():
-        for key, values in matrix.values(metric, numbers, scores.keys[metric] if scores else ()).items():
+    if scores is None:
+        return found
+    for metric in scores.places:
+        for key, values in matrix.values(metric, scores.statistics(metric), scores.keys[metric]).items():
             if key in keys:
                 found[key] = [None if value != value else round(value, 4) for value in values.tolist()]
     return found

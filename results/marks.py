@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bench.errors import UserError
+from bench.runs import SCORES
 from results import notes, resampling, statistics
 from results.board import Cell, Leaderboard, Row
 from results.finished import Finished
@@ -31,13 +33,16 @@ def measured(
 ) -> list[Leaderboard]:
     """The board with intervals and marks; or one board a category, its column groups the slices.
 
-    Runs without scores.jsonl (or of other samples, which no bench wrote) leave a table without intervals.
+    Runs without scores.jsonl leave a table without intervals; raises UserError where slices or marks are asked of them.
     """
     if not (intervals or slice_by or baseline):
         return [board]
-    loaded = [[run.scores for run in row] for row in runs]
-    scores = [[one for one in row if one is not None] for row in loaded]
-    if any(len(kept) < len(row) for kept, row in zip(scores, loaded, strict=True)) or _differ(scores):
+    lacking = [run for row in runs for run in row if run.scores is None]
+    if lacking and (slice_by or baseline):
+        place = lacking[0].folder.path
+        raise UserError(f"{place} has no {SCORES}, of which slices and marks are made; `bench score {place}` writes it")
+    scores = [[run.scores for run in row if run.scores is not None] for row in runs]
+    if lacking or _differ(scores):
         return [board]
     keys = [column.key for column in board.columns]
     if slice_by is None:

@@ -62,11 +62,13 @@ def _asset(name: str) -> str:
 
 
 def _figures(kind: str, found: Sequence[Finished]) -> str:
-    """As images inside the page: what a figure defines cannot meet what another does. Nothing to plot is no figure."""
+    """As images inside the page: what a figure defines cannot meet what another does. Nothing to draw is no figure."""
     try:
         figures = plots.draw(kind, found, ())
-    except UserError:
+    except plots.NothingToDraw:
         return ""
+    except UserError as error:  # an encoder that is not here must not cost the rest of the page
+        return f'<p class="notes">{escape(TITLES[kind])}: not drawn: {escape(str(error))}</p>'
     pictures = []
     for figure in figures:
         data = base64.b64encode(plots.rendered(figure, "svg")).decode()

@@ -7,7 +7,6 @@ sampling texts, not what another training seed would have given.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -73,40 +72,53 @@ def _of_group(rows: Sequence[Sequence[Scores]], mask: Mask, keys: Sequence[str])
 
     runs = [scores for row in rows for scores in row]
     seeds = np.repeat(np.arange(len(rows)), [len(row) for row in rows])  # row of each run
-    users, inverse = np.unique(runs[0].user[mask], return_inverse=True)
-    order = np.argsort(inverse, kind="stable")
-    starts = np.searchsorted(inverse[order], np.arange(len(users)))
-    draws = _draws(len(users))
+    sums = _sums(runs, mask)
+    users = sums.shape[1]
+    total = sums.sum(axis=1)
+    # Single precision: seven digits are more than an interval has, and twice as fast.
+    resampled: Any = np.matmul(_draws(users), sums.astype(np.float32))
     found: dict[tuple[int, str], Estimate] = {}
-    for metric in runs[0].statistics:
-        sums = np.stack([np.add.reduceat(run.statistics[metric][mask][order], starts, axis=0) for run in runs], axis=1)
-        total = sums.sum(axis=0)
-        # Single precision: seven digits are more than an interval has, and twice as fast.
-        resampled: Any = (draws @ sums.reshape(len(users), -1).astype(np.float32)).reshape(len(draws), *total.shape)
-        for key, (value, left_out, again) in _columns(runs[0], metric, (total, total - sums, resampled)).items():
-            if key not in keys:
-                continue
-            mean = [_over_seeds(array, seeds, len(rows)) for array in (value, left_out, again)]
-            ends = statistics.interval(mean[2], len(users))
-            for place in range(len(rows)):
-                if math.isfinite(mean[0][place]):
-                    found[place, key] = Estimate(
-                        value=float(mean[0][place]),
-                        low=float(ends[0, place]),
-                        high=float(ends[1, place]),
-                        n=int(mask.sum()),
-                        left_out=mean[1][:, place],
-                        resampled=mean[2][:, place],
-                    )
+    for key, arrays in _columns(runs[0], (total, total[:, None] - sums, resampled)).items():
+        if key not in keys:
+            continue
+        value, left_out, again = (_over_seeds(array, seeds, len(rows)) for array in arrays)
+        low, high = statistics.interval(again, users)
+        for place in np.flatnonzero(np.isfinite(value)).tolist():
+            found[place, key] = Estimate(
+                value=float(value[place]),
+                low=float(low[place]),
+                high=float(high[place]),
+                n=int(mask.sum()),
+                left_out=left_out[:, place],
+                resampled=again[:, place],
+            )
     return found
 
 
-def _columns(run: Scores, metric: str, sums: Sequence[Array]) -> dict[str, list[Array]]:
-    """column -> its values of each of the arrays of sums."""
+def _sums(runs: Sequence[Scores], mask: Mask) -> Array:
+    """(statistics, users, runs): the sums over each user's samples. Planes are what matrix products want."""
+    import numpy as np
+
+    users, inverse = np.unique(runs[0].user[mask], return_inverse=True)
+    order = np.flatnonzero(mask)[np.argsort(inverse, kind="stable")]
+    starts = np.searchsorted(np.sort(inverse), np.arange(len(users)))
+    sums = np.empty((runs[0].numbers.shape[1], len(users), len(runs)))
+    for place, run in enumerate(runs):
+        sums[:, :, place] = np.add.reduceat(run.numbers[order], starts, axis=0).T
+    return sums
+
+
+def _columns(run: Scores, sums: Sequence[Array]) -> dict[str, list[Array]]:
+    """column -> its values of each of the arrays (statistics, ...) of sums."""
+    import numpy as np
+
     from bench import matrix
 
-    made = [matrix.values(metric, one, run.keys[metric]) for one in sums]
-    return {key: [values[key] for values in made] for key in made[0]}
+    found: dict[str, list[Array]] = {}
+    for metric, places in run.places.items():
+        made = [matrix.values(metric, np.moveaxis(one[places], 0, -1), run.keys[metric]) for one in sums]
+        found.update({key: [values[key] for values in made] for key in made[0]})
+    return found
 
 
 def _over_seeds(values: Array, rows: NDArray[np.int64], count: int) -> Array:

@@ -48,8 +48,8 @@ def test_the_arrays_are_those_of_the_rows(found: list[Finished]) -> None:
     assert scores.categories == ("Books", "Films")
     assert scores.category.tolist() == [0] * 60 + [1] * 60
     assert scores.user.tolist() == [n // 2 for n in range(120)]  # u0 of Films is not u0 of Books
-    assert scores.statistics["rouge"][:, 0].tolist() == [row["rouge"]["rouge1"] for row in rows]
-    assert scores.statistics["bleu"].tolist() == [row["bleu"]["bleu"] for row in rows]
+    assert scores.statistics("rouge")[:, 0].tolist() == [row["rouge"]["rouge1"] for row in rows]
+    assert scores.statistics("bleu").tolist() == [row["bleu"]["bleu"] for row in rows]
     assert scores.properties["history"].tolist() == [row["properties"]["history"] for row in rows]
 
 
@@ -63,11 +63,11 @@ def test_arrays_are_kept_and_made_again_when_the_scores_change(found: list[Finis
     rows = list(folder.rows(runs.SCORES))
     folder.write_rows(runs.SCORES, [{**rows[0], "rouge": {"rouge1": 0.125, "rougeL": 0.0}}, *rows[1:]])
     changed = matrix.load(folder)
-    assert changed is not None and changed.statistics["rouge"][0, 0] == 0.125
+    assert changed is not None and changed.statistics("rouge")[0, 0] == 0.125
     for damage in (b"", b"no archive"):
         kept.write_bytes(damage)
         again = matrix.load(folder)
-        assert again is not None and again.statistics["rouge"][0, 0] == 0.125
+        assert again is not None and again.statistics("rouge")[0, 0] == 0.125
 
 
 def test_a_missing_value_counts_for_nothing() -> None:
@@ -135,6 +135,8 @@ def test_a_run_without_scores_leaves_the_table_without_intervals(found: list[Fin
     (found[1].folder.path / runs.SCORES).unlink()
     (board,) = leaderboards([Finished(run.folder, run.summary) for run in found])
     assert [len(row.intervals) for row in board.rows] == [0, 0, 0]
+    with pytest.raises(UserError, match=r"rag-0 has no scores.jsonl, of which slices and marks are made; `bench score"):
+        leaderboards([Finished(run.folder, run.summary) for run in found], baseline="rag")
 
 
 # ---------------------------------------------------------------- slices
