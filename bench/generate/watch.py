@@ -6,6 +6,7 @@ looks at the command's descendants twice a second, and kills them when the comma
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,12 @@ from pathlib import Path
 SECONDS = 0.5
 
 Started = dict[int, str]  # pid -> start time: a number that is given again names another process
+
+
+def start() -> "subprocess.Popen[bytes]":
+    """A process that ends everything this one starts, if this one is killed."""
+    script = [sys.executable, "-I", "-S", __file__, str(os.getpid())]
+    return subprocess.Popen(script, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
 
 
 def processes() -> dict[int, tuple[int, str]]:

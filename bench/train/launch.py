@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from bench.config import RunConfig
 from bench.errors import EngineError
+from bench.generate import watch
 from bench.train import checkpoint as checkpoints
 from bench.train.checkpoint import MANIFEST, Checkpoint
 
@@ -29,7 +30,12 @@ def ensure(checkpoint: Checkpoint, config: RunConfig, *, say: Callable[[str], No
         if not (checkpoint.path / MANIFEST).is_file():
             checkpoint.folder.write(MANIFEST, checkpoints.describe(config))
         say(f"training {checkpoint.path.name} ...")
-        code = subprocess.run(command(checkpoint, config.profile.train.processes or _gpus())).returncode
+        watcher = watch.start()
+        try:
+            code = subprocess.run(command(checkpoint, config.profile.train.processes or _gpus())).returncode
+        finally:
+            watcher.kill()
+            watcher.wait()
     if code:
         cause = "see above" if code in SAID else f"its process ended with {code}"
         raise EngineError(f"{checkpoint.path.name} was not trained: {cause}; the same command goes on where it was")

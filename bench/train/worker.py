@@ -1,21 +1,24 @@
 """The process that trains: `python -m bench.train.worker CHECKPOINT_FOLDER`, started by `bench train` and `bench run`.
 
-Also by torchrun, accelerate or deepspeed, one process a GPU. It ends with its parent, and like `bench` it says what
-the user can change in one line and exits with 2.
+Also by torchrun, accelerate or deepspeed, one process a GPU. Like `bench` it says what the user can change in one line
+and exits with 2.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import threading
-import time
 from pathlib import Path
 
 from bench.errors import BenchError
 
 
 def main(folder: Path) -> None:
+    import torch
+
+    # Or deepspeed, which transformers imports where it is installed, says on stdout that it guesses.
+    os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")
+
     from bench.train.checkpoint import Checkpoint
     from bench.train.logs import Logs
     from bench.train.ranks import join
@@ -31,22 +34,9 @@ def main(folder: Path) -> None:
         ranks.close()
 
 
-def end_with_parent() -> None:
-    """Ends this process when the one that started it is gone: a killed command leaves nothing running."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 if __name__ == "__main__":
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    end_with_parent()
     try:
         main(Path(sys.argv[1]))
     except BenchError as error:

