@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import assets, config, registry, runs
+from bench import assets, config, registry, runs, suite
 from bench.data import corpus
 from bench.errors import UserError, unknown
 from bench.train import checkpoint
@@ -37,8 +37,11 @@ def rows(what: str, out: Path) -> Iterator[tuple[str, ...]]:
     elif what == "profiles":
         for name in config.profiles():
             yield name, config.load_profile(name).title
+    elif what == "suites":
+        for name in suite.suites():
+            yield name, suite.load(name).title
     else:
-        raise unknown("list", what, [*KINDS, "data", "runs", "checkpoints", "models", "profiles"])
+        raise unknown("list", what, [*KINDS, "data", "runs", "checkpoints", "models", "profiles", "suites"])
 
 
 def _checkpoint(found: checkpoint.Checkpoint) -> tuple[str, ...]:

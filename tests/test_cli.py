@@ -336,7 +336,7 @@ def test_scoring_again_gives_the_same_and_generates_nothing(
 def test_lists(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     expected = {
         "methods": "rag", "retrievers": "bm25", "metrics": "meteor", "generators": "vllm", "data": "bundled",
-        "models": "wordnet", "profiles": "paper-32b",
+        "models": "wordnet", "profiles": "paper-32b", "suites": "table1",
     }  # fmt: skip
     for what, name in expected.items():
         assert bench("ls", what) == 0
