@@ -12,7 +12,7 @@ ifeq ($(EXTRA),cpu)
 UV += --excludes cpu-excludes.txt -c constraints.txt $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)",--torch-backend cpu)
 endif
 
-.PHONY: setup demo test lint bench-engine bench-stages bench-training bench-data bench-scale lock clean
+.PHONY: setup demo test lint bench-engine bench-stages bench-table bench-training bench-data bench-scale lock clean
 
 setup: .venv/.installed-$(EXTRA)
 	@$(BIN)/bench models pull
@@ -45,6 +45,10 @@ bench-engine: setup
 # DPL's stages without barriers, with barriers, and the bare engine. Prints the ratios.
 bench-stages: setup
 	$(BIN)/python -m benchmarks.stages
+
+# Seconds of `bench table` on 200 finished runs of 2,000 samples.
+bench-table: setup
+	$(BIN)/python -m benchmarks.table
 
 # One training step against the released recipe: seconds and memory. Prints the ratios.
 bench-training: setup

@@ -1,7 +1,8 @@
 """`bench`: options -> configuration -> one call a verb. Nothing heavy is imported until a verb runs.
 
 The verbs are in bench/commands. Tables and data go to stdout, progress and errors to stderr. Exit codes: 0 done,
-1 some samples failed or the engine died, 2 something for the user to change (one line says what), 130 interrupted.
+1 some samples failed or the engine died, 2 something for the user to change (one line says what), 3 results
+moved (`bench regress`), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from bench.commands import data, machine, results, run, train
+from bench.commands import data, figures, grid, machine, regress, results, run, tables, train
 from bench.errors import BenchError
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -28,7 +29,20 @@ app = typer.Typer(
 data_app = typer.Typer(help="Build and describe datasets.")
 models_app = typer.Typer(help="Fetch models.")
 
-for verb in (run.run, train.train, results.table, results.show, results.score, machine.ls, machine.doctor):
+for verb in (
+    run.run,
+    train.train,
+    grid.grid,
+    tables.table,
+    tables.compare,
+    figures.plot,
+    figures.report,
+    regress.regress,
+    results.show,
+    results.score,
+    machine.ls,
+    machine.doctor,
+):
     app.command()(verb)
 data_app.command("build")(data.data_build)
 data_app.command("fetch")(data.data_fetch)

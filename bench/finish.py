@@ -1,20 +1,21 @@
-"""From a folder of written samples to scores.jsonl and, last of all, summary.json. Writes no sample."""
+"""From a folder of written samples to scores.jsonl and, last of all, summary.json. Writes no sample's text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from statistics import fmean
 from typing import Any
 
-from bench import provenance, registry, runs, scoring
+from bench import matrix, provenance, registry, runs, scoring
 from bench.config import RunConfig, fingerprint
 from bench.data.corpus import Corpus
 from bench.errors import UserError
 from bench.generate.service import EngineUse
 from bench.judging import Judges
 from bench.runs import RunFolder
-from bench.types import StageCost
+from bench.types import Sample, StageCost
 
 
 def read_config(folder: RunFolder) -> RunConfig:
@@ -59,8 +60,11 @@ def score_folder(
         asked = judges or stack.enter_context(Judges())
         asked.bind(chosen, config, out=folder.path.parent)
         scores = scoring.score(chosen, rows, references)
+    for row, sample in zip(scores, samples, strict=True):
+        row["properties"] = properties(sample, corpus)
     folder.write_rows(runs.SAMPLES, rows)  # in corpus order, whatever order they were written in
     folder.write_rows(runs.SCORES, scores)
+    matrix.build(folder)
     earlier = folder.read(runs.SUMMARY) if folder.done else {}  # scoring again changes neither when nor how fast
     summary = {
         **describe(folder, config, corpus, rows),
@@ -74,6 +78,16 @@ def score_folder(
     }
     folder.write(runs.SUMMARY, summary)
     return summary
+
+
+def properties(sample: Sample, corpus: Corpus) -> dict[str, float]:
+    """What tables may be sliced by: numbers that a sample has before anything is written."""
+    return {
+        "rating": sample.rating,
+        "history": len(sample.history),
+        "peers": fmean(len(corpus.peers(review)) for review in sample.history) if sample.history else 0.0,
+        "words": len(corpus.reference(sample.sample_id).split()),
+    }
 
 
 def describe(folder: RunFolder, config: RunConfig, corpus: Corpus, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -110,6 +124,7 @@ def describe(folder: RunFolder, config: RunConfig, corpus: Corpus, rows: Sequenc
         "sampling": asdict(config.profile.sampling),
         "input_budget": config.profile.input_budget,
         "deterministic": config.deterministic,
+        "commit": _commit(folder),
         "trained": about.get("trained"),
         "n": {category: sum(row["category"] == category for row in rows) for category in corpus.categories},
         "users": len({(row["category"], row["user_id"]) for row in rows}),
@@ -119,6 +134,13 @@ def describe(folder: RunFolder, config: RunConfig, corpus: Corpus, rows: Sequenc
         "dropped": {key: sum(row["dropped"][key] for row in rows) for key in rows[0]["dropped"]},
         "stages": {stage: asdict(cost) for stage, cost in stages.items()},
     }
+
+
+def _commit(folder: RunFolder) -> str:
+    """The commit that wrote the run, short; "" where it is not known."""
+    git = folder.read(runs.PROVENANCE).get("git", {}) if (folder.path / runs.PROVENANCE).is_file() else {}
+    changed = " with local changes" if git.get("dirty") else ""
+    return f"{git['commit'][:10]}{changed}" if git.get("commit") else ""
 
 
 def variant(config: RunConfig) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from bench import assets, config, registry, runs
+from bench import assets, config, registry, runs, suite
 from bench.data import corpus
 from bench.errors import UserError, unknown
 from bench.train import checkpoint
@@ -21,23 +21,24 @@ KINDS: dict[str, registry.Kind] = {
 
 def rows(what: str, out: Path) -> Iterator[tuple[str, ...]]:
     """A row of strings a thing. Raises UserError for an unknown kind."""
+    others: dict[str, Callable[[], Iterable[tuple[str, ...]]]] = {
+        "data": lambda: [*corpus.available().items(), *_plugs("data")],
+        "runs": lambda: ((one.path.name, "finished" if one.done else "unfinished") for one in runs.find(out)),
+        "checkpoints": lambda: map(_checkpoint, checkpoint.find(out)),
+        "models": lambda: map(_model, assets.ASSETS.values()),
+        "profiles": lambda: ((name, config.load_profile(name).title) for name in config.profiles()),
+        "suites": lambda: ((name, suite.load(name).title) for name in suite.suites()),
+    }
     if what in KINDS:
-        yield from _plugs(KINDS[what])
-    elif what == "data":
-        yield from corpus.available().items()
-    elif what == "runs":
-        for folder in runs.find(out):
-            yield folder.path.name, "finished" if folder.done else "unfinished"
-    elif what == "checkpoints":
-        yield from map(_checkpoint, checkpoint.find(out))
-    elif what == "models":
-        for name, asset in assets.ASSETS.items():
-            yield name, "here" if assets.is_present(name) else "not here", f"{asset.size_mb} MB", asset.description
-    elif what == "profiles":
-        for name in config.profiles():
-            yield name, config.load_profile(name).title
-    else:
-        raise unknown("list", what, [*KINDS, "data", "runs", "checkpoints", "models", "profiles"])
+        return _plugs(KINDS[what])
+    if what not in others:
+        raise unknown("list", what, [*KINDS, *others])
+    return iter(others[what]())
+
+
+def _model(asset: assets.Asset) -> tuple[str, ...]:
+    state = "here" if assets.is_present(asset.name) else "not here"
+    return asset.name, state, f"{asset.size_mb} MB", asset.description
 
 
 def _checkpoint(found: checkpoint.Checkpoint) -> tuple[str, ...]:

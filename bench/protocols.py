@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import torch
     from numpy.typing import NDArray
@@ -236,10 +238,19 @@ class Embedder(Protocol):
     def encode(self, texts: Sequence[str]) -> Vectors: ...
 
 
+class DataSource(Protocol):
+    """A dataset of a plug-in's."""
+
+    def folder(self) -> Path:
+        """Where the dataset lies, in the layout of `bench.data.store`; made by this call if it must be."""
+        ...
+
+
 class Metric(Protocol):
     """Compares texts. Per-sample rows are stored; corpus values are aggregated from rows alone.
 
-    So a table can be re-sliced or resampled without the texts: BLEU's rows are n-gram statistics.
+    So a table can be re-sliced or resampled without the texts: BLEU's rows are n-gram statistics. A class with
+    `per_pair = True` promises that a row depends on its own pair alone: its pairs are spread over processes.
     """
 
     @property
@@ -255,4 +266,19 @@ class Metric(Protocol):
 
     def versions(self) -> dict[str, str]:
         """Packages, models and data that the values depend on."""
+        ...
+
+
+class CorpusMetric(Metric, Protocol):
+    """A metric whose values are no means of its rows: they are made of sums over rows, as corpus BLEU is of counts.
+
+    Every other metric's column is the mean of the rows' entry of the same name, those without one left out.
+    """
+
+    def statistics(self, row: Mapping[str, Any]) -> Sequence[float]:
+        """The m numbers of one row that are summed."""
+        ...
+
+    def values(self, sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """(..., m) sums to (...) values a column: equal to `aggregate` over the rows that were summed."""
         ...

@@ -1,10 +1,12 @@
-"""Names to classes: built-in ones as "module:Class" strings, third parties' by entry points.
+"""Names to classes: built-in ones as "module:Class" strings, third parties' by entry points or from a file.
 
 Nothing is imported until it is used, so that `bench ls` and `bench --help` stay instant. An installed
 package adds a method with
 
     [project.entry-points."dep_bench.method"]
     mine = "my_package.mine:Mine"
+
+and `--plugin my.py` adds every plug of a file, under the names of its classes in lower case.
 """
 
 from __future__ import annotations
@@ -12,13 +14,17 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from importlib import metadata
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, cast, get_type_hints
 
 from bench.errors import UserError, unknown
 
-Kind = Literal["method", "retriever", "metric", "generator"]
+Kind = Literal["method", "retriever", "metric", "generator", "data"]
 
 BUILTIN: dict[Kind, dict[str, str]] = {
     "method": {
@@ -50,13 +56,68 @@ BUILTIN: dict[Kind, dict[str, str]] = {
         "transformers": "bench.generate.transformers:TransformersGenerator",
         "echo": "bench.generate.echo:EchoGenerator",
     },
+    "data": {},  # bench.data.corpus knows the shipped ones
 }
+
+# What makes a class of a plug-in file one of a kind: the method of bench.protocols that no other kind has.
+CONTRACT: dict[str, Kind] = {"write": "method", "rank": "retriever", "aggregate": "metric", "folder": "data"}
+
+_files: list[str] = []
+_plugged: dict[Kind, dict[str, str]] = {}
 
 
 def names(kind: Kind) -> dict[str, str]:
-    """name -> "module:Class" of everything installed. Built-in names cannot be taken over."""
+    """name -> "module:Class" of everything installed or plugged in. Built-in names cannot be taken over."""
     plugins = {point.name: point.value for point in metadata.entry_points(group=f"dep_bench.{kind}")}
-    return {**plugins, **BUILTIN[kind]}
+    return {**plugins, **_plugged.get(kind, {}), **BUILTIN[kind]}
+
+
+def plug(files: Iterable[str]) -> None:
+    """Adds the plugs of these files: dataclasses that have what bench.protocols asks of a kind.
+
+    Raises UserError for a file that is none, that cannot be imported, or that holds no plug.
+    """
+    for file in files:
+        path = Path(file).resolve()
+        if str(path) in _files:
+            continue
+        module = _import(path)
+        found = [
+            (kind, cls)
+            for cls in vars(module).values()
+            if isinstance(cls, type) and cls.__module__ == module.__name__ and dataclasses.is_dataclass(cls)
+            for needed, kind in CONTRACT.items()
+            if callable(getattr(cls, needed, None))
+        ]
+        if not found:
+            needed = ", ".join(f"{name} ({kind})" for name, kind in CONTRACT.items())
+            raise UserError(f"--plugin {file} holds no plug: a dataclass with one of {needed}; see bench/protocols.py")
+        for kind, cls in found:
+            _plugged.setdefault(kind, {})[cls.__name__.lower()] = f"{module.__name__}:{cls.__name__}"
+        _files.append(str(path))
+
+
+def plugged() -> tuple[str, ...]:
+    """The files that were plugged in, for a process that must know them too."""
+    return tuple(_files)
+
+
+def _import(path: Path) -> ModuleType:
+    """The module of a file, under the file's own name, so that it can be found and pickled by that name."""
+    name = path.stem
+    spec = spec_from_file_location(name, path) if path.is_file() and path.suffix == ".py" else None
+    if spec is None or spec.loader is None:
+        raise UserError(f"--plugin {path} is no Python file; name one, like --plugin my_method.py")
+    if name in sys.modules or find_spec(name) is not None:
+        raise UserError(f"--plugin {path}: a module '{name}' is there already; rename the file")
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise UserError(f"--plugin {path} cannot be imported: {type(error).__name__}: {error}") from error
+    return module
 
 
 def load(kind: Kind, name: str) -> type:

@@ -3,7 +3,8 @@
     config.json      the resolved configuration and the run's identity
     provenance.json  versions, weights, commit, hardware, times
     samples.jsonl    a row a sample, appended as it completes
-    scores.jsonl     a row a sample and metric: what the corpus values are made of
+    scores.jsonl     a row a sample: under each metric what its values are made of, and the sample's properties
+    scores.npz       the same as arrays, for tables (bench.matrix); made from scores.jsonl
     summary.json     written last, by rename: its presence means done
 
 Rows are lines of JSON. A last line that a kill tore is dropped; its sample is written again.

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.types import Column
 from metrics.pairs import pairs
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 ORDERS = 4
 
@@ -21,6 +25,7 @@ class Bleu:
     prediction matches nothing, and its reference still counts for the brevity penalty.
     """
 
+    per_pair = True
     columns = (Column("bleu", "BL.", digits=2),)
 
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:
@@ -46,6 +51,25 @@ class Bleu:
             smooth_method="exp",
         )
         return {"bleu": float(score.score)}
+
+    def statistics(self, row: Mapping[str, Any]) -> Sequence[float]:
+        counts: Sequence[float] = row["bleu"]
+        return counts
+
+    def values(self, sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """BLEU of many corpora at once, (..., 10) summed counts each: `aggregate`, vectorised, for resampling."""
+        import numpy as np
+
+        correct, total = sums[..., :ORDERS], sums[..., ORDERS : 2 * ORDERS]
+        length, reference = sums[..., -2], sums[..., -1]
+        unmatched = correct == 0
+        if unmatched.any():
+            # Smoothing "exp": the first order without a match counts as 1/2 match, the next as 1/4, ...
+            correct = np.where(unmatched, 0.5 ** np.cumsum(unmatched, axis=-1), correct)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            brevity = np.exp(np.minimum(0.0, 1.0 - reference / length))
+            score = 100.0 * brevity * np.sqrt(np.sqrt((correct / total).prod(axis=-1)))
+        return {"bleu": np.where(unmatched.all(axis=-1) | (total[..., -1] == 0), 0.0, score)}
 
     def versions(self) -> dict[str, str]:
         return {"sacrebleu": f"{version('sacrebleu')} tok:13a smooth:exp case:mixed"}

@@ -24,6 +24,7 @@ class Meteor:
     .5 against itself, since one match in one chunk has the full fragmentation penalty.
     """
 
+    per_pair = True
     columns = (Column("meteor", "MET."),)
 
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ class Rouge:
     The package lower-cases and keeps the runs of a-z and 0-9 alone, so texts in other scripts score 0.
     """
 
+    per_pair = True
     columns = (Column("rouge1", "R-1"), Column("rougeL", "R-L", main=False))
 
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:

@@ -61,7 +61,7 @@ def sample(console: Console, path: Path, sample_id: str) -> None:
     for stage, key in row["requests"]:
         prompt = store.prompt(key) if store else None
         _section(
-            console, f"prompt of stage {stage}", f"{prompt.system}\n\n{prompt.user}" if prompt else "no longer stored"
+            console, f"prompt of stage {stage}", f"{prompt.system}\n\n{prompt.text}" if prompt else "no longer stored"
         )
     _section(console, "retrieved, best first", "\n".join(row["retrieved"]) or "nothing")
     _section(console, "text", row["error"] or row["text"])

@@ -214,7 +214,7 @@ def test_tables_want_runs(world: World, complaint: Complaint) -> None:
     assert complaint("table", world.out) == f"{world.out} holds no runs; run `bench run --out {world.out}` first"
     assert complaint("score", world.out) == "no runs here; name a run folder or an output folder"
     assert world.run() == 0
-    assert complaint("table", world.out, "--format", "html").startswith("no format 'html'")
+    assert complaint("table", world.out, "--format", "htlm").startswith("no format 'htlm'")
     assert complaint("score", world.out, "--metric", "rogue").startswith("no metric 'rogue'; did you mean 'rouge'?")
     (world.folder().path / runs.SUMMARY).unlink()
     assert complaint("table", world.out).startswith("none of the 1 runs is finished")
@@ -320,7 +320,7 @@ def test_the_table_of_runs_is_the_one_that_the_run_printed(world: World, capfd: 
     assert bench("table", world.out, "--format", "markdown") == 0
     assert "| Non-Perso |" in capfd.readouterr().out
     assert bench("table", world.out, "--format", "csv") == 0
-    assert capfd.readouterr().out.startswith("table,label,method,")
+    assert capfd.readouterr().out.startswith("table,kind,label,")
 
 
 def test_scoring_again_gives_the_same_and_generates_nothing(
@@ -340,7 +340,7 @@ def test_scoring_again_gives_the_same_and_generates_nothing(
 def test_lists(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     expected = {
         "methods": "rag", "retrievers": "bm25", "metrics": "meteor", "generators": "vllm", "data": "bundled",
-        "models": "wordnet", "profiles": "paper-32b",
+        "models": "wordnet", "profiles": "paper-32b", "suites": "table1",
     }  # fmt: skip
     for what, name in expected.items():
         assert bench("ls", what) == 0

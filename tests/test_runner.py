@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from bench import registry, runs
+from bench import matrix, registry, runs
 from bench.data.corpus import load
 from bench.runs import RunFolder
 from bench.seeds import derive
@@ -80,7 +80,7 @@ def test_a_grid_leaves_folders_that_explain_themselves(
 
     corpus = load(str(world.data))
     for folder in folders.values():
-        names = (runs.CONFIG, runs.PROVENANCE, runs.SAMPLES, runs.SCORES, runs.SUMMARY)
+        names = (runs.CONFIG, runs.PROVENANCE, runs.SAMPLES, runs.SCORES, matrix.FILE, runs.SUMMARY)
         assert {path.name for path in folder.path.iterdir()} == {*names, ".lock"}
         rows = list(folder.rows(runs.SAMPLES))
         assert [row["sample_id"] for row in rows] == [sample.sample_id for sample in corpus.samples("test")]

@@ -7,15 +7,16 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.output import Out, console
+from bench.commands.output import Out, Plugin, console
 
 
 def ls(
     what: Annotated[
         str,
-        typer.Argument(help="methods, retrievers, metrics, generators, data, runs, checkpoints, models, profiles."),
+        typer.Argument(help="methods, retrievers, metrics, generators, data, runs, checkpoints, models, suites ..."),
     ],
     out: Out = Path("runs"),
+    plugin: Plugin = None,
 ) -> None:
     """List what there is, a line each."""
     from rich.markup import escape

@@ -11,11 +11,32 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from results.leaderboard import Leaderboard
+    from results.board import Leaderboard
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of all runs and of the request store.")]
 Data = Annotated[str, typer.Option("--data", help="A shipped dataset or a folder made by `bench data build`.")]
 Runs = Annotated[list[Path] | None, typer.Argument(help="Run folders or output folders; runs/ if none is named.")]
+SuiteRuns = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[SUITE] [RUNS]...", help="Run or output folders, runs/ if none is named; of a SUITE's cells only."
+    ),
+]
+
+
+def _plug(files: list[Path] | None) -> list[Path] | None:
+    from bench import registry
+
+    registry.plug(map(str, files or []))
+    return files
+
+
+Plugin = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin", callback=_plug, is_eager=True, help="A Python file with methods, retrievers, metrics or data."
+    ),
+]
 
 
 def to_stderr(message: str) -> None:
@@ -31,7 +52,7 @@ def console() -> Console:
 
 
 def print_boards(boards: list[Leaderboard], *, costs: bool = False) -> None:
-    from results.render import terminal
+    from results.formats.terminal import terminal
 
     out = console()
     for board in boards:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.commands.output import Data, Out, console, print_boards, to_stderr
+from bench.commands.output import Data, Out, Plugin, console, print_boards, to_stderr
 from bench.errors import unknown
 
 
@@ -46,13 +46,15 @@ def run(
         bool, typer.Option("--dry-run", help="Show the cells and what is left of them; run nothing.")
     ] = False,
     out: Out = Path("runs"),
+    plugin: Plugin = None,
 ) -> None:
     """Run methods x retrievers x K x seeds, then print the leaderboard. Goes on where it was stopped."""
     from bench import grid, planning, runner
     from bench.cells import plan
-    from bench.data.corpus import NO_PEERS, SHIPPED, load
+    from bench.data.corpus import NO_PEERS, load, resolve
     from bench.progress import Progress
     from results import show
+    from results.finished import Finished
     from results.leaderboard import leaderboards
 
     values = grid.settings(set_ or [])
@@ -63,7 +65,7 @@ def run(
         to_stderr(f"note: {NO_PEERS.format(', '.join(alone))}")
     configs = grid.expand(
         corpus,
-        data=data if data in SHIPPED else str(Path(data).resolve()),
+        data=resolve(data),
         methods=grid.named(method, "method"),
         retrievers=grid.named(retriever, "retriever"),
         ks=grid.integers(k, option="-k") if k else None,
@@ -83,7 +85,7 @@ def run(
             show.plan(console(), planning.plan(cells, corpus, service, out))
             return
         summaries = runner.run(cells, corpus, service, out, progress=progress, retry=retry)
-    print_boards(leaderboards(summaries))
+    print_boards(leaderboards([Finished(cell.folder, summary) for cell, summary in zip(cells, summaries, strict=True)]))
     failed = sum(summary["failed"] for summary in summaries)
     if failed:
         print(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.output import Data, Out, console
+from bench.commands.output import Data, Out, Plugin, console
 from bench.errors import UserError
 
 
@@ -23,11 +23,12 @@ def train(
     generator: Annotated[str, typer.Option("--generator", help="Validates: vllm, openai or transformers.")] = "vllm",
     deterministic: Annotated[bool, typer.Option("--deterministic", help="Validate in batches of one.")] = False,
     out: Out = Path("runs"),
+    plugin: Plugin = None,
 ) -> None:
     """Train soft-prompt methods and choose the best epoch by METEOR on the validation set. Goes on where it was."""
     from bench import grid, registry, runner
     from bench.cells import plan
-    from bench.data.corpus import SHIPPED, load
+    from bench.data.corpus import load, resolve
     from bench.progress import Progress
     from bench.protocols import SoftPromptMethod
     from results import show
@@ -40,7 +41,7 @@ def train(
     corpus = load(data)
     configs = grid.expand(
         corpus,
-        data=data if data in SHIPPED else str(Path(data).resolve()),
+        data=resolve(data),
         methods=trained,
         retrievers=grid.named(retriever, "retriever"),
         ks=None,

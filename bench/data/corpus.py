@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from bench import registry
 from bench.data import store
 from bench.data.link import SPLITS, Linked, link
 from bench.errors import UserError, unknown
@@ -112,11 +113,12 @@ class Corpus:
 
 
 def load(name_or_dir: str) -> Corpus:
-    """The shipped dataset of this name, else the dataset in this folder.
+    """The shipped dataset of this name, or a plug-in's, else the dataset in this folder.
 
     Raises UserError naming the file and line of whatever does not hold together.
     """
-    folder = SHIPPED.get(name_or_dir) or Path(name_or_dir)
+    plugin = name_or_dir in registry.names("data")
+    folder = registry.create("data", name_or_dir).folder() if plugin else SHIPPED.get(name_or_dir, Path(name_or_dir))
     if not folder.is_dir():
         raise UserError(f"{unknown('data', name_or_dir, SHIPPED)}, or a folder written by `bench data build`")
     stored = store.read(folder)
@@ -136,6 +138,12 @@ def load(name_or_dir: str) -> Corpus:
         _pool=_pool(shown),
         _written=_written(shown),
     )
+
+
+def resolve(name_or_dir: str) -> str:
+    """What a configuration keeps: a name as it is, a folder as its whole path."""
+    known = name_or_dir in SHIPPED or name_or_dir in registry.names("data")
+    return name_or_dir if known else str(Path(name_or_dir).resolve())
 
 
 def available() -> dict[str, str]:

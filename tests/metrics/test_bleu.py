@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sacrebleu import corpus_bleu
 
@@ -50,6 +51,29 @@ def test_the_command_line_agrees(tmp_path: Path) -> None:
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     metric = Bleu()
     assert metric.aggregate(metric.score(predictions, references))["bleu"] == pytest.approx(float(printed), abs=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "reference"),
+    [
+        ("word", "word"),
+        ("word", "other"),
+        ("", "something was written"),
+        ("Это хороший альбом, советую всем", "Это очень хороший альбом, советую"),
+        ("素晴らしい映画 です", "素晴らしい映画 です ね"),
+        ("فيلم رائع جدا وأنصح به", "فيلم رائع وأنصح به الجميع"),
+    ],
+)
+def test_the_command_line_agrees_on_a_single_text(tmp_path: Path, prediction: str, reference: str) -> None:
+    for name, line in (("hyp", prediction), ("ref", reference)):
+        (tmp_path / name).write_text(line + "\n", encoding="utf-8")
+    command = [sys.executable, "-m", "sacrebleu", str(tmp_path / "ref"), "-i", str(tmp_path / "hyp"), "-b", "-w", "12"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    metric = Bleu()
+    rows = metric.score([prediction], [reference])
+    assert metric.aggregate(rows)["bleu"] == pytest.approx(float(printed), abs=1e-11)
+    sums = np.array([metric.statistics(rows[0])], np.float64)
+    assert metric.values(sums)["bleu"][0] == pytest.approx(float(printed), abs=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -75,6 +75,13 @@ def test_any_text_against_itself(text: str, n_words: int) -> None:
     assert meteor(text, text) == pytest.approx(1 - 0.5 / n_words**3, abs=1e-12)
 
 
+def test_a_part_of_a_text_in_another_script() -> None:
+    # Это хороший альбом / Это плохой альбом: m = 2 of 3 and 3, in 2 chunks: 2/3 (1 - .5)
+    assert meteor("Это хороший альбом", "Это плохой альбом") == pytest.approx(2 / 3 * 0.5, abs=1e-12)
+    # Split at spaces alone, the first of two words matches: m = 1 of 2 and 2, in 1 chunk
+    assert meteor("素晴らしい映画 です", "素晴らしい映画 でした") == pytest.approx(0.5 * 0.5, abs=1e-12)
+
+
 def test_nothing_shared_scores_zero() -> None:
     assert meteor("this is a cat", "non matching hypothesis") == 0.0
 

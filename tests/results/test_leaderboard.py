@@ -13,8 +13,13 @@ from rich.console import Console
 
 from bench import runs
 from bench.errors import UserError
-from results.leaderboard import Leaderboard, Row, leaderboards, summaries
-from results.render import as_csv, markdown, terminal
+from bench.runs import RunFolder
+from results.board import Leaderboard, Row
+from results.finished import Finished, finished
+from results.formats.data import as_csv
+from results.formats.markdown import markdown
+from results.formats.terminal import terminal
+from results.leaderboard import leaderboards
 
 COLUMNS = [
     {"key": "rouge1", "label": "R-1", "digits": 4, "higher_is_better": True, "main": True},
@@ -72,8 +77,13 @@ def summary(
     return {**made, **changes}
 
 
+def runs_of(*found: dict[str, Any]) -> list[Finished]:
+    """Runs without folders: tables of them have no intervals."""
+    return [Finished(RunFolder(Path("nowhere")), summary) for summary in found]
+
+
 def board(*found: dict[str, Any], all_columns: bool = False) -> Leaderboard:
-    (made,) = leaderboards(found, all_columns=all_columns)
+    (made,) = leaderboards(runs_of(*found), all_columns=all_columns)
     return made
 
 
@@ -160,7 +170,7 @@ def test_of_runs_of_the_same_cell_the_newest_counts() -> None:
     ],
 )
 def test_what_cannot_be_compared_shares_no_table(change: dict[str, Any]) -> None:
-    made = leaderboards([summary(), summary("nonperso", **change), summary("nonperso")])
+    made = leaderboards(runs_of(summary(), summary("nonperso", **change), summary("nonperso")))
     assert [labels(one) for one in made] == [["Non-Perso", "RAG"], ["Non-Perso"]]
 
 
@@ -294,13 +304,13 @@ def test_summaries_of_folders_of_runs(tmp_path: Path) -> None:
     first = run_folder(tmp_path / "out" / "a")
     run_folder(tmp_path / "out" / "b", done=False)
     second = run_folder(tmp_path / "other" / "c")
-    assert summaries([tmp_path / "out", second]) == [summary(), summary()]
-    assert summaries([first]) == [summary()]
+    assert [run.summary for run in finished([tmp_path / "out", second])] == [summary(), summary()]
+    assert [run.folder.path for run in finished([first])] == [first]
 
 
 def test_places_without_finished_runs_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no runs; run `bench run --out"):
-        summaries([tmp_path])
+        finished([tmp_path])
     run_folder(tmp_path / "a", done=False)
     with pytest.raises(UserError, match="none of the 1 runs is finished"):
-        summaries([tmp_path])
+        finished([tmp_path])

@@ -1,0 +1,49 @@
+"""`bench plot`, `bench report`: finished runs as figures, and as one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands.output import Plugin, SuiteRuns
+
+
+def plot(
+    kind: Annotated[str, typer.Argument(help="k-sweep, uniqueness, ablations or costs.")],
+    places: SuiteRuns = None,
+    metric: Annotated[
+        str, typer.Option("--metric", help="Columns, separated by commas: rouge1, meteor, bleu, bertscore.")
+    ] = "",
+    to: Annotated[Path | None, typer.Option("--to", help="A .svg, .png or .pdf file. [default: KIND.svg]")] = None,
+    plugin: Plugin = None,
+) -> None:
+    """A figure of finished runs, with intervals, readable in grey."""
+    from bench.grid import words
+    from results import plots
+    from results.selected import select
+
+    _, found = select(places)
+    figures = plots.draw(kind, found, words(metric))
+    for path in plots.save(figures, to or Path(f"{kind}.svg")):
+        print(path)
+
+
+def report(
+    places: SuiteRuns = None,
+    to: Annotated[Path, typer.Option("--to", help="The HTML file.")] = Path("report.html"),
+    baseline: Annotated[str, typer.Option("--baseline", help="A method or row for † and ‡.")] = "",
+    prompts: Annotated[bool, typer.Option(help="Every prompt; without them the file is smaller.")] = True,
+    uniqueness: Annotated[
+        bool, typer.Option(help="The figure of Unique users, for which every history is embedded.")
+    ] = True,
+    plugin: Plugin = None,
+) -> None:
+    """One HTML file with tables, figures, costs and all samples; it needs no network and no server."""
+    from results import report as pages
+    from results.selected import select
+
+    _, found = select(places)
+    pages.write(found, to, baseline=baseline, prompts=prompts, unique=uniqueness)
+    print(to)

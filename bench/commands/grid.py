@@ -1,0 +1,94 @@
+"""`bench grid`: all cells of a suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.commands.output import Out, Plugin, console, print_boards, to_stderr
+
+if TYPE_CHECKING:
+    from bench.cells import Cell
+    from bench.config import RunConfig
+    from bench.data.corpus import Corpus
+    from bench.progress import Progress
+    from bench.suite import Failure
+
+
+def grid(
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="A shipped suite (`bench ls suites`) or a TOML file.")],
+    data: Annotated[str, typer.Option("--data", help="A dataset; [default: the suite's].")] = "",
+    profile: Annotated[str, typer.Option("--profile", "-p", help="For all cells; [default: the suite's].")] = "",
+    limit: Annotated[int | None, typer.Option("--limit", help="At most N samples a cell.")] = None,
+    seed: Annotated[str, typer.Option("--seed", help="Run seeds; comma list. [default: the suite's]")] = "",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value for the cells that know the key.")] = None,
+    generator: Annotated[str, typer.Option("--generator", help="vllm, openai or transformers.")] = "vllm",
+    base_url: Annotated[str, typer.Option("--base-url", help="Server of --generator openai.")] = "",
+    model_name: Annotated[str, typer.Option("--model-name", help="Model on that server.")] = "",
+    deterministic: Annotated[bool, typer.Option("--deterministic", help="Batches of one.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Try the failed samples of finished runs again.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the cells and what is left of them.")] = False,
+    out: Out = Path("runs"),
+    plugin: Plugin = None,
+) -> None:
+    """Run what is new in a suite, then print its table. Cells that cannot run are listed at the end."""
+    from bench import grid as words
+    from bench import suite as suites
+    from bench import suite_runner
+    from bench.data.corpus import load, resolve
+    from bench.progress import Progress
+
+    chosen = suites.load(suite)
+    given = suites.Given(
+        data=resolve(data or chosen.data),
+        limit=limit,
+        profile=profile or None,
+        seeds=tuple(words.integers(seed, option="--seed")) if seed else None,
+        set_values=words.settings(set_ or []),
+        generator=generator,
+        generator_options=words.server(generator, base_url=base_url, model=model_name),
+        deterministic=deterministic,
+    )
+    corpus = load(data or chosen.data)
+    configs, failures = suites.expand(chosen, corpus, given)
+    with Progress() as progress:
+        if dry_run:
+            failures += _plan(configs, corpus, out, progress)
+        else:
+            outcome = suite_runner.run(configs, corpus, out, progress=progress, retry=retry)
+            failures += outcome.failures
+            _show(outcome.finished)
+    for failure in failures:
+        to_stderr(f"not run: {failure.what}: {failure.reason}")
+    if chosen.shows == "statistics":
+        to_stderr(f"suite '{suite}' runs nothing; `bench table {suite} --data {data or chosen.data}` shows it")
+    if failures:
+        raise typer.Exit(1)
+
+
+def _plan(configs: list[RunConfig], corpus: Corpus, out: Path, progress: Progress) -> list[Failure]:
+    from bench import planning, suite_runner
+    from results import show
+
+    outcome = suite_runner.Outcome()
+    for group in suite_runner.by_engine(configs):
+        ready = suite_runner.prepare(group, corpus, out, progress=progress, outcome=outcome)
+        if ready:
+            show.plan(console(), planning.plan(ready.cells, corpus, ready.service, out))
+    return outcome.failures
+
+
+def _show(cells: list[Cell]) -> None:
+    from bench import runs
+    from results.finished import Finished
+    from results.leaderboard import leaderboards
+
+    if not cells:
+        return
+    found = [Finished(cell.folder, cell.folder.read(runs.SUMMARY)) for cell in cells]
+    print_boards(leaderboards(found))
+    failed = sum(run.summary["failed"] for run in found)
+    if failed:
+        to_stderr(f"{failed} samples failed; `bench show RUN` lists them, `bench grid ... --retry` tries again")

@@ -1,0 +1,48 @@
+"""`bench regress`: for CI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.commands.output import Plugin, SuiteRuns, console
+
+if TYPE_CHECKING:
+    from results.regress import Verdict
+
+
+def regress(
+    baseline: Annotated[Path, typer.Argument(help="A JSON file made by --write.")],
+    places: SuiteRuns = None,
+    write: Annotated[bool, typer.Option("--write", help="Make these runs the baseline.")] = False,
+    plugin: Plugin = None,
+) -> None:
+    """Compare finished runs with a baseline, value by value. Exit code 3 if something moved."""
+    from results import regress as regression
+    from results.selected import select
+
+    _, found = select(places)
+    if write:
+        print(f"{baseline}: {regression.write(baseline, found)} values")
+        return
+    verdict = regression.compare(baseline, found)
+    _show(verdict)
+    if verdict.moved:
+        raise typer.Exit(regression.MOVED)
+
+
+def _show(verdict: Verdict) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    if verdict.moved:
+        table = Table("cell", "value", "was", "is", "difference", "tolerance", box=None, pad_edge=False)
+        for one in verdict.moved:
+            now = ("gone", "") if one.value is None else (f"{one.value:.4f}", f"{one.value - one.was:+.4f}")
+            table.add_row(escape(one.cell), escape(one.what), f"{one.was:.4f}", *now, f"{one.tolerance:.4f}")
+        console().print(table)
+    for name in verdict.new:
+        console().print(f"not in the baseline: {name}", markup=False)
+    console().print(f"{len(verdict.moved)} of {verdict.compared} values moved")

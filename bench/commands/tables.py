@@ -1,0 +1,93 @@
+"""`bench table`, `bench compare`: finished runs beside each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.commands.output import Out, Plugin, SuiteRuns, console, print_boards
+from bench.errors import unknown
+
+if TYPE_CHECKING:
+    from results.board import Leaderboard
+
+FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
+
+
+def table(
+    places: SuiteRuns = None,
+    all_columns: Annotated[bool, typer.Option("--all", help="Every column, not only the paper's.")] = False,
+    costs: Annotated[
+        bool, typer.Option("--costs", help="Requests, store hits, tokens and seconds of every row.")
+    ] = False,
+    by: Annotated[
+        str, typer.Option("--by", help="Slices of each category: uniqueness, rating, history:4, peers:4, words:4.")
+    ] = "",
+    baseline: Annotated[
+        str, typer.Option("--baseline", help="A method or row; † and ‡ mark what is better or worse than it.")
+    ] = "",
+    paper: Annotated[bool, typer.Option("--paper", help="The paper's numbers below ours, and the difference.")] = False,
+    intervals: Annotated[bool, typer.Option(help="Half the width of every 95 % interval.")] = True,
+    data: Annotated[str, typer.Option("--data", help="The dataset of `bench table statistics`.")] = "",
+    form: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")] = "terminal",
+    plugin: Plugin = None,
+) -> None:
+    """The leaderboard of finished runs: categories as column groups, best in bold, second underlined."""
+    from results import published, selected, slices
+    from results.leaderboard import leaderboards
+
+    if form not in FORMATS:
+        raise unknown("format", form, FORMATS)
+    suite, _ = selected.suite_of(places)
+    if suite and suite.shows == "statistics":
+        _statistics(data or suite.data, paper=paper)
+        return
+    suite, found = selected.select(places)
+    boards = leaderboards(
+        found,
+        all_columns=all_columns,
+        slice_by=slices.parse(by or (suite.by if suite else "")),
+        baseline=baseline,
+        intervals=intervals,
+    )
+    if paper:
+        boards = [published.beside(board) for board in boards]
+    if form == "terminal":
+        print_boards(boards, costs=costs)
+    else:
+        print(_text(form, boards, costs=costs), end="")
+
+
+def _statistics(data: str, *, paper: bool) -> None:
+    from bench.data.corpus import load
+    from results import dataset
+
+    console().print(dataset.table(load(data), paper=paper))
+
+
+def _text(form: str, boards: list[Leaderboard], *, costs: bool) -> str:
+    from results.formats import data, html, latex, markdown
+
+    if form == "json":
+        return data.as_json(boards)
+    if form == "html":
+        return html.page(boards, costs=costs)
+    if form == "csv":
+        return "".join(map(data.as_csv, boards))
+    write = {"markdown": markdown.markdown, "latex": latex.latex}[form]
+    return "\n".join(write(board, costs=costs) for board in boards)
+
+
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="A run folder, or a method or row of the runs in --out.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="What A is compared with.")],
+    out: Out = Path("runs"),
+    all_columns: Annotated[bool, typer.Option("--all", help="Every column, not only the paper's.")] = False,
+    plugin: Plugin = None,
+) -> None:
+    """A minus B, paired by sample: 95 % interval over users, t-test over users, Holm-corrected."""
+    from results import compare as comparing
+
+    comparing.show(console(), comparing.compare(a, b, out, all_columns=all_columns))

@@ -1,0 +1,192 @@
+"""Suites: TOML files that name the cells of a whole table or figure.
+
+    title = "..."
+    data = "bundled"                    # all of these are optional, and the command line goes before them
+    limit = 12
+    metrics = ["rouge", "bleu"]
+    by = "uniqueness"                   # how `bench table SUITE` slices
+    [[cells]]                           # a block: every combination of its lists
+    methods = ["rag", "dep"]
+    retrievers = ["recency"]            # [default: recency]
+    ks = [0, 4, 8]                      # [default: the profile's]
+    seeds = [0, 1]                      # [default: 0]
+    profiles = ["paper-7b"]             # [default: paper-7b]
+    set = { "dep.text" = [false, true], temperature = 0 }     # a list is one more axis
+
+Blocks become cells by `bench.grid.expand`, as the words of `bench run` do.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench import grid, registry
+from bench.config import RunConfig
+from bench.data.corpus import Corpus
+from bench.errors import UserError, unknown
+from bench.finish import variant
+from bench.types import Split
+
+ANY_PROFILE = "tiny"  # where only names and options count
+
+
+class Block(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    methods: tuple[str, ...] = Field(min_length=1)
+    retrievers: tuple[str, ...] = ("recency",)
+    ks: tuple[int, ...] | None = None
+    seeds: tuple[int, ...] = (0,)
+    profiles: tuple[str, ...] = ("paper-7b",)
+    set: dict[str, Any] = {}
+
+
+class Suite(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    data: str = "bundled"
+    split: Split = "test"
+    limit: int | None = Field(None, ge=1)
+    metrics: tuple[str, ...] = ()
+    by: str = ""
+    shows: Literal["table", "statistics"] = "table"
+    cells: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the command line says instead of the suite; None: what the suite says."""
+
+    data: str | None = None
+    limit: int | None = None
+    profile: str | None = None
+    seeds: tuple[int, ...] | None = None
+    set_values: Mapping[str, Any] | None = None
+    generator: str = "vllm"
+    generator_options: Mapping[str, Any] | None = None
+    deterministic: bool = False
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell, or several, that cannot run, and why."""
+
+    what: str
+    reason: str
+
+
+def suites() -> dict[str, Path]:
+    """name -> file of the shipped suites."""
+    folder = Path(str(resources.files("bench"))) / "suites"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load(name: str) -> Suite:
+    """A shipped suite by name, or a TOML file by path. Raises UserError naming the file and key."""
+    shipped = suites()
+    path = shipped.get(name) or Path(name)
+    if not path.is_file():
+        raise unknown("suite", name, shipped)
+    try:
+        return Suite(name=path.stem, **tomllib.loads(path.read_text("utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
+        raise UserError(f"suite {path}: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"suite {path}, {where}: {first['msg']}; bench/suite.py says what a suite holds") from error
+
+
+def expand(suite: Suite, corpus: Corpus, given: Given) -> tuple[list[RunConfig], list[Failure]]:
+    """The cells in order, equal ones once, and what cannot be one. Methods fail apart: one does not stop the others."""
+    found: dict[str, RunConfig] = {}
+    failures: dict[Failure, None] = {}
+    for block, method, profile, values in _choices(suite, given):
+        try:
+            configs = _configs(suite, corpus, given, block, method=method, profile=profile, values=values)
+        except UserError as error:
+            options = "".join(f" {key}={value}" for key, value in values.items())
+            failures[Failure(f"{method}{options} ({profile})", str(error))] = None
+            continue
+        found.update((config.model_dump_json(), config) for config in configs)
+    return list(found.values()), list(failures)
+
+
+def _choices(suite: Suite, given: Given) -> Iterator[tuple[Block, str, str, dict[str, Any]]]:
+    for block in suite.cells:
+        profiles = block.profiles if given.profile is None else (given.profile,)
+        for profile, method, values in itertools.product(profiles, block.methods, _combinations(block.set)):
+            yield block, method, profile, values
+
+
+def _combinations(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """{"a": [1, 2], "b": 3} -> [{"a": 1, "b": 3}, {"a": 2, "b": 3}]"""
+    axes = [value if isinstance(value, list) else [value] for value in values.values()]
+    return [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*axes)]
+
+
+def _configs(
+    suite: Suite,
+    corpus: Corpus,
+    given: Given,
+    block: Block,
+    *,
+    method: str,
+    profile: str,
+    values: Mapping[str, Any],
+) -> Sequence[RunConfig]:
+    registry.load("method", method)  # an unknown method is the reason, not its unknown settings
+    metrics = {"metrics": list(suite.metrics)} if suite.metrics else {}
+    by_hand = {key: value for key, value in (given.set_values or {}).items() if _concerns(key, method, block)}
+    return grid.expand(
+        corpus,
+        data=given.data or suite.data,
+        methods=[method],
+        retrievers=block.retrievers,
+        ks=block.ks,
+        seeds=block.seeds if given.seeds is None else given.seeds,
+        profile=profile,
+        set_values={**metrics, **values, **by_hand},
+        split=suite.split,
+        limit=suite.limit if given.limit is None else given.limit,
+        generator=given.generator,
+        generator_options=given.generator_options,
+        deterministic=given.deterministic,
+    )
+
+
+def _concerns(key: str, method: str, block: Block) -> bool:
+    """Whether a setting by hand is one of this method's cells: `dep.text` is none of RAG's."""
+    head = key.partition(".")[0]
+    others = {*registry.names("method"), *registry.names("retriever")} - {method}
+    used = set(block.retrievers) if registry.load("method", method).uses_retriever else set()  # type: ignore[attr-defined]
+    return head not in others - used
+
+
+def keys(suite: Suite) -> set[tuple[str, str | None, str, int | None]]:
+    """(method, retriever, changed options, K) of every cell, whatever its profile; K None: the profile's own."""
+    found = set()
+    for block in suite.cells:
+        one = suite.model_copy(update={"cells": (block,)})
+        configs, _ = expand(one, cast(Corpus, _AnyData()), Given(profile=ANY_PROFILE, seeds=(0,)))
+        for config in configs:
+            k = config.k if block.ks is not None or config.retriever is None else None
+            found.add((config.method, config.retriever, variant(config), k))
+    return found
+
+
+@dataclass(frozen=True)
+class _AnyData:
+    """As much of a corpus as `grid.expand` asks for."""
+
+    fingerprint: str = ""

@@ -1,0 +1,102 @@
+"""Many cells, also of several models: one engine a model, and no failing cell stops the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import runner
+from bench.cells import Cell, plan
+from bench.config import RunConfig
+from bench.data.corpus import Corpus
+from bench.errors import BenchError
+from bench.generate.service import GenerationService
+from bench.progress import Progress
+from bench.suite import Failure
+
+# What of a profile no engine sees.
+NOT_THE_ENGINE_S = {"name", "title", "metrics", "options", "k", "embedder", "retrieval_encoder", "train"}
+
+
+@dataclass
+class Outcome:
+    """Finished cells, in order, and those that could not be run."""
+
+    finished: list[Cell] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells that share an engine."""
+
+    service: GenerationService
+    cells: tuple[Cell, ...]
+
+
+def by_engine(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
+    """Configurations that share an engine together, in the order in which the engines are first asked for."""
+    groups: dict[str, list[RunConfig]] = {}
+    for config in configs:
+        key = f"{config.generator} {config.deterministic} {config.profile.model_dump_json(exclude=NOT_THE_ENGINE_S)}"
+        groups.setdefault(key, []).append(config)
+    return list(groups.values())
+
+
+def prepare(
+    configs: Sequence[RunConfig], corpus: Corpus, out: Path, *, progress: Progress, outcome: Outcome
+) -> Group | None:
+    """Cells of configurations that share an engine; what cannot be planned is a failure. None: nothing is left."""
+    try:
+        service = runner.open_service(configs[0], out, progress=progress)
+        generator = service.identity
+    except BenchError as error:
+        outcome.failures += [Failure(config.label, str(error)) for config in configs]
+        return None
+    cells: dict[str, Cell] = {}
+    for config in configs:
+        try:
+            cells.update((cell.identity, cell) for cell in plan([config], corpus, out, generator=generator))
+        except BenchError as error:
+            outcome.failures.append(Failure(config.label, str(error)))
+    return Group(service, tuple(cells.values())) if cells else None
+
+
+def run(configs: Sequence[RunConfig], corpus: Corpus, out: Path, *, progress: Progress, retry: bool = False) -> Outcome:
+    """Runs all; where a group fails as a whole, its cells are tried one by one, so that the guilty one is found."""
+    outcome = Outcome()
+    for configs_of_one in by_engine(configs):
+        group = prepare(configs_of_one, corpus, out, progress=progress, outcome=outcome)
+        if group is None:
+            continue
+        reason = _try(group, corpus, out, progress=progress, retry=retry)
+        if reason is None:
+            outcome.finished += group.cells
+        elif len(group.cells) == 1:
+            outcome.failures.append(Failure(group.cells[0].folder.path.name, reason))
+        else:
+            progress.say(f"{reason}; trying its {len(group.cells)} cells one by one")
+            _one_by_one(group, corpus, out, progress=progress, retry=retry, outcome=outcome)
+    return outcome
+
+
+def _one_by_one(group: Group, corpus: Corpus, out: Path, *, progress: Progress, retry: bool, outcome: Outcome) -> None:
+    for cell in group.cells:
+        alone = prepare([cell.config], corpus, out, progress=progress, outcome=outcome)
+        if alone is None:
+            continue
+        reason = _try(alone, corpus, out, progress=progress, retry=retry)
+        if reason is None:
+            outcome.finished += alone.cells
+        else:
+            outcome.failures.append(Failure(cell.folder.path.name, reason))
+
+
+def _try(group: Group, corpus: Corpus, out: Path, *, progress: Progress, retry: bool) -> str | None:
+    """Runs the cells of a group; what went wrong, if anything did."""
+    try:
+        runner.run(group.cells, corpus, group.service, out, progress=progress, retry=retry)
+    except BenchError as error:
+        return str(error)
+    return None

@@ -1,0 +1,58 @@
+r"""A leaderboard as a LaTeX table: \usepackage{booktabs} is all it needs."""
+
+from __future__ import annotations
+
+from results.board import Leaderboard
+from results.formats import parts
+
+STYLES = {1: r"\textbf{{{}}}", 2: r"\underline{{{}}}", 0: "{}"}
+MARKS = {"†": r"$^\dagger$", "‡": r"$^\ddagger$", "": ""}
+SPECIAL = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "·": r"$\cdot$", "±": r"$\pm$", "†": r"\dag{}", "‡": r"\ddag{}", "–": "--", "\n": " ", "Δ": r"$\Delta$",
+    "|": r"\textbar{}",
+}  # fmt: skip
+
+
+def latex(board: Leaderboard, *, costs: bool = False) -> str:
+    """A `table*` with the notes as its caption. Letters that plain LaTeX lacks become question marks."""
+    per_group = len(board.columns)
+    heads = parts.heads(costs=costs)
+    groups = [rf"\multicolumn{{{per_group}}}{{c}}{{{_text(name)}}}" for name in board.categories]
+    rules = [
+        rf"\cmidrule(lr){{{2 + place * per_group}-{1 + (place + 1) * per_group}}}"
+        for place in range(len(board.categories))
+    ]
+    labels = [_text(column.label) for _ in board.categories for column in board.columns]
+    lines = [
+        r"\begin{table*}[t]",
+        r"\centering\small\setlength{\tabcolsep}{3pt}",
+        rf"\begin{{tabular}}{{l{'r' * (len(labels) + len(heads))}}}",
+        r"\toprule",
+        _line(["", *groups, *[""] * len(heads)]),
+        "".join(rules),
+        _line(["Method", *labels, *map(_text, heads)]),
+        r"\midrule",
+    ]
+    for row in board.rows:
+        cells = [_cell(value) for value in parts.values(board, row)]
+        lines.append(_line([_text(row.label), *cells, *parts.tail(row, costs=costs)]))
+    notes = " ".join(map(_text, board.notes))
+    caption = rf"\caption{{{_text(board.title)}. {notes}}}"
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", caption, r"\end{table*}", ""])
+
+
+def _cell(value: parts.Value) -> str:
+    half = rf" {{\tiny$\pm${value.half[1:]}}}" if value.half else ""
+    number = "--" if value.number == "-" else value.number.replace("-", "$-$")
+    return STYLES[value.rank].format(number) + MARKS[value.mark] + half
+
+
+def _line(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _text(value: str) -> str:
+    escaped = "".join(SPECIAL.get(letter, letter) for letter in value)
+    return "".join(letter if letter.isascii() or "\u00a1" <= letter <= "\u00ff" else "?" for letter in escaped)

@@ -1,0 +1,117 @@
+"""`bench regress`: fresh results against a committed baseline, value by value, within stated tolerances.
+
+The baseline is JSON that can be read and edited: for each cell (method, retriever, K, options, seeds) n, how many
+samples may fail, and for each category and column the value and its tolerance. When it is written, the tolerance is
+half the width of the value's 95 % interval: as much as other users, or other texts for the same users, would change.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import runs
+from bench.errors import UserError
+from results.board import Leaderboard, Row
+from results.finished import Finished
+from results.leaderboard import leaderboards
+
+FORMAT = 1
+MOVED = 3  # exit code
+
+
+@dataclass(frozen=True)
+class Move:
+    """Something that is not as it was. `value` None: it is gone."""
+
+    cell: str
+    what: str
+    was: float
+    value: float | None
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    compared: int
+    moved: tuple[Move, ...]
+    new: tuple[str, ...]  # cells that the baseline lacks
+
+
+def write(path: Path, found: Sequence[Finished]) -> int:
+    """Makes these runs the baseline; the number of its values."""
+    boards = leaderboards(found)
+    cells = {name: _cell(board, row) for board in boards for name, row in _named(board)}
+    made = {
+        "format": FORMAT,
+        "about": [list(board.notes) for board in boards],
+        "cells": cells,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(runs.dump(made, indent=1) + "\n")
+    return sum(len(values) for cell in cells.values() for values in cell["values"].values())
+
+
+def _named(board: Leaderboard) -> Iterator[tuple[str, Row]]:
+    """The cells of a table by all that tells them apart."""
+    name, model = board.title.split(" · ")[0], board.model.rpartition("/")[2]
+    for row in board.rows:
+        parts = [name, model, row.method, row.retriever, f"K={row.k}" if row.retriever else "", row.variant]
+        seeds = f"seed {' '.join(map(str, row.seeds))}"
+        yield " · ".join(filter(None, [*parts, seeds])), row
+
+
+def _cell(board: Leaderboard, row: Row) -> dict[str, Any]:
+    digits = {column.key: column.digits for column in board.columns}
+    values: dict[str, dict[str, Any]] = {}
+    for (category, key), value in row.values.items():
+        if key in digits:
+            low, high = row.intervals.get((category, key), (value, value))
+            tolerance = round((high - low) / 2, digits[key])
+            values.setdefault(category, {})[key] = {"value": round(value, digits[key] + 2), "tolerance": tolerance}
+    return {"n": row.n, "failed": row.failed, "values": values}
+
+
+def compare(path: Path, found: Sequence[Finished]) -> Verdict:
+    """What moved. Raises UserError where the baseline cannot be read."""
+    baseline = _read(path)
+    fresh = {name: row for board in leaderboards(found, intervals=False) for name, row in _named(board)}
+    moved: list[Move] = []
+    compared = 0
+    try:
+        for name, cell in baseline.items():
+            for what, was, tolerance, value in _values(cell, fresh.get(name)):
+                compared += 1
+                if value is None or abs(value - was) > tolerance:
+                    moved.append(Move(name, what, was, value, tolerance))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is no baseline ({error!r}); `bench regress {path} --write` makes one") from error
+    return Verdict(compared, tuple(moved), tuple(name for name in fresh if name not in baseline))
+
+
+def _values(cell: dict[str, Any], row: Row | None) -> Iterator[tuple[str, float, float, float | None]]:
+    """(what, value of the baseline, tolerance, fresh value). Fewer failures are no regression."""
+    yield "n", cell["n"], 0, row.n if row else None
+    if row:
+        yield "failed", cell["failed"], 0, max(row.failed, cell["failed"])
+    for category, values in cell["values"].items():
+        for key, one in values.items():
+            value = row.values.get((category, key)) if row else None
+            yield f"{category} {key}", one["value"], one["tolerance"], value
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        made = json.loads(path.read_text("utf-8"))
+        if made["format"] != FORMAT:
+            raise UserError(f"{path} is of format {made['format']}, not {FORMAT}; `bench regress {path} --write` anew")
+        cells: dict[str, Any] = made["cells"]
+    except OSError as error:
+        reason = f"cannot read the baseline {path}: {error.strerror}"
+        raise UserError(f"{reason}; `bench regress {path} --write` makes one of finished runs") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is no baseline ({error!r}); `bench regress {path} --write` makes one") from error
+    return cells

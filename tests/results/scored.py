@@ -1,0 +1,60 @@
+"""Finished runs with scores made up here: the summary of test_leaderboard, and scores.jsonl that belong to it."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+from bench import runs
+from bench.runs import RunFolder
+from metrics.bleu import Bleu
+from metrics.rouge import Rouge
+from results.finished import Finished
+
+WORDS = ["good", "bad", "song", "album", "sound", "voice", "band", "great", "poor", "fine"]
+COLUMNS = [
+    {"key": "rouge1", "label": "R-1", "digits": 4, "higher_is_better": True, "main": True},
+    {"key": "rougeL", "label": "R-L", "digits": 4, "higher_is_better": True, "main": False},
+    {"key": "bleu", "label": "BL.", "digits": 2, "higher_is_better": True, "main": True},
+]
+
+
+def rows(skill: float, *, users: int = 30, each: int = 2, seed: int = 0) -> list[dict[str, Any]]:
+    """Samples of two categories; `skill` is the share of the real words that a text keeps."""
+    made: list[dict[str, Any]] = []
+    texts, references = [], []
+    for category in ("Books", "Films"):
+        for user in range(users):
+            for number in range(each):
+                name = f"{category}/u{user}/{number}"
+                real = random.Random(name).choices(WORDS, k=12)
+                rng = random.Random(f"{name} {skill} {seed}")
+                texts.append(" ".join(word if rng.random() < skill else "x" for word in real))
+                references.append(" ".join(real))
+                properties = {"rating": float(1 + user % 5), "history": user, "peers": user / 2, "words": 12}
+                who = {"sample_id": name, "category": category, "user_id": f"u{user}"}
+                made.append({**who, "properties": properties})
+    for name, metric in (("rouge", Rouge()), ("bleu", Bleu())):
+        for row, scores in zip(made, metric.score(texts, references), strict=True):
+            row[name] = scores
+    return made
+
+
+def finished(folder: Path, summary: dict[str, Any], scores: list[dict[str, Any]]) -> Finished:
+    """Writes a run folder; the summary's scores, counts and columns are those of the rows."""
+    folder.mkdir(parents=True)
+    categories = list(dict.fromkeys(row["category"] for row in scores))
+    of = {category: [row for row in scores if row["category"] == category] for category in categories}
+    values = {
+        category: {**Rouge().aggregate([r["rouge"] for r in mine]), **Bleu().aggregate([r["bleu"] for r in mine])}
+        for category, mine in of.items()
+    }
+    counts = {category: len(mine) for category, mine in of.items()}
+    run = RunFolder(folder)
+    run.write(runs.CONFIG, {"config": {}})
+    run.write_rows(runs.SCORES, scores)
+    versions = {"rouge": {"rouge-score": "0.1.2"}, "bleu": {"sacrebleu": "2"}}
+    whole = {**summary, "run": folder.name, "scores": values, "n": counts, "columns": COLUMNS}
+    run.write(runs.SUMMARY, {**whole, "metric_versions": versions})
+    return Finished(run, run.read(runs.SUMMARY))

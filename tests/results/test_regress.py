@@ -1,0 +1,89 @@
+"""Fresh results against a baseline: what moves, what does not, exit codes, and what a baseline must be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UserError
+from results import regress
+from results.finished import Finished
+from tests.fakes import bench
+from tests.results import scored
+from tests.results.test_leaderboard import summary
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> list[Finished]:
+    return [
+        scored.finished(tmp_path / "runs" / method, summary(method), scored.rows(skill))
+        for method, skill in (("nonperso", 0.4), ("rag", 0.7))
+    ]
+
+
+@pytest.fixture
+def baseline(tmp_path: Path, found: list[Finished]) -> Path:
+    path = tmp_path / "baselines" / "smoke.json"
+    assert regress.write(path, found) == 8
+    return path
+
+
+def test_the_same_runs_do_not_move(baseline: Path, found: list[Finished]) -> None:
+    verdict = regress.compare(baseline, found)
+    assert (verdict.compared, verdict.moved, verdict.new) == (8 + 2 * 2, (), ())
+
+
+def test_the_baseline_states_its_tolerances(baseline: Path, found: list[Finished]) -> None:
+    cells = json.loads(baseline.read_text())["cells"]
+    assert list(cells) == ["toy · smollm · nonperso · seed 0", "toy · smollm · rag · bm25 · K=4 · seed 0"]
+    one = cells["toy · smollm · nonperso · seed 0"]["values"]["Books"]["rouge1"]
+    assert one["value"] == pytest.approx(found[0].summary["scores"]["Books"]["rouge1"], abs=1e-5)
+    assert 0.01 < one["tolerance"] < 0.1
+
+
+def test_what_moves_beyond_its_tolerance_is_named(baseline: Path, found: list[Finished]) -> None:
+    made = json.loads(baseline.read_text())
+    cell = made["cells"]["toy · smollm · nonperso · seed 0"]
+    books, films = cell["values"]["Books"]["rouge1"], cell["values"]["Films"]["rouge1"]
+    books["value"] += books["tolerance"] * 1.01
+    films["value"] -= films["tolerance"] * 0.99
+    baseline.write_text(json.dumps(made))
+    (move,) = regress.compare(baseline, found).moved
+    assert (move.cell, move.what) == ("toy · smollm · nonperso · seed 0", "Books rouge1")
+
+
+def test_missing_and_new_cells_and_failures(baseline: Path, found: list[Finished]) -> None:
+    verdict = regress.compare(baseline, found[:1])
+    assert {move.cell for move in verdict.moved} == {"toy · smollm · rag · bm25 · K=4 · seed 0"}
+    assert all(move.value is None for move in verdict.moved)
+    made = json.loads(baseline.read_text())
+    del made["cells"]["toy · smollm · nonperso · seed 0"]
+    made["cells"]["toy · smollm · rag · bm25 · K=4 · seed 0"]["failed"] = 3
+    baseline.write_text(json.dumps(made))
+    verdict = regress.compare(baseline, found)
+    assert verdict.new == ("toy · smollm · nonperso · seed 0",)
+    assert verdict.moved == ()  # fewer failures than before are welcome
+    failing = [Finished(run.folder, {**run.summary, "failed": 4}) for run in found]
+    assert [(move.what, move.was, move.value) for move in regress.compare(baseline, failing).moved] == [
+        ("failed", 3, 4)
+    ]
+
+
+def test_the_command_s_exit_codes(baseline: Path, found: list[Finished], capfd: pytest.CaptureFixture[str]) -> None:
+    out = found[0].folder.path.parent
+    assert bench("regress", baseline, out) == 0
+    assert "0 of 12 values moved" in capfd.readouterr().out
+    assert bench("regress", baseline, out / "rag") == 3
+    assert "gone" in capfd.readouterr().out
+    assert bench("regress", baseline, out / "rag", "--write") == 0
+    assert bench("regress", baseline, out / "rag") == 0
+    assert bench("regress", baseline.with_name("none.json"), out) == 2
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2, "cells": {}}', '{"format": 1, "cells": {"a": {}}}'])
+def test_what_is_no_baseline(baseline: Path, found: list[Finished], text: str) -> None:
+    baseline.write_text(text)
+    with pytest.raises(UserError, match=r"smoke\.json is "):
+        regress.compare(baseline, found)
