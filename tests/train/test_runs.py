@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sqlite3
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import registry, runs
+from bench import lookups, registry, runs
+from bench.config import load_profile
+from bench.data.corpus import load
+from bench.embed.encoders import create as create_encoder
 from bench.train import checkpoint as checkpoints
 from bench.train.checkpoint import MANIFEST, Checkpoint
 from tests.fakes import FAKE, FakeGenerator, Plan, bench
@@ -108,6 +113,21 @@ def test_the_same_command_again_does_nothing(world: World, trained: Path, plan: 
     assert call(world, "run", "--method", "soft") == 0
     assert call(world, "train", "--method", "soft") == 0
     assert plan.requests == []
+
+
+def test_the_text_to_be_written_is_in_no_prompt_and_no_vector(world: World, trained: Path) -> None:
+    """Of test samples: a validation sample's text is rightly in the history of the user's test sample."""
+    corpus = load(str(world.path / "data"))
+    secret = {corpus.reference(one.sample_id) for one in corpus.samples("test")}
+    shown = {review.text for sample in corpus.samples("train") for review in sample.history}
+    store = lookups.vector_store(trained)
+    embedder = create_encoder(load_profile(str(world.profile)).embedder).identity()
+    assert store.vectors(embedder, shown)
+    assert not store.vectors(embedder, secret)
+    with sqlite3.connect(trained / ".store" / "requests.sqlite") as db:
+        prompts = [zlib.decompress(row[0]).decode() for row in db.execute("SELECT prompt FROM completions")]
+    assert prompts
+    assert not [prompt for prompt in prompts for text in secret if text.strip() in prompt]
 
 
 def test_every_epoch_has_rows_of_its_own(world: World, trained: Path) -> None:
