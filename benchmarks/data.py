@@ -78,8 +78,7 @@ def measure(sizes: list[int], folder: Path, cap: float) -> None:
             growth = f"; {size / last[0]:.1f} times the reviews took {clock:.2f} times ({processor:.2f} of processor)"
         mb = (folder / str(size) / "reviews.jsonl").stat().st_size / 1e6
         print(
-            f"{size:,} reviews ({mb:,.0f} MB): {found['seconds']:.1f} s ({found['cpu']:.1f} s of processor), "
-            f"peak {found['peak_mb']:,.0f} MB"
+            f"{size:,} reviews ({mb:,.0f} MB): {_cost(found)}"
             f"; core {found['core']:,} reviews of {found['users']:,} users{growth}; load {_load()}",
             flush=True,
         )
@@ -94,12 +93,16 @@ def compare(size: int, folder: Path, cap: float) -> None:
         told = f"was stopped after {slow['seconds']:.0f} s, unfinished: more than {ratio:.0f} times faster"
     else:
         same = "the same" if fast["core"] == slow["core"] else "ANOTHER"
-        told = f"{slow['seconds']:.1f} s ({slow['cpu']:.1f} s of processor), peak {slow['peak_mb']:,.0f} MB, {same} result: {ratio:.1f} times faster"
+        told = f"{_cost(slow)}, {same} result: {ratio:.1f} times faster"
     print(
-        f"{size:,} reviews, looser thresholds: {fast['seconds']:.1f} s ({fast['cpu']:.1f} s of processor), peak {fast['peak_mb']:,.0f} MB, core "
+        f"{size:,} reviews, looser thresholds: {_cost(fast)}, core "
         f"{fast['core']:,} reviews; the released way {told}; load {_load()}",
         flush=True,
     )
+
+
+def _cost(found: Found) -> str:
+    return f"{found['seconds']:.1f} s ({found['cpu']:.1f} s of processor), peak {found['peak_mb']:,.0f} MB"
 
 
 def _load() -> str:
