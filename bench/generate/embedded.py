@@ -70,8 +70,11 @@ class SoftPrompts:
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Whether two completions with log-probabilities begin as one prompt's do."""
-    first, second = (dict(answer.choices[0].logprobs.top_logprobs[0]) for answer in (one, other))
+    """Whether two completions begin as one prompt's do; without log-probabilities nothing says so."""
+    try:
+        first, second = (dict(answer.choices[0].logprobs.top_logprobs[0]) for answer in (one, other))
+    except (AttributeError, IndexError, TypeError):
+        return False
     likeliest = max(first, key=lambda token: float(first[token]))
     return likeliest in second and bool(abs(first[likeliest] - second[likeliest]) < TOLERANCE)
 

@@ -15,6 +15,7 @@ from bench.generate.vllm import VllmGenerator, installed
 from bench.types import Completion, Request
 
 SMALL = {"input_budget": 512, "max_new_tokens": 48}  # a small engine starts sooner
+SECONDS = 1800  # for the start, or all of a test's requests: a busy machine gives little of itself
 
 
 class LiveEngine:
@@ -28,7 +29,7 @@ class LiveEngine:
         self._run(self.generator.start())
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=600)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=SECONDS)
 
     def complete(self, requests: Sequence[Request]) -> list[Completion]:
         """All at once, as the pipeline does."""

@@ -114,12 +114,10 @@ def test_a_server_that_takes_no_embeddings_is_named_with_the_cure(server: FakeSe
 
 
 @pytest.mark.models
-@pytest.mark.parametrize("other", [{" the": -0.8}, {" a": -0.5}])
-def test_a_server_whose_model_has_other_embeddings_is_refused(
-    server: FakeServer, llama: Path, other: dict[str, float]
-) -> None:
+@pytest.mark.parametrize("other", [[{" the": -0.8}], [{" a": -0.5}], [], None])
+def test_a_server_whose_model_has_other_embeddings_is_refused(server: FakeServer, llama: Path, other: Any) -> None:
     def answer(n: int, body: dict[str, Any]) -> Reply:
-        changed = {"logprobs": {"top_logprobs": [other]}} if "prompt_embeds" in body else {}
+        changed = {"logprobs": {"top_logprobs": other}} if "prompt_embeds" in body else {}
         return Reply(body=completed("fine", **PROBED | changed))
 
     server.answer = answer
