@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench import assets, config, registry, runs, suite
@@ -22,26 +22,35 @@ KINDS: dict[str, registry.Kind] = {
 def rows(what: str, out: Path) -> Iterator[tuple[str, ...]]:
     """A row of strings a thing. Raises UserError for an unknown kind."""
     if what in KINDS:
-        yield from _plugs(KINDS[what])
-    elif what == "data":
-        yield from corpus.available().items()
-        yield from _plugs("data")
-    elif what == "runs":
-        for folder in runs.find(out):
-            yield folder.path.name, "finished" if folder.done else "unfinished"
-    elif what == "checkpoints":
-        yield from map(_checkpoint, checkpoint.find(out))
-    elif what == "models":
-        for name, asset in assets.ASSETS.items():
-            yield name, "here" if assets.is_present(name) else "not here", f"{asset.size_mb} MB", asset.description
-    elif what == "profiles":
-        for name in config.profiles():
-            yield name, config.load_profile(name).title
-    elif what == "suites":
-        for name in suite.suites():
-            yield name, suite.load(name).title
-    else:
-        raise unknown("list", what, [*KINDS, "data", "runs", "checkpoints", "models", "profiles", "suites"])
+        return _plugs(KINDS[what])
+    if what not in LISTS:
+        raise unknown("list", what, [*KINDS, *LISTS])
+    return LISTS[what](out)
+
+
+def _data(out: Path) -> Iterator[tuple[str, ...]]:
+    yield from corpus.available().items()
+    yield from _plugs("data")
+
+
+def _runs(out: Path) -> Iterator[tuple[str, ...]]:
+    for folder in runs.find(out):
+        yield folder.path.name, "finished" if folder.done else "unfinished"
+
+
+def _models(out: Path) -> Iterator[tuple[str, ...]]:
+    for name, asset in assets.ASSETS.items():
+        yield name, "here" if assets.is_present(name) else "not here", f"{asset.size_mb} MB", asset.description
+
+
+LISTS: dict[str, Callable[[Path], Iterator[tuple[str, ...]]]] = {
+    "data": _data,
+    "runs": _runs,
+    "checkpoints": lambda out: map(_checkpoint, checkpoint.find(out)),
+    "models": _models,
+    "profiles": lambda out: ((name, config.load_profile(name).title) for name in config.profiles()),
+    "suites": lambda out: ((name, suite.load(name).title) for name in suite.suites()),
+}
 
 
 def _checkpoint(found: checkpoint.Checkpoint) -> tuple[str, ...]:
