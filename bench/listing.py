@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench import assets, config, registry, runs, suite
@@ -31,14 +31,34 @@ def rows(what: str, out: Path) -> Iterator[tuple[str, ...]]:
     }
     if what in KINDS:
         return _plugs(KINDS[what])
-    if what not in others:
-        raise unknown("list", what, [*KINDS, *others])
-    return iter(others[what]())
+    if what not in LISTS:
+        raise unknown("list", what, [*KINDS, *LISTS])
+    return LISTS[what](out)
 
 
-def _model(asset: assets.Asset) -> tuple[str, ...]:
-    state = "here" if assets.is_present(asset.name) else "not here"
-    return asset.name, state, f"{asset.size_mb} MB", asset.description
+def _data(out: Path) -> Iterator[tuple[str, ...]]:
+    yield from corpus.available().items()
+    yield from _plugs("data")
+
+
+def _runs(out: Path) -> Iterator[tuple[str, ...]]:
+    for folder in runs.find(out):
+        yield folder.path.name, "finished" if folder.done else "unfinished"
+
+
+def _models(out: Path) -> Iterator[tuple[str, ...]]:
+    for name, asset in assets.ASSETS.items():
+        yield name, "here" if assets.is_present(name) else "not here", f"{asset.size_mb} MB", asset.description
+
+
+LISTS: dict[str, Callable[[Path], Iterator[tuple[str, ...]]]] = {
+    "data": _data,
+    "runs": _runs,
+    "checkpoints": lambda out: map(_checkpoint, checkpoint.find(out)),
+    "models": _models,
+    "profiles": lambda out: ((name, config.load_profile(name).title) for name in config.profiles()),
+    "suites": lambda out: ((name, suite.load(name).title) for name in suite.suites()),
+}
 
 
 def _checkpoint(found: checkpoint.Checkpoint) -> tuple[str, ...]:

@@ -13,7 +13,9 @@ from bench.commands.output import Out, Plugin, console
 def ls(
     what: Annotated[
         str,
-        typer.Argument(help="methods, retrievers, metrics, generators, data, runs, checkpoints, models, suites ..."),
+        typer.Argument(
+            help="methods, retrievers, metrics, generators, data, runs, checkpoints, models, profiles or suites."
+        ),
     ],
     out: Out = Path("runs"),
     plugin: Plugin = None,

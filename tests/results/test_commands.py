@@ -47,7 +47,7 @@ def test_compare_prints_a_line_a_value(out: Path, capfd: pytest.CaptureFixture[s
     assert bench("compare", "RAG", "Non-Perso", "--out", out) == 0
     printed = capfd.readouterr().out
     assert "RAG  minus  Non-Perso" in printed
-    lines = [line.split() for line in printed.splitlines() if line.startswith(("Books", "Films"))]
+    lines = [line.split() for line in printed.splitlines() if line.strip().startswith(("Books", "Films"))]
     assert [line[:2] for line in lines] == [["Books", "R-1"], ["Books", "BL."], ["Films", "R-1"], ["Films", "BL."]]
     assert all("<0.0001" in line and "†" in line and line[-2:] == ["60", "30"] for line in lines)
 
