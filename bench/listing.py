@@ -21,14 +21,6 @@ KINDS: dict[str, registry.Kind] = {
 
 def rows(what: str, out: Path) -> Iterator[tuple[str, ...]]:
     """A row of strings a thing. Raises UserError for an unknown kind."""
-    others: dict[str, Callable[[], Iterable[tuple[str, ...]]]] = {
-        "data": lambda: [*corpus.available().items(), *_plugs("data")],
-        "runs": lambda: ((one.path.name, "finished" if one.done else "unfinished") for one in runs.find(out)),
-        "checkpoints": lambda: map(_checkpoint, checkpoint.find(out)),
-        "models": lambda: map(_model, assets.ASSETS.values()),
-        "profiles": lambda: ((name, config.load_profile(name).title) for name in config.profiles()),
-        "suites": lambda: ((name, suite.load(name).title) for name in suite.suites()),
-    }
     if what in KINDS:
         return _plugs(KINDS[what])
     if what not in LISTS:
