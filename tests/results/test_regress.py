@@ -10,6 +10,7 @@ import pytest
 from bench.errors import UserError
 from results import regress
 from results.finished import Finished
+from results.leaderboard import leaderboards
 from tests.fakes import bench
 from tests.results import scored
 from tests.results.test_leaderboard import summary
@@ -40,7 +41,8 @@ def test_the_baseline_states_its_tolerances(baseline: Path, found: list[Finished
     assert list(cells) == ["toy · smollm · nonperso · seed 0", "toy · smollm · rag · bm25 · K=4 · seed 0"]
     one = cells["toy · smollm · nonperso · seed 0"]["values"]["Books"]["rouge1"]
     assert one["value"] == pytest.approx(found[0].summary["scores"]["Books"]["rouge1"], abs=1e-5)
-    assert 0.01 < one["tolerance"] < 0.1
+    low, high = leaderboards(found)[0].rows[0].intervals["Books", "rouge1"]
+    assert one["tolerance"] == round(high - low, 4)
 
 
 def test_what_moves_beyond_its_tolerance_is_named(baseline: Path, found: list[Finished]) -> None:
