@@ -19,6 +19,7 @@ from rank_bm25 import BM25Okapi
 
 from bench import scoring
 from bench.config import load_profile
+from bench.data.corpus import load
 from bench.types import Item, Review, Sample
 from retrievers.bm25 import Bm25
 from retrievers.fields import document, query
@@ -71,11 +72,12 @@ def _rank_bm25(sample: Sample) -> NDArray[np.float64]:
 
 
 def metrics(n: int) -> None:
-    """Texts of 60 to 250 words, the prediction sharing half of its words with the reference."""
+    """English of the bundled corpus, about 250 words; a prediction shares some half of its words with the reference."""
     rng = random.Random(6)
-    references = [words(rng, 60, 250) for _ in range(n)]
+    english = [review.text.split() for review in load("bundled").reviews()]
+    references = [" ".join(word for text in rng.choices(english, k=5) for word in text) for _ in range(n)]
     rows = [
-        {"sample_id": f"{i}", "category": "Books", "user_id": f"{i}", "text": _like(rng, references[i])}
+        {"sample_id": f"{i}", "category": "Books", "user_id": f"{i}", "text": _like(rng, references[i], english)}
         for i in range(n)
     ]
     targets = {f"{i}": text for i, text in enumerate(references)}
@@ -97,8 +99,8 @@ def metrics(n: int) -> None:
     )
 
 
-def _like(rng: random.Random, text: str) -> str:
-    return " ".join(word if rng.random() < 0.5 else words(rng, 1, 1) for word in text.split())
+def _like(rng: random.Random, text: str, english: Sequence[Sequence[str]]) -> str:
+    return " ".join(word if rng.random() < 0.5 else rng.choice(rng.choice(english)) for word in text.split())
 
 
 def main() -> None:
