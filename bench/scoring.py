@@ -6,6 +6,7 @@ A sample that failed, or whose text is empty, scores 0 in every metric and stays
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +22,10 @@ Rows = list[dict[str, Any]]
 
 CHUNK = 64  # pairs that a process takes at once
 SPREAD_FROM = 200  # samples
+
+# A cell is scored when it is done, in a thread of its own, and the libraries of metrics may not be used by two
+# threads at once: nltk's WordNet seeks and reads one open file, and so would read another word's line.
+_ALONE = threading.Lock()
 
 
 def create(
@@ -46,7 +51,8 @@ def score(
     apart = [name for name, metric in metrics.items() if workers > 1 and getattr(metric, "per_pair", False)]
     with _pool(workers if apart else 0) as pool:
         parts = {name: _submit(pool, metrics[name], predictions, targets) for name in apart if pool}
-        found = {name: m.score(predictions, targets) for name, m in metrics.items() if name not in parts}
+        with _ALONE:
+            found = {name: m.score(predictions, targets) for name, m in metrics.items() if name not in parts}
         found |= {name: [row for part in futures for row in part.result()] for name, futures in parts.items()}
     rows: Rows = [{key: row[key] for key in ("sample_id", "category", "user_id")} for row in samples]
     for name in metrics:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from bench import config, registry, scoring
+from bench import assets, config, registry, scoring
 from bench.errors import UserError
 from bench.protocols import Metric
+from metrics import meteor
 from tests.fakes import profile_file
 
 PLUGIN = '''
@@ -76,6 +78,27 @@ def test_any_number_of_processes_gives_the_same_rows(
     assert list(alone[0]) == ["sample_id", "category", "user_id", "rouge", "meteor", "bleu", "letters"]
     assert scoring.score(chosen, rows, references, processes=2) == alone
     assert scoring.aggregate(chosen, alone)["c"]["meteor"] > 0
+
+
+@pytest.mark.models
+def test_cells_scored_at_once_get_the_rows_of_cells_scored_alone(
+    tmp_path: Path, require_assets: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_assets("wordnet", "punkt")
+    monkeypatch.setattr(sys.modules[__name__], "WORDS", "give take set run make break cut turn play light".split())
+    chosen = metrics(tmp_path, ["meteor"])
+    tasks = [samples(n) for n in range(10, 18)]
+    alone = [scoring.score(chosen, *task, processes=1) for task in tasks]
+    meteor._meteor.cache_clear()
+    meteor._meteor(assets.nltk_path())  # one new reader for all threads, which has read no word yet
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # so that threads do meet in the reader
+    try:
+        with ThreadPoolExecutor(len(tasks)) as pool:
+            together = list(pool.map(lambda task: scoring.score(chosen, *task, processes=1), tasks))
+    finally:
+        sys.setswitchinterval(interval)
+    assert together == alone
 
 
 def test_a_few_samples_start_no_process(tmp_path: Path, letters: Path, monkeypatch: pytest.MonkeyPatch) -> None:
