@@ -85,7 +85,9 @@ def test_cells_scored_at_once_get_the_rows_of_cells_scored_alone(
     tmp_path: Path, require_assets: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     require_assets("wordnet", "punkt")
-    monkeypatch.setattr(sys.modules[__name__], "WORDS", "give take set run make break cut turn play light".split())
+    monkeypatch.setattr(
+        sys.modules[__name__], "WORDS", ["give", "take", "set", "run", "make", "break", "cut", "turn", "play", "light"]
+    )
     chosen = metrics(tmp_path, ["meteor"])
     tasks = [samples(n) for n in range(10, 18)]
     alone = [scoring.score(chosen, *task, processes=1) for task in tasks]
