@@ -98,6 +98,6 @@ def prepare(cell: Cell, service: GenerationService) -> None:
     about = {"identity": cell.identity, "generator": service.identity, "sources": cell.sources}
     cell.folder.write(runs.CONFIG, {**about, "config": cell.config.model_dump(mode="json")})
     if not (cell.folder.path / runs.PROVENANCE).is_file():
-        cell.folder.write(runs.PROVENANCE, provenance.collect(service.identity))
+        cell.folder.write(runs.PROVENANCE, provenance.collect(service.identity, service.details()))
     finished = cell.folder.keep_finished()
     cell.pending = [sample for sample in cell.samples if sample.sample_id not in finished]

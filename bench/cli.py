@@ -2,7 +2,7 @@
 
 The verbs are in bench/commands. Tables and data go to stdout, progress and errors to stderr. Exit codes: 0 done,
 1 some samples failed or the engine died, 2 something for the user to change (one line says what), 3 results
-moved (`bench regress`), 130 interrupted.
+moved (`bench regress`) or do not hold (`bench verify`), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ for verb in (
     regress.regress,
     results.show,
     results.score,
+    results.verify,
     machine.ls,
     machine.doctor,
 ):

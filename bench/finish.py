@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -71,6 +72,8 @@ def score_folder(
         "columns": scoring.columns(chosen),
         "scores": scoring.aggregate(chosen, scores),
         "metric_versions": {name: metric.versions() for name, metric in chosen.items()},
+        "metric_options": {name: dict(values) for name, values in (options or {}).items()},
+        "files": digests(folder),
         "engine_use": asdict(engine) | {"tokens_per_second": engine.tokens_per_second}
         if engine
         else earlier.get("engine_use"),
@@ -78,6 +81,13 @@ def score_folder(
     }
     folder.write(runs.SUMMARY, summary)
     return summary
+
+
+def digests(folder: RunFolder) -> dict[str, str]:
+    """sha256 of the files that a run's row rests on, as far as they are there."""
+    names = (runs.CONFIG, runs.PROVENANCE, runs.SAMPLES, runs.SCORES)
+    files = {name: folder.path / name for name in names}
+    return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items() if file.is_file()}
 
 
 def properties(sample: Sample, corpus: Corpus) -> dict[str, float]:

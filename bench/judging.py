@@ -12,12 +12,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from bench import registry
 from bench.config import Profile, RunConfig
 from bench.errors import SampleFailure
-from bench.generate.service import GenerationService
+from bench.generate.service import Completer, GenerationService
 from bench.generate.store import RequestStore
 from bench.protocols import Generator, Metric
 from bench.types import Prompt, Request, Sampling
@@ -36,11 +36,22 @@ class AskingMetric(Metric, Protocol):
     respondent: Respondent | None
 
 
+class Answering(Completer, Protocol):
+    """A generation service, or what stands for one."""
+
+    @property
+    def identity(self) -> Mapping[str, Any]: ...
+
+
+# (generator, its identity, store) -> what answers from the store alone
+StoredOnly = Callable[[Generator, Mapping[str, Any], RequestStore], Answering]
+
+
 @dataclass(frozen=True)
 class ServedRespondent:
     """`metrics.judge.Respondent` over a generation service, on an event loop that outlives the calls."""
 
-    service: GenerationService
+    service: Answering
     loop: asyncio.Runner
     say: Say
 
@@ -71,10 +82,14 @@ class ServedRespondent:
 
 
 class Judges:
-    """The models that the metrics of one command ask, each with one engine at most. Closes them as a context."""
+    """The models that the metrics of one command ask, each with one engine at most. Closes them as a context.
 
-    def __init__(self, *, say: Say = lambda message: None) -> None:
+    With `stored`, nobody is asked: what is not stored has no score.
+    """
+
+    def __init__(self, *, say: Say = lambda message: None, stored: StoredOnly | None = None) -> None:
         self._say = say
+        self._stored = stored
         self._stack = ExitStack()
         self._loop = self._stack.enter_context(asyncio.Runner())
         self._services: dict[tuple[str, ...], GenerationService] = {}
@@ -86,7 +101,9 @@ class Judges:
         """
         for metric in metrics.values():
             if isinstance(metric, AskingMetric):
-                metric.respondent = ServedRespondent(self._service(metric, config, out), self._loop, self._say)
+                service = self._service(metric, config, out)
+                stored = self._stored and self._stored(service.generator, service.identity, service.store)
+                metric.respondent = ServedRespondent(stored or service, self._loop, self._say)
 
     def _service(self, metric: AskingMetric, config: RunConfig, out: Path) -> GenerationService:
         profile = judging_profile(config.profile, metric)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import platform
 import subprocess
@@ -54,7 +55,25 @@ def commit() -> dict[str, Any]:
 
 def hardware() -> dict[str, Any]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "memory_gib": round(memory, 1)}
+    cores = len(os.sched_getaffinity(0))
+    return {"cpu": _cpu(), "cores": cores, "memory_gib": round(memory, 1), "gpus": _gpus()}
+
+
+def _cpu() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _gpus() -> list[str]:
+    """Name, memory and driver of each, by NVIDIA's own tool: importing torch would take seconds."""
+    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    try:
+        return subprocess.run(query, capture_output=True, text=True, check=True, timeout=20).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return []
 
 
 def source_hash(cls: type) -> str:
@@ -93,7 +112,8 @@ def _spec(module: str) -> ModuleSpec | None:
         return None
 
 
-def collect(generator: Mapping[str, Any]) -> dict[str, Any]:
+def collect(generator: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, Any]:
+    """`details`: what the generator says of itself that changes no text (`GenerationService.details`)."""
     return {
         "started": now(),
         "command": sys.argv[1:],
@@ -102,5 +122,5 @@ def collect(generator: Mapping[str, Any]) -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.platform(),
         "hardware": hardware(),
-        "generator": dict(generator),
+        "generator": {**generator, **details},
     }

@@ -80,7 +80,7 @@ class Writer:
         """Writes the validation samples of every epoch, then compares the epochs."""
         async with asyncio.TaskGroup() as group:
             for cell in selection.cells:
-                self._start(group, cell, method, _with_rows(cell, method, resources, cell.epoch or 0))
+                self._start(group, cell, method, with_rows(cell, method, resources, cell.epoch or 0))
         choice = await asyncio.to_thread(selection.choose, self.corpus)
         self.progress.say(choice.line(selection.checkpoint.path.name))
         return choice
@@ -91,10 +91,11 @@ class Writer:
         selection = Selection.of(cell, self.corpus, self.service.identity)
         choice = await choices[selection.name] if selection.name in choices else selection.choice
         cell.note(trained=choice.summary(selection.checkpoint))
-        self._start(group, cell, method, _with_rows(cell, method, resources, choice.epoch))
+        self._start(group, cell, method, with_rows(cell, method, resources, choice.epoch))
 
 
-def _with_rows(cell: Cell, method: Method, resources: CellResources, epoch: int) -> CellResources:
+def with_rows(cell: Cell, method: Method, resources: CellResources, epoch: int) -> CellResources:
+    """With the rows of the cell's checkpoint after this epoch."""
     assert cell.checkpoint is not None
     return replace(resources, rows=cell.checkpoint.rows(cast("SoftPromptMethod", method), epoch))
 

@@ -13,11 +13,16 @@ import random
 import time
 from collections.abc import Sequence
 
+import nltk
 import numpy as np
+from nltk.corpus import wordnet
+from nltk.translate.meteor_score import single_meteor_score
 from numpy.typing import NDArray
 from rank_bm25 import BM25Okapi
+from rouge_score.rouge_scorer import RougeScorer
+from sacrebleu.metrics import BLEU
 
-from bench import scoring
+from bench import assets, scoring
 from bench.config import load_profile
 from bench.data.corpus import load
 from bench.types import Item, Review, Sample
@@ -82,21 +87,40 @@ def metrics(n: int) -> None:
     ]
     targets = {f"{i}": text for i, text in enumerate(references)}
     chosen = scoring.create(load_profile("tiny"), ["rouge", "meteor", "bleu"])
-    for metric in chosen.values():
-        metric.score(references[:20], references[20:40])  # what is loaded once is not measured
+    nltk.data.path.insert(0, str(assets.nltk_path()))
+    plainly([("a warm-up", "it loads what is loaded once")])
     begin = time.perf_counter()
-    plain = {name: m.score([row["text"] for row in rows], references) for name, m in chosen.items()}
+    plain = plainly([(row["text"], reference) for row, reference in zip(rows, references, strict=True)])
     alone = time.perf_counter() - begin
     begin = time.perf_counter()
     scored = scoring.score(chosen, rows, targets)
     together = time.perf_counter() - begin
-    same = all([row[name] for row in scored] == plain[name] for name in chosen)
+    same = [[row["rouge"], row["meteor"], row["bleu"]] for row in scored] == plain
     print(
-        f"ROUGE, METEOR and BLEU of {n:,} pairs: one process {alone:.1f} s, bench.scoring {together:.1f} s: "
+        f"ROUGE, METEOR and BLEU of {n:,} pairs: plain libraries {alone:.1f} s, bench.scoring {together:.1f} s: "
         f"{alone / together:.2f} times faster, values {'equal' if same else 'DIFFERENT'}; "
         f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
         flush=True,
     )
+
+
+def plainly(texts: Sequence[tuple[str, str]]) -> list[list[object]]:
+    """The three metrics' rows of (prediction, reference) by the libraries' own calls, one pair after the other."""
+    scorer = RougeScorer(["rouge1", "rougeL"], use_stemmer=False)
+    bleu = BLEU(tokenize="13a", effective_order=True)
+    rows: list[list[object]] = []
+    for prediction, reference in texts:
+        rouge = scorer.score(target=reference, prediction=prediction)
+        tokens = [nltk.word_tokenize(reference), nltk.word_tokenize(prediction)]
+        counts = bleu.sentence_score(prediction, [reference])
+        rows.append(
+            [
+                {name: score.fmeasure for name, score in rouge.items()},
+                {"meteor": single_meteor_score(*tokens, wordnet=wordnet, alpha=0.9, beta=3.0, gamma=0.5)},
+                {"bleu": [*counts.counts, *counts.totals, counts.sys_len, counts.ref_len]},
+            ]
+        )
+    return rows
 
 
 def _like(rng: random.Random, text: str, english: Sequence[Sequence[str]]) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from bench import assets
 from bench.types import Column
 from metrics.pairs import blank, mean, pairs
+
+WORDS = 100_000  # whose stems and synonyms are kept: most words of a text were in the texts before it
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Meteor:
 def _meteor(data: Path) -> Callable[[str, str], float]:
     import nltk
     from nltk.corpus.reader import WordNetCorpusReader
+    from nltk.stem import PorterStemmer
     from nltk.translate.meteor_score import single_meteor_score
 
     # nltk reads below these folders only. First in the list, so that no other copy of the data is used.
@@ -57,8 +61,13 @@ def _meteor(data: Path) -> Callable[[str, str], float]:
         warnings.simplefilter("ignore")
         wordnet = WordNetCorpusReader(str(data / "corpora" / "wordnet"), None)
 
+    stemmer, synonyms = PorterStemmer(), SimpleNamespace(synsets=lru_cache(WORDS)(wordnet.synsets))
+    stemmer.stem = lru_cache(WORDS)(stemmer.stem)
+
     def meteor(prediction: str, reference: str) -> float:
         hypothesis, target = nltk.word_tokenize(prediction), nltk.word_tokenize(reference)
-        return float(single_meteor_score(target, hypothesis, wordnet=wordnet, alpha=0.9, beta=3.0, gamma=0.5))
+        return float(
+            single_meteor_score(target, hypothesis, stemmer=stemmer, wordnet=synonyms, alpha=0.9, beta=3.0, gamma=0.5)
+        )
 
     return meteor

