@@ -12,7 +12,7 @@ ifeq ($(EXTRA),cpu)
 UV += --excludes cpu-excludes.txt -c constraints.txt $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)",--torch-backend cpu)
 endif
 
-.PHONY: setup demo test lint bench-engine bench-stages bench-table bench-training bench-data bench-scale lock clean
+.PHONY: setup demo test lint coverage bench-engine bench-stages bench-table bench-training bench-data bench-scale lock clean
 
 setup: .venv/.installed-$(EXTRA)
 	@$(BIN)/bench models pull
@@ -37,6 +37,10 @@ lint: setup
 
 test: setup lint
 	$(BIN)/python -m pytest
+
+# Which lines the tests reach, those that only a GPU reaches included.
+coverage: setup
+	$(BIN)/python -m pytest --cov --cov-report=term
 
 # Tokens a second of the pipeline against the bare engine, same prompts. Prints the ratio.
 bench-engine: setup
