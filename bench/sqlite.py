@@ -8,6 +8,15 @@ from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+WAIT = 60.0  # seconds for another process that holds the file
+
+
+def connect(path: Path, *, autocommit: bool = False) -> sqlite3.Connection:
+    """A connection that waits for others. Without `autocommit` what is written is one transaction."""
+    db = sqlite3.connect(path, timeout=WAIT, isolation_level=None if autocommit else "DEFERRED")
+    db.execute("PRAGMA synchronous = NORMAL")
+    return db
+
 
 def ensure(path: Path, schema: str) -> None:
     """A file in WAL mode with this schema, unless there is one.

@@ -103,8 +103,7 @@ class VectorStore:
         """One transaction on a connection of its own, so that no thread or fork shares one."""
         try:
             sqlite.ensure(self.path, SCHEMA)
-            with closing(sqlite3.connect(self.path, timeout=60)) as db, db:
-                db.execute("PRAGMA synchronous = NORMAL")
+            with closing(sqlite.connect(self.path)) as db, db:
                 yield db
         except (sqlite3.Error, OSError) as error:
             raise UserError(

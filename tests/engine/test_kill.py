@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bench.generate import watch
 from bench.generate.store import RequestStore
 from bench.generate.vllm import installed
 
@@ -40,16 +41,8 @@ def rows(out: Path) -> list[dict[str, Any]]:
 
 
 def members_of_session(session: int) -> list[int]:
-    """Living processes of a session, by /proc."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == session and fields[0] != "Z":
-            found.append(int(stat.parent.name))
-    return found
+    """Living processes of a session."""
+    return [pid for pid, process in watch.processes().items() if process.session == session]
 
 
 def kill_after(n: int, out: Path) -> None:
