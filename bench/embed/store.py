@@ -106,10 +106,8 @@ class VectorStore:
             with closing(sqlite.connect(self.path)) as db, db:
                 yield db
         except (sqlite3.Error, OSError) as error:
-            raise UserError(
-                f"vector store {self.path} cannot be used: {error}; "
-                "make it writable, or delete it: its vectors will be computed again"
-            ) from error
+            cure = sqlite.cure(error, damaged="delete it: its vectors will be computed again")
+            raise UserError(f"vector store {self.path} cannot be used: {error}; {cure}") from error
 
 
 @dataclass(frozen=True)

@@ -23,16 +23,7 @@ from bench.types import Completion, Prompt, Request
 
 _SCHEMA = "CREATE TABLE completions (key TEXT PRIMARY KEY, prompt BLOB, completion TEXT NOT NULL)"
 
-# By SQLite's primary result code: what to do about a store that refuses.
-_CURES = {
-    sqlite3.SQLITE_BUSY: "another program holds it: end that, then run the same command again",
-    sqlite3.SQLITE_FULL: "make room, then run the same command again",
-    sqlite3.SQLITE_CORRUPT: "move it away and run the same command again: what samples.jsonl holds is not made again",
-}
-
-
-def _cure(error: Exception) -> str:
-    return _CURES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "choose another folder by --out")
+_DAMAGED = "move it away and run the same command again: what samples.jsonl holds is not made again"
 
 
 def request_key(request: Request, identity: Mapping[str, Any]) -> str:
@@ -56,14 +47,18 @@ class RequestStore:
             self._db = sqlite.connect(path, autocommit=True)
             self._db.execute("SELECT key, prompt, completion FROM completions LIMIT 1")  # whether it is one at all
         except (OSError, sqlite3.Error) as error:
-            raise UserError(f"the request store {path} cannot be opened: {error}; {_cure(error)}") from error
+            raise UserError(
+                f"the request store {path} cannot be opened: {error}; {sqlite.cure(error, damaged=_DAMAGED)}"
+            ) from error
 
     def _one(self, query: str, *values: Any) -> Any:
         """The first row, or None. Raises UserError where the file cannot be used."""
         try:
             return self._db.execute(query, values).fetchone()
         except sqlite3.Error as error:
-            raise UserError(f"the request store {self.path} cannot be used: {error}; {_cure(error)}") from error
+            raise UserError(
+                f"the request store {self.path} cannot be used: {error}; {sqlite.cure(error, damaged=_DAMAGED)}"
+            ) from error
 
     def get(self, key: str) -> Completion | None:
         row = self._one("SELECT completion FROM completions WHERE key = ?", key)
