@@ -112,7 +112,7 @@ class Command:
         """victim -> pids: the command, and what it started, as far as that is worth killing."""
         found: dict[str, list[int]] = {"command": [self.process.pid]}
         for pid in watch.descendants({self.process.pid}, watch.processes()):
-            words = _words(pid)
+            words = watch.words(pid)
             if "bench.train.worker" in words:
                 found.setdefault("trainer", []).append(pid)
             elif self.phase in ("engine start", "writing") and not ("watch.py" in words or "resource_tracker" in words):
@@ -130,13 +130,6 @@ class Command:
 
     def _session(self) -> list[int]:
         return [pid for pid, process in watch.processes().items() if process.session == self.process.pid]
-
-
-def _words(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-    except OSError:
-        return ""
 
 
 @dataclass

@@ -10,10 +10,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 SECONDS = 0.5
+PATIENCE = 10.0  # seconds
 
 Started = dict[int, str]  # pid -> start time: a number that is given again names another process
 
@@ -80,6 +83,20 @@ def _program(pid: int) -> str:
         return ""
 
 
+def words(pid: int) -> str:
+    """The command line of a process."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def main() -> None:
     owner, group = map(int, sys.argv[1:])
     known: Started = {}
@@ -89,11 +106,15 @@ def main() -> None:
         time.sleep(SECONDS)
     living = processes()
     left = alive(known, living) | orphans(group, living)
-    for pid in (left | descendants(set(left), living)).keys() - {os.getpid()}:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+    left |= descendants(set(left), living)
+    left.pop(os.getpid(), None)
+    # Python's trackers of shared memory free it when the last process that used it is gone, and end by themselves.
+    trackers = {pid: start for pid, start in left.items() if "resource_tracker" in words(pid)}
+    kill(left.keys() - trackers.keys())
+    end = time.monotonic() + PATIENCE
+    while (trackers := alive(trackers, processes())) and time.monotonic() < end:
+        time.sleep(SECONDS)
+    kill(trackers)
 
 
 if __name__ == "__main__":
