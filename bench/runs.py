@@ -41,6 +41,16 @@ def plain(value: Any) -> Any:
     return json.loads(dump(value))
 
 
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Where a write fails, says of which file: the system's error does not."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(file)
+        raise
+
+
 def _row(line: bytes) -> dict[str, Any]:
     values = json.loads(line)
     if not isinstance(values, dict):
@@ -79,13 +89,14 @@ class RunFolder:
     def _replace(self, name: str, text: str) -> None:
         temporary = self.path / f".{name}.{os.getpid()}.tmp"
         try:
-            temporary.write_text(text)
-            temporary.replace(self.path / name)
+            with _naming(self.path / name):
+                temporary.write_text(text)
+                temporary.replace(self.path / name)
         finally:
             temporary.unlink(missing_ok=True)  # of a full disk, it would take the room that is left
 
     def append(self, name: str, row: Mapping[str, Any]) -> None:
-        with (self.path / name).open("a") as file:
+        with _naming(self.path / name), (self.path / name).open("a") as file:
             file.write(dump(row) + "\n")
 
     def rows(self, name: str) -> Iterator[dict[str, Any]]:
