@@ -12,7 +12,7 @@ ifeq ($(EXTRA),cpu)
 UV += --excludes cpu-excludes.txt -c constraints.txt $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)",--torch-backend cpu)
 endif
 
-.PHONY: setup demo test lint coverage bench-engine bench-stages bench-table bench-training bench-data bench-scale lock clean
+.PHONY: setup demo test lint coverage bench-engine bench-stages bench-table bench-training bench-data bench-scale examples chaos lock clean
 
 setup: .venv/.installed-$(EXTRA)
 	@$(BIN)/bench models pull
@@ -65,6 +65,10 @@ bench-data: setup
 # BM25 and the text metrics at the paper's size, against the plain libraries.
 bench-scale: setup
 	$(BIN)/python -m benchmarks.scale
+
+# Kills a small real grid 30 times at random moments; does it end like an unbroken one? About half an hour.
+chaos: setup
+	$(BIN)/python -m benchmarks.chaos
 
 # Versions of everything that the packages pinned in pyproject.toml require in turn.
 lock:

@@ -7,7 +7,6 @@ moved (`bench regress`) or do not hold (`bench verify`), 130 interrupted.
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from io import TextIOWrapper
@@ -18,7 +17,7 @@ import typer
 from typer.exceptions import TyperException
 
 from bench.commands import data, figures, grid, machine, regress, results, run, tables, train
-from bench.errors import BenchError
+from bench.errors import BenchError, of_the_disk
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 
@@ -76,12 +75,9 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `bench table | head` is no failure
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+        if (refused := of_the_disk(error)) is None:
             raise
-        _fail(
-            f"{error.filename or 'output'}: {error.strerror}; make room or name another folder, then run again",
-            2,
-        )
+        _fail(str(refused), refused.exit_code)
     if code == INTERRUPTED:
         _fail("stopped; the same command goes on where it was", code)
     raise SystemExit(code)

@@ -7,6 +7,7 @@ Exit codes (bench.cli): a `UserError` ends with 2, a run with failed samples wit
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -28,6 +29,27 @@ class EngineError(BenchError):
 
 class SampleFailure(BenchError):
     """One sample could not be written. It is recorded on its row, counted, and scores 0."""
+
+
+# What a disk refuses because it is full, broken or not ours.
+_OF_THE_DISK = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+}
+
+
+def of_the_disk(error: OSError) -> UserError | None:
+    """One line for what a full, broken or forbidden disk refused; None for any other error, which is a bug."""
+    if error.errno not in _OF_THE_DISK:
+        return None
+    return UserError(
+        f"{error.filename or 'output'}: {error.strerror}; make room or name another folder, then run again"
+    )
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from bench.errors import UserError
@@ -34,6 +34,18 @@ def checked(folder: Path, model: str) -> Path:
     if absent:
         raise UserError(f"model '{model}': {folder} lacks {', '.join(absent)}; complete the folder or pull it again")
     return folder
+
+
+@contextlib.contextmanager
+def loading(model: str) -> Iterator[None]:
+    """Loading a model's files: whatever a library makes of damaged ones is a UserError in one line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # transformers, safetensors and torch raise what they like
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"model '{model}' cannot be loaded: {reason}; copy its folder or pull it again") from error
 
 
 def snapshot(model: str, revision: str | None, *, known: Iterable[str] = ()) -> Path:

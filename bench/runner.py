@@ -55,10 +55,12 @@ def run(
     with contextlib.ExitStack() as stack:
         judges = stack.enter_context(Judges(say=progress.say))
         check_metrics(cells, judges, out)
-        todo = [cell for cell in cells if not cell.folder.done or (retry and cell.folder.read(runs.SUMMARY)["failed"])]
+        todo = unfinished(cells, retry=retry)
         selections = _trained(todo, corpus, service, progress=progress, stack=stack)
         for cell in todo:
             stack.enter_context(cell.folder.locked())
+        todo = unfinished(todo, retry=retry)  # another process may have finished one meanwhile
+        for cell in todo:
             prepare(cell, service)
         _write(todo, selections, corpus, service, progress=progress, out=out)
         progress.say(what_was_done(cells, todo, service))
@@ -66,6 +68,10 @@ def run(
             progress.say(f"scoring {cell.folder.path.name} ...")
             score_folder(cell.folder, corpus, engine=service.use, judges=judges)
     return [cell.folder.read(runs.SUMMARY) for cell in cells]
+
+
+def unfinished(cells: Sequence[Cell], *, retry: bool) -> list[Cell]:
+    return [cell for cell in cells if not cell.folder.done or (retry and cell.folder.read(runs.SUMMARY)["failed"])]
 
 
 def train(

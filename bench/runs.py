@@ -41,6 +41,23 @@ def plain(value: Any) -> Any:
     return json.loads(dump(value))
 
 
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Where a write fails, says of which file: the system's error does not."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(file)
+        raise
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    values = json.loads(line)
+    if not isinstance(values, dict):
+        raise ValueError("no JSON object")
+    return values
+
+
 class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -71,11 +88,15 @@ class RunFolder:
 
     def _replace(self, name: str, text: str) -> None:
         temporary = self.path / f".{name}.{os.getpid()}.tmp"
-        temporary.write_text(text)
-        temporary.replace(self.path / name)
+        try:
+            with _naming(self.path / name):
+                temporary.write_text(text)
+                temporary.replace(self.path / name)
+        finally:
+            temporary.unlink(missing_ok=True)  # of a full disk, it would take the room that is left
 
     def append(self, name: str, row: Mapping[str, Any]) -> None:
-        with (self.path / name).open("a") as file:
+        with _naming(self.path / name), (self.path / name).open("a") as file:
             file.write(dump(row) + "\n")
 
     def rows(self, name: str) -> Iterator[dict[str, Any]]:
@@ -87,7 +108,7 @@ class RunFolder:
         for number, line in enumerate(lines, start=1):
             try:
                 if line.strip():
-                    yield json.loads(line)
+                    yield _row(line)
             except ValueError as error:
                 if number == len(lines):
                     return
@@ -116,6 +137,8 @@ class RunFolder:
                 raise UserError(
                     f"another bench is working on {self.path}; wait for it or choose another --out"
                 ) from None
+            for part in self.path.glob(".*.tmp"):  # what a kill cut off
+                part.unlink(missing_ok=True)
             yield
 
 

@@ -8,6 +8,28 @@ from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+WAIT = 60.0  # seconds for another process that holds the file
+
+_CURES = {  # by SQLite's primary result code
+    sqlite3.SQLITE_BUSY: "another program holds it: end that, then run the same command again",
+    sqlite3.SQLITE_FULL: "make room, then run the same command again",
+}
+
+
+def cure(error: Exception, *, damaged: str) -> str:
+    """What to do about an error of a file: `damaged` where that is what it is."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):  # ERROR: no such table
+        return damaged
+    return _CURES.get(code, "choose another folder by --out")
+
+
+def connect(path: Path, *, autocommit: bool = False) -> sqlite3.Connection:
+    """A connection that waits for others. Without `autocommit` what is written is one transaction."""
+    db = sqlite3.connect(path, timeout=WAIT, isolation_level=None if autocommit else "DEFERRED")
+    db.execute("PRAGMA synchronous = NORMAL")
+    return db
+
 
 def ensure(path: Path, schema: str) -> None:
     """A file in WAL mode with this schema, unless there is one.

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import assets
+from bench import assets, folders
 from bench.errors import UserError
 from bench.types import Column
 from metrics.pairs import blank, mean, pairs
@@ -71,11 +71,12 @@ def _scorer(folder: str, layer: int, device: str) -> Any:
     _refuse_look_alikes(folder)
     from bert_score import BERTScorer
 
-    try:
-        # The fast tokenizer is the one that transformers 5 has; the other path of bert-score fails there.
-        scorer = BERTScorer(model_type=folder, num_layers=layer, device=device or None, use_fast_tokenizer=True)
-    except AssertionError as error:
-        raise UserError(f"bertscore.layer={layer}: {error}; choose another layer") from error
+    with folders.loading(folder):
+        try:
+            # The fast tokenizer is the one that transformers 5 has; the other path of bert-score fails there.
+            scorer = BERTScorer(model_type=folder, num_layers=layer, device=device or None, use_fast_tokenizer=True)
+        except AssertionError as error:
+            raise UserError(f"bertscore.layer={layer}: {error}; choose another layer") from error
     scorer._model.float()
     scorer._tokenizer.model_max_length = _longest(scorer._model, scorer._tokenizer.model_max_length, folder)
     return scorer

@@ -37,7 +37,14 @@ class Finished:
     def scores(self) -> Scores | None:
         from bench import matrix
 
-        return matrix.load(self.folder)
+        found = matrix.load(self.folder)
+        n = sum(self.summary["n"].values())
+        if found is not None and len(found.user) != n:
+            raise UserError(
+                f"{self.folder.path / runs.SCORES} holds {len(found.user)} of {n} samples; "
+                f"`bench score {self.folder.path}` writes them again"
+            )
+        return found
 
     @property
     def cell(self) -> tuple[Any, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from bench.errors import EngineError, SampleFailure
 from bench.generate.echo import EchoGenerator
 from bench.runs import RunFolder
 from bench.types import Completion, Request
+from tests.paths import ROOT
 
 CATEGORIES = ("Books", "Films")
 USERS = 3
@@ -167,6 +169,18 @@ def bench(*words: object) -> int:
     finally:
         sys.argv = before
     raise AssertionError("main() must end the process")
+
+
+def in_a_process(words: list[str], **environment: str) -> subprocess.Popen[str]:
+    """The command `bench` with the fake engine in a process of its own."""
+    script = (
+        "from bench import registry; from tests.fakes import FAKE; from bench.cli import main\n"
+        "registry.BUILTIN['generator']['fake'] = FAKE\n"
+        "main()"
+    )
+    command = [sys.executable, "-c", script, *words]
+    env = {**os.environ, **environment}
+    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 @dataclass

@@ -7,8 +7,6 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable
 from hashlib import sha256
@@ -23,8 +21,7 @@ from bench.protocols import SoftPromptMethod
 from bench.runs import RunFolder
 from bench.seeds import derive
 from tests import fakes
-from tests.fakes import CANARY, FakeGenerator, Plan, World
-from tests.paths import ROOT
+from tests.fakes import CANARY, FakeGenerator, Plan, World, in_a_process
 
 TARGETS = 6  # test samples of the fake dataset
 
@@ -52,17 +49,6 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, plan: Plan) -> Callable[.
         return other.rows()
 
     return rows
-
-
-def in_a_process(words: list[str], **environment: str) -> subprocess.Popen[str]:
-    script = (
-        "from bench import registry; from tests.fakes import FAKE; from bench.cli import main\n"
-        "registry.BUILTIN['generator']['fake'] = FAKE\n"
-        "main()"
-    )
-    command = [sys.executable, "-c", script, *words]
-    env = {**os.environ, **environment}
-    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 # ---------------------------------------------------------------- a run that goes well

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from bench import folders
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -92,8 +93,9 @@ class MeanPoolingEncoder:
         from bench.assets import resolve
 
         folder = resolve(self.config.model)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+        with folders.loading(self.config.model):
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
         _check_positions(self.config, tokenizer, model)
         return tokenizer, model.to(_device()).eval()
 
@@ -123,12 +125,13 @@ class Bgem3Encoder:
 
         from bench.assets import resolve
 
-        flag = BGEM3FlagModel(
-            resolve(self.config.model),
-            normalize_embeddings=self.config.normalize,
-            use_fp16=False,
-            devices=[_device()],
-        )
+        with folders.loading(self.config.model):
+            flag = BGEM3FlagModel(
+                resolve(self.config.model),
+                normalize_embeddings=self.config.normalize,
+                use_fp16=False,
+                devices=[_device()],
+            )
         _check_positions(self.config, flag.tokenizer, flag.model.model)
         return flag
 

@@ -103,14 +103,11 @@ class VectorStore:
         """One transaction on a connection of its own, so that no thread or fork shares one."""
         try:
             sqlite.ensure(self.path, SCHEMA)
-            with closing(sqlite3.connect(self.path, timeout=60)) as db, db:
-                db.execute("PRAGMA synchronous = NORMAL")
+            with closing(sqlite.connect(self.path)) as db, db:
                 yield db
         except (sqlite3.Error, OSError) as error:
-            raise UserError(
-                f"vector store {self.path} cannot be used: {error}; "
-                "make it writable, or delete it: its vectors will be computed again"
-            ) from error
+            cure = sqlite.cure(error, damaged="delete it: its vectors will be computed again")
+            raise UserError(f"vector store {self.path} cannot be used: {error}; {cure}") from error
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,9 @@ class GenerationService:
             return stored, True, key
         shared = key in self._flying
         if not shared:
-            self._flying[key] = asyncio.create_task(self._generate(key, prompt, request))
+            flying = self._flying[key] = asyncio.create_task(self._generate(key, prompt, request))
+            # The first error of a dead engine ends the run, and nobody waits for the others: asyncio would show each.
+            flying.add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.shield(self._flying[key]), shared, key
 
     async def _generate(self, key: str, prompt: Prompt, request: Request) -> Completion:
@@ -89,7 +91,7 @@ class GenerationService:
             self.use.first = self.use.first or time.perf_counter()
             completion = await self.generator.generate(request)
             self._account(completion)
-            self.store.put(key, prompt, completion)
+            completion = self.store.put(key, prompt, completion)
             self._tick()
             return completion
         finally:

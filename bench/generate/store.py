@@ -23,6 +23,8 @@ from bench.types import Completion, Prompt, Request
 
 _SCHEMA = "CREATE TABLE completions (key TEXT PRIMARY KEY, prompt BLOB, completion TEXT NOT NULL)"
 
+_DAMAGED = "move it away and run the same command again: what samples.jsonl holds is not made again"
+
 
 def request_key(request: Request, identity: Mapping[str, Any]) -> str:
     """sha256 over generator identity, sampling, seed, token ids and soft rows. Greedy answers depend on no seed."""
@@ -42,12 +44,11 @@ class RequestStore:
         self.path = path
         try:
             sqlite.ensure(path, _SCHEMA)
-            self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
-            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db = sqlite.connect(path, autocommit=True)
             self._db.execute("SELECT key, prompt, completion FROM completions LIMIT 1")  # whether it is one at all
         except (OSError, sqlite3.Error) as error:
             raise UserError(
-                f"the request store {path} cannot be opened: {error}; choose another folder by --out"
+                f"the request store {path} cannot be opened: {error}; {sqlite.cure(error, damaged=_DAMAGED)}"
             ) from error
 
     def _one(self, query: str, *values: Any) -> Any:
@@ -55,7 +56,9 @@ class RequestStore:
         try:
             return self._db.execute(query, values).fetchone()
         except sqlite3.Error as error:
-            raise UserError(f"the request store {self.path} cannot be used: {error}") from error
+            raise UserError(
+                f"the request store {self.path} cannot be used: {error}; {sqlite.cure(error, damaged=_DAMAGED)}"
+            ) from error
 
     def get(self, key: str) -> Completion | None:
         row = self._one("SELECT completion FROM completions WHERE key = ?", key)
@@ -64,10 +67,12 @@ class RequestStore:
         values = json.loads(row[0])
         return Completion(**{**values, "ids": tuple(values["ids"])})
 
-    def put(self, key: str, prompt: Prompt, completion: Completion) -> None:
+    def put(self, key: str, prompt: Prompt, completion: Completion) -> Completion:
+        """Keeps an answer, unless another process has kept one meanwhile. Returns what is kept."""
         packed = zlib.compress(json.dumps({"system": prompt.system, "user": prompt.text}).encode())
         answer = json.dumps(asdict(completion))
         self._one("INSERT OR IGNORE INTO completions VALUES (?, ?, ?)", key, packed, answer)
+        return self.get(key) or completion
 
     def prompt(self, key: str) -> Prompt | None:
         """The prompt that was answered under this key, for showing: slots are spelled out."""

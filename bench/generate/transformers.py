@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench import assets
+from bench import assets, folders
 from bench.config import Profile
 from bench.errors import EngineError
 from bench.generate import soft
@@ -95,11 +95,8 @@ class TransformersGenerator:
         from transformers import AutoModelForCausalLM, GenerationConfig
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
+        with folders.loading(self._profile.llm):
             model = AutoModelForCausalLM.from_pretrained(self._folder, dtype=self._profile.dtype, local_files_only=True)
-        except Exception as error:  # transformers, safetensors and torch raise what they like
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise EngineError(f"transformers cannot load {self._profile.llm}: {reason}") from error
         model.generation_config = GenerationConfig()  # or its penalties would fill what a request leaves open
         return model.to(device).eval()
 

@@ -7,14 +7,18 @@ A prompt with soft rows goes in as ids, a mask and a tensor that holds the rows.
 takes them: a grid's prompt-only and trained methods share one engine, and whether trained methods are in the grid
 changes nothing for the others. That is why the switch is no part of the identity: ids get the same embeddings with it,
 looked up one step earlier. `--set engine.enable_prompt_embeds=false` turns it off.
+
+An engine that runs out of memory, at its start or later, is followed by a smaller one until there is none smaller.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,15 +30,19 @@ from typing import Any
 from bench import assets
 from bench.config import Profile
 from bench.errors import EngineError, SampleFailure, UserError
-from bench.generate import soft, watch
+from bench.generate import memory, soft, watch
 from bench.generate.chat import ChatEncoder
+from bench.generate.memory import Size
 from bench.types import Completion, Request
+
+CACHE = "VLLM_CPU_KVCACHE_SPACE"
 
 # Read by vLLM when it is imported. Values that the user has set win.
 ENVIRONMENT = {
     "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # which goes to our log; stdout is for tables
     "VLLM_NO_USAGE_STATS": "1",
-    "VLLM_CPU_KVCACHE_SPACE": "4",  # GiB
+    CACHE: "4",  # GiB
     "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",  # by default one core is kept from the worker: on two cores, half the speed
 }
 
@@ -88,6 +96,9 @@ class VllmGenerator:
         self._watcher: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count()
         self._soft_room = asyncio.Semaphore(SOFT_AT_ONCE)
+        self._size: Size | None = None  # as large as the profile says
+        self._log_start = 0  # where in the log this engine's part begins
+        self._replacing = asyncio.Lock()
 
     @cached_property
     def encoder(self) -> ChatEncoder:
@@ -125,6 +136,11 @@ class VllmGenerator:
             # A prefill split in two rewinds the request's random generator, which CPU generators cannot
             # do: the engine dies. Without chunks every prompt must fit one step.
             arguments |= {"enable_chunked_prefill": False, "max_num_batched_tokens": length}
+        if self._size is not None:
+            arguments["max_num_seqs"] = self._size.sequences
+            if not cpu:  # the tokens of a step decide what its activations take
+                tokens = arguments.get("max_num_batched_tokens", 8 * memory.SEQUENCES)
+                arguments["max_num_batched_tokens"] = min(tokens, 32 * self._size.sequences)
         if self._deterministic:
             # A batch of one and nothing cached, whatever the profile says: no neighbour can change the order of a sum.
             arguments |= {"max_num_seqs": 1, "enable_prefix_caching": False}
@@ -133,15 +149,22 @@ class VllmGenerator:
     async def start(self) -> None:
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        try:
-            with stderr_to(self._log):
-                self._engine = await asyncio.to_thread(self._launch)
-        except Exception as error:  # vLLM raises RuntimeError, ValueError, TypeError, ImportError, OSError ...
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            log = f"; its log is {self._log}" if self._log else ""
-            raise EngineError(
-                f"vLLM did not start with {self._profile.llm}: {reason}{log}; see `bench doctor`"
-            ) from error
+        while True:
+            self._log_start = self._log.stat().st_size if self._log and self._log.exists() else 0
+            try:
+                with stderr_to(self._log):
+                    self._engine = await asyncio.to_thread(self._launch)
+                break
+            except Exception as error:  # vLLM raises RuntimeError, ValueError, TypeError, ImportError, OSError ...
+                await self.close()
+                if not self._shrink(f"{error}"):
+                    raise EngineError(
+                        f"vLLM did not start with {self._profile.llm}: {self._reason(error)}; see `bench doctor`"
+                    ) from error
+        if self._log:
+            for handler in logging.getLogger("vllm").handlers:
+                if isinstance(handler, logging.StreamHandler):
+                    handler.setStream(self._log.open("a"))
 
     def _launch(self) -> Any:
         from vllm import AsyncEngineArgs
@@ -152,11 +175,49 @@ class VllmGenerator:
         self._watcher = watch.start()
         return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
 
+    def _said(self) -> str:
+        """What this engine's processes have written to the log."""
+        if not (self._log and self._log.exists()):
+            return ""
+        return self._log.read_bytes()[self._log_start :].decode(errors="replace")
+
+    def _reason(self, error: Exception) -> str:
+        """Why there is no engine: by its own log, else by what vLLM raised."""
+        raised = str(error).splitlines()[0] if str(error) else type(error).__name__
+        small = f"out of memory even with {self._size}: " if self._size else ""
+        return f"{small}{memory.cause(self._said()) or raised}" + (f"; its log is {self._log}" if self._log else "")
+
+    def _shrink(self, said: str = "") -> bool:
+        """Whether the engine died of want of memory and a smaller one can be tried. The next one is smaller then."""
+        if not memory.was_short(said + self._said()):
+            return False
+        sequences = 1 if self._deterministic else self._profile.engine.get("max_num_seqs", memory.SEQUENCES)
+        cache = int(os.environ[CACHE] or 1) if self._build[0] == "vllm-cpu" else 1
+        smaller = (self._size or Size(sequences, cache)).smaller()
+        if smaller is None:
+            return False
+        self._size, os.environ[CACHE] = smaller, str(smaller.cache)
+        print(f"the engine ran out of memory; another one with {smaller} is started", file=sys.stderr, flush=True)
+        return True
+
     async def generate(self, request: Request) -> Completion:
-        if request.rows is None:
-            return await self._submit(request, {"prompt_token_ids": list(request.ids)})
-        async with self._soft_room:
-            return await self._submit(request, self._mixed(request))
+        while True:
+            async with self._replacing:
+                engine = self._engine
+            if engine is None:  # another request has seen that there is none any more, and says why
+                raise EngineError("the engine died; run the same command again")
+            try:
+                if request.rows is None:
+                    return await self._submit(request, {"prompt_token_ids": list(request.ids)})
+                async with self._soft_room:
+                    return await self._submit(request, self._mixed(request))
+            except EngineError:
+                async with self._replacing:
+                    if self._engine is engine:  # of all its requests the first one to know replaces it
+                        if not self._shrink():
+                            raise
+                        await self.close()
+                        await self.start()
 
     def _mixed(self, request: Request) -> dict[str, Any]:
         """vLLM's prompt of ids and embeddings. No tensor may reach the engine that could kill it."""
@@ -170,7 +231,7 @@ class VllmGenerator:
     async def _submit(self, request: Request, prompt: dict[str, Any]) -> Completion:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
-        from vllm.v1.engine.exceptions import EngineDeadError
+        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         params = SamplingParams(
             temperature=request.sampling.temperature,
@@ -185,7 +246,10 @@ class VllmGenerator:
             async for answer in self._engine.generate(prompt, params, f"r{next(self._numbers)}"):
                 output = answer
         except EngineDeadError as error:
-            raise EngineError("the engine died; run the same command again: what was finished is kept") from error
+            why = f" ({found})" if (found := memory.cause(self._said())) else ""
+            raise EngineError(f"the engine died{why}; run the same command again: what was finished is kept") from error
+        except EngineGenerateError as error:
+            raise SampleFailure(f"the engine failed at this request: {error.__cause__!r}") from error
         except ValueError as error:
             raise SampleFailure(f"the engine refused the request: {str(error).splitlines()[0]}") from error
         return self._completion(output, len(request.ids), time.perf_counter() - started)

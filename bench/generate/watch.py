@@ -1,7 +1,8 @@
-"""Ends a command's processes when the command is gone, however it ended. Run as a script, with the command's pid.
+"""Ends a command's processes when the command is gone, however it ended. Run as a script: command's pid, its group.
 
 vLLM's engine process does not notice that its parent was killed: it would keep its memory for ever. So this
-looks at the command's descendants twice a second, and kills them when the command no longer lives.
+looks at the command's descendants twice a second, and kills them when the command no longer lives. What the command
+started after the last look has a new parent by then: that of all orphans, to whom this process belongs too.
 """
 
 import os
@@ -9,21 +10,34 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 SECONDS = 0.5
+PATIENCE = 10.0  # seconds
 
 Started = dict[int, str]  # pid -> start time: a number that is given again names another process
 
 
+class Process(NamedTuple):
+    """By /proc/PID/stat. `start` is in ticks since the machine started."""
+
+    parent: int
+    group: int
+    session: int
+    start: str
+
+
 def start() -> "subprocess.Popen[bytes]":
     """A process that ends everything this one starts, if this one is killed."""
-    script = [sys.executable, "-I", "-S", __file__, str(os.getpid())]
+    script = [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(os.getpgrp())]
     return subprocess.Popen(script, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
 
 
-def processes() -> dict[int, tuple[int, str]]:
-    """pid -> (parent's pid, start time) of everything that lives."""
+def processes() -> dict[int, Process]:
+    """Everything that lives, by pid."""
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -31,35 +45,76 @@ def processes() -> dict[int, tuple[int, str]]:
         except OSError:
             continue  # it has just ended
         if fields[0] != "Z":
-            found[int(stat.parent.name)] = (int(fields[1]), fields[19])
+            found[int(stat.parent.name)] = Process(int(fields[1]), int(fields[2]), int(fields[3]), fields[19])
     return found
 
 
-def descendants(roots: set[int], living: dict[int, tuple[int, str]]) -> Started:
+def descendants(roots: set[int], living: dict[int, Process]) -> Started:
     """Children of these, their children, and so on."""
     found: Started = {}
     layer = roots
     while layer:
-        layer = {pid for pid, (parent, _) in living.items() if parent in layer and pid not in found}
-        found.update({pid: living[pid][1] for pid in layer})
+        layer = {pid for pid, process in living.items() if process.parent in layer and pid not in found}
+        found.update({pid: living[pid].start for pid in layer})
     return found
 
 
+def alive(known: Started, living: dict[int, Process]) -> Started:
+    """Those of the known processes that still live."""
+    return {pid: start for pid, start in known.items() if pid in living and living[pid].start == start}
+
+
+def orphans(group: int, living: dict[int, Process]) -> Started:
+    """Pythons of this process group that were started after this process and have lost their parent since."""
+    me = living[os.getpid()]
+    return {
+        pid: process.start
+        for pid, process in living.items()
+        if (process.parent, process.group) == (me.parent, group)
+        and int(process.start) >= int(me.start)
+        and _program(pid) == _program(os.getpid())
+    }
+
+
+def _program(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return ""
+
+
+def words(pid: int) -> str:
+    """The command line of a process."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def main() -> None:
-    owner = int(sys.argv[1])
+    owner, group = map(int, sys.argv[1:])
     known: Started = {}
     while os.getppid() == owner:
         living = processes()
-        known = {pid: start for pid, start in known.items() if living.get(pid, (0, ""))[1] == start}
-        known.update(descendants({owner}, living))
+        known = alive(known, living) | descendants({owner}, living)
         time.sleep(SECONDS)
     living = processes()
-    left = {pid for pid, start in known.items() if living.get(pid, (0, ""))[1] == start}
-    for pid in (left | set(descendants(left, living))) - {os.getpid()}:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+    left = alive(known, living) | orphans(group, living)
+    left |= descendants(set(left), living)
+    left.pop(os.getpid(), None)
+    # Python's trackers of shared memory free it when the last process that used it is gone, and end by themselves.
+    trackers = {pid: start for pid, start in left.items() if "resource_tracker" in words(pid)}
+    kill(left.keys() - trackers.keys())
+    end = time.monotonic() + PATIENCE
+    while (trackers := alive(trackers, processes())) and time.monotonic() < end:
+        time.sleep(SECONDS)
+    kill(trackers)
 
 
 if __name__ == "__main__":

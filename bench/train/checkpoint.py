@@ -102,14 +102,20 @@ class Checkpoint:
         return self.path / f"epoch-{epoch}.safetensors"
 
     def write_tensors(self, name: str, tensors: Mapping[str, torch.Tensor], about: Mapping[str, str]) -> None:
-        """A safetensors file, whole or not at all, also where the machine loses power."""
+        """A safetensors file, whole or not at all, also where the machine loses power. UserError where it cannot be."""
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         part = self.path / f".{name}.{os.getpid()}.tmp"
-        save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, part, dict(about))
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(self.path / name)
+        try:
+            save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, part, dict(about))
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+            part.replace(self.path / name)
+        except SafetensorError as error:  # what it makes of an OSError
+            raise UserError(f"{self.path / name} cannot be written ({error}); make room, then run again") from error
+        finally:
+            part.unlink(missing_ok=True)
 
     def read_tensors(self, name: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         """(tensors, metadata). Raises UserError for a file that is missing or damaged."""

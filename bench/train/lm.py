@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from bench.errors import EngineError
+from bench import folders
 from bench.protocols import Space
 from bench.types import Slot
 
@@ -43,13 +43,10 @@ class FrozenLM:
         from transformers import AutoModelForCausalLM
 
         attention = "flash_attention_2" if device.type == "cuda" and _has_flash() else "sdpa"
-        try:
+        with folders.loading(folder):
             model = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=dtype, local_files_only=True, attn_implementation=attention
             )
-        except Exception as error:  # transformers, safetensors and torch raise what they like
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise EngineError(f"transformers cannot load {folder}: {reason}") from error
         self.model: Any = model.to(device).eval().requires_grad_(False)
         self.device = device
         self.slot_id = slot_id

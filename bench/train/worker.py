@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
+from typing import NoReturn
 
-from bench.errors import BenchError
+from bench.errors import BenchError, of_the_disk
 
 
 def main(folder: Path) -> None:
@@ -34,13 +36,33 @@ def main(folder: Path) -> None:
         ranks.close()
 
 
+def run(folder: Path) -> None:
+    """`main`, whose expected errors are one line and an exit code."""
+    threading.excepthook = _threads
+    try:
+        main(folder)
+    except BenchError as error:
+        _fail(error)
+    except OSError as error:
+        if (refused := of_the_disk(error)) is None:
+            raise
+        _fail(refused)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _fail(error: BenchError) -> NoReturn:
+    print(f"bench: {' '.join(str(error).split())}", file=sys.stderr)
+    raise SystemExit(error.exit_code) from None
+
+
+def _threads(args: threading.ExceptHookArgs) -> None:
+    """TensorBoard's writer raises a full disk in its thread and, what is enough, at the next call."""
+    if not isinstance(args.exc_value, OSError):
+        threading.__excepthook__(args)
+
+
 if __name__ == "__main__":
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    try:
-        main(Path(sys.argv[1]))
-    except BenchError as error:
-        print(f"bench: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    run(Path(sys.argv[1]))

@@ -160,6 +160,18 @@ def test_a_model_that_is_not_here_is_named_once_it_is_needed(
         create(config).encode(["a"])
 
 
+@pytest.mark.parametrize("kind", ["tiny", "m3"])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.97])
+def test_truncated_weights_are_named(kind: str, share: float, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    config: EncoderConfig = request.getfixturevalue(kind)
+    folder = Path(shutil.copytree(config.model, tmp_path / "model"))
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[: int(share * weights.stat().st_size)])
+    with pytest.raises(UserError, match=r"model '.*model' cannot be loaded: ") as error:
+        create(replace(config, model=str(folder))).encode(["a"])
+    assert "\n" not in str(error.value)
+
+
 def test_weights_are_loaded_by_the_first_missing_vector_only(tiny: EncoderConfig, tmp_path: Path) -> None:
     store = VectorStore(tmp_path / "vectors.sqlite")
     first, second = create(tiny), create(tiny)

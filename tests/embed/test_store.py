@@ -3,12 +3,14 @@ from __future__ import annotations
 import multiprocessing
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import bench.embed.store
+import bench.sqlite
 from bench.embed.store import StoredEmbedder, VectorStore
 from bench.errors import BenchError, UserError
 from tests.embed.fakes import FakeEmbedder, Unloadable, fill, vector
@@ -156,6 +158,32 @@ def test_a_file_that_is_no_store_is_named_in_one_line(tmp_path: Path, content: b
     with pytest.raises(UserError, match=r"vectors\.sqlite cannot be used: .*delete it") as caught:
         VectorStore(path).ensure(FakeEmbedder(), ["a"])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.97])
+def test_a_truncated_store_is_named_and_computed_again_once_deleted(store: VectorStore, share: float) -> None:
+    texts = [f"text {i}" for i in range(600)]
+    store.ensure(FakeEmbedder(), texts)
+    query(store, "PRAGMA wal_checkpoint(TRUNCATE)")
+    store.path.write_bytes(store.path.read_bytes()[: int(share * store.path.stat().st_size)])
+    with pytest.raises(UserError, match=r"vectors\.sqlite cannot be used: .*delete it") as caught:
+        store.ensure(FakeEmbedder(), texts)
+    assert "\n" not in str(caught.value)
+    for file in store.path.parent.iterdir():
+        file.unlink()
+    assert len(store.ensure(FakeEmbedder(), texts)) == 600
+
+
+def test_a_locked_store_is_named(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.ensure(FakeEmbedder(), ["a"])
+    monkeypatch.setattr(bench.sqlite, "WAIT", 0.1)
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(
+            UserError, match=r"vectors\.sqlite cannot be used: database is locked; another program holds it"
+        ):
+            store.ensure(FakeEmbedder(), ["b"])
+    assert list(store.ensure(FakeEmbedder(), ["a", "b"])) == ["a", "b"]
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

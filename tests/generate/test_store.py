@@ -39,8 +39,9 @@ def test_what_is_put_comes_back_from_another_connection(tmp_path: Path) -> None:
 
 def test_the_first_answer_of_a_key_stays(tmp_path: Path) -> None:
     store = RequestStore(tmp_path / "requests.sqlite")
-    store.put("k", PROMPT, ANSWER)
-    store.put("k", PROMPT, replace(ANSWER, text="later"))
+    other = RequestStore(tmp_path / "requests.sqlite")
+    assert store.put("k", PROMPT, ANSWER) == ANSWER
+    assert other.put("k", PROMPT, replace(ANSWER, text="later")) == ANSWER  # and it is the one that a row will hold
     assert store.get("k") == ANSWER
 
 

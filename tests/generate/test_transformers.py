@@ -185,13 +185,13 @@ def test_the_end_token_ends_an_answer_and_is_counted_but_not_shown(llama: Path, 
 
 
 @pytest.mark.models
-def test_weights_that_cannot_be_loaded_are_an_engine_error(llama: Path, tmp_path: Path) -> None:
+def test_weights_that_cannot_be_loaded_are_named(llama: Path, tmp_path: Path) -> None:
     import shutil
 
     folder = tmp_path / "broken"
     shutil.copytree(llama, folder)
     (folder / "model.safetensors").write_bytes(b"not weights")
-    with pytest.raises(EngineError, match="transformers cannot load") as error:
+    with pytest.raises(UserError, match="cannot be loaded") as error:
         generate(folder, [request(1)])
     assert "\n" not in str(error.value)
 

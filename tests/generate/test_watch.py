@@ -10,12 +10,15 @@ import time
 from collections.abc import Callable
 
 from bench.generate import watch
+from bench.generate.watch import Process
 from tests.engine.test_kill import members_of_session
+from tests.paths import ROOT
 
 # A command with a child and a grandchild that would outlive it, watched.
-COMMAND = f"""
-import os, subprocess, sys, time
-subprocess.Popen([sys.executable, "-I", "-S", {watch.__file__!r}, str(os.getpid())], start_new_session=True)
+COMMAND = """
+import subprocess, time
+from bench.generate import watch
+watch.start()
 subprocess.Popen(["sh", "-c", "sleep 600 & wait"])
 print("ready", flush=True)
 time.sleep(600)
@@ -31,7 +34,9 @@ def wait_for(condition: Callable[[], bool]) -> bool:
 
 def test_a_killed_command_leaves_nothing() -> None:
     bystander = subprocess.Popen(["sleep", "600"])
-    command = subprocess.Popen([sys.executable, "-c", COMMAND], stdout=subprocess.PIPE, start_new_session=True)
+    command = subprocess.Popen(
+        [sys.executable, "-c", COMMAND], cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True
+    )
     assert command.stdout is not None
     assert command.stdout.readline() == b"ready\n"
     assert wait_for(lambda: len(members_of_session(command.pid)) == 3)  # the command, sh and sleep
@@ -44,7 +49,29 @@ def test_a_killed_command_leaves_nothing() -> None:
     bystander.wait()
 
 
+# Killed at once after it has started a process, before its watcher can have seen that.
+HASTY = """
+import os, signal, subprocess, sys, time
+from bench.generate import watch
+watch.start()
+time.sleep(1)
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_was_started_a_moment_before_the_kill_goes_too() -> None:
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    command = subprocess.Popen([sys.executable, "-c", HASTY], cwd=ROOT, start_new_session=True)
+    assert command.wait() == -signal.SIGKILL
+    assert wait_for(lambda: not members_of_session(command.pid))
+    assert bystander.poll() is None
+    bystander.kill()
+    bystander.wait()
+
+
 def test_descendants_are_found_through_all_generations() -> None:
-    living = {1: (0, "a"), 2: (1, "b"), 3: (2, "c"), 4: (3, "d"), 9: (8, "e")}
+    parents = {1: (0, "a"), 2: (1, "b"), 3: (2, "c"), 4: (3, "d"), 9: (8, "e")}
+    living = {pid: Process(parent, 1, 1, start) for pid, (parent, start) in parents.items()}
     assert watch.descendants({2}, living) == {3: "c", 4: "d"}
     assert watch.descendants({9}, living) == {}

@@ -134,6 +134,10 @@ def test_what_cannot_be_used_is_named(led: Path, tmp_path: Path) -> None:
         BertScore(model=str(taken_for_t5), layer=1).score(["a"], ["a"])
     with pytest.raises(UserError, match="bench models pull"):
         BertScore(model="nobody/nothing").score(["a"], ["a"])
+    truncated = shutil.copytree(led, tmp_path / "truncated")
+    (truncated / "model.safetensors").write_bytes((led / "model.safetensors").read_bytes()[:-99])
+    with pytest.raises(UserError, match="truncated' cannot be loaded"):
+        BertScore(model=str(truncated), layer=1).score(["a"], ["a"])
 
 
 def test_lists_of_different_length_and_no_rows_are_refused() -> None:

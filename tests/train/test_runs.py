@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -206,6 +209,43 @@ def until(condition: Callable[[], object], seconds: float = 120) -> bool:
     while not (met := bool(condition())) and time.monotonic() < end:
         time.sleep(0.02)
     return met
+
+
+def test_a_killed_trainer_is_one_line_and_the_same_command_goes_on(world: World) -> None:
+    out = world.path / "trainer"
+    words = ["run", "--method", "soft", "--data", world.path / "data", "--profile", world.profile]
+    words += ["--generator", "echo", "--out", out, "--set", "train.epochs=40", "--metric", "bleu"]
+    command = [sys.executable, "-c", "from bench.cli import main; main()", *map(str, words)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert until(lambda: list(out.glob("checkpoints/*/resume.safetensors")))
+    for worker in workers(out):
+        os.kill(worker, signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err.splitlines()[-1].endswith("its process ended with -9; the same command goes on where it was")
+    assert "Traceback" not in err
+    (checkpoint,) = checkpoints.find(out)
+    assert 0 < len(list(checkpoint.folder.rows("steps.jsonl"))) < 120
+    assert bench(*words) == 0
+    assert [row["step"] for row in checkpoint.folder.rows("steps.jsonl")] == list(range(1, 121))
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "training.json", "selection-*.json", "epoch-{}.safetensors"])
+def test_a_truncated_checkpoint_is_named(
+    name: str, world: World, trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = Path(shutil.copytree(trained, tmp_path / "out"))
+    checkpoint = found(out)["soft"]
+    (file,) = checkpoint.path.glob(name.format(selection(checkpoint)["epoch"]))
+    whole = file.read_bytes()
+    for share in (0.0, 0.4, 0.98):
+        file.write_bytes(whole[: int(share * len(whole))])
+        assert call(world, "run", "--method", "soft", "--metric", "bleu", out=str(out)) == 2
+        err = capfd.readouterr().err
+        assert "Traceback" not in err
+        assert str(file) in err.splitlines()[-1]
+    file.write_bytes(whole)
+    assert call(world, "run", "--method", "soft", "--metric", "bleu", out=str(out)) == 0
 
 
 def test_a_killed_command_leaves_no_trainer_and_goes_on(world: World) -> None:

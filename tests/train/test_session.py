@@ -8,14 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench import registry
 from bench.errors import UserError
-from bench.train.checkpoint import RESUME, STEPS, TRAINING, Checkpoint
+from bench.train.checkpoint import MANIFEST, RESUME, STEPS, TRAINING, Checkpoint
 from tests.generate.folders import SMOLLM
 from tests.paths import ROOT
 from tests.train.toy import World
@@ -39,10 +38,13 @@ def unbroken(world: World) -> Checkpoint:
     return checkpoint
 
 
-def start(checkpoint: Checkpoint, *, processes: int = 1, **environment: str) -> subprocess.Popen[bytes]:
+def start(
+    checkpoint: Checkpoint, *, processes: int = 1, stderr: int | None = None, **environment: str
+) -> subprocess.Popen[bytes]:
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
     command = [sys.executable, *launcher, "-m", "tests.train.worker", str(checkpoint.path)]
-    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", **environment})
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.Popen(command, cwd=ROOT, env=env, stderr=stderr)
 
 
 def losses(checkpoint: Checkpoint) -> list[dict[str, float]]:
@@ -121,8 +123,45 @@ def test_several_samples_a_pass_train_what_one_a_pass_does(world: World, unbroke
         assert ours == pytest.approx(theirs, rel=1e-4)
 
 
-def test_a_damaged_state_is_named(world: World, tmp_path: Path) -> None:
+def test_a_truncated_state_is_one_line(world: World, unbroken: Checkpoint) -> None:
     checkpoint = world.checkpoint("damaged", world.config())
-    (checkpoint.path / RESUME).write_bytes(b"no tensors")
-    with pytest.raises(UserError, match=r"resume\.safetensors cannot be read"):
-        checkpoint.read_tensors(RESUME)
+    whole = (unbroken.path / "epoch-1.safetensors").read_bytes()
+    for share in (0.0, 0.1, 0.97):
+        (checkpoint.path / RESUME).write_bytes(whole[: int(share * len(whole))])
+        with pytest.raises(UserError, match=r"resume\.safetensors cannot be read .*train again"):
+            checkpoint.read_tensors(RESUME)
+    assert "resume.safetensors cannot be read" in refused(checkpoint)
+
+
+def refused(checkpoint: Checkpoint) -> str:
+    """The one line with which a worker gives up."""
+    process = start(checkpoint, stderr=subprocess.PIPE)
+    _, said = process.communicate(timeout=240)
+    err = said.decode()
+    assert process.returncode == 2, err
+    assert "Traceback" not in err
+    (line,) = [line for line in err.splitlines() if line.startswith("bench: ")]
+    return line
+
+
+def test_a_full_disk_is_one_line_and_with_room_the_training_goes_on(world: World, unbroken: Checkpoint) -> None:
+    checkpoint = world.checkpoint("full", world.config())
+    manifest = (checkpoint.path / MANIFEST).read_bytes()
+
+    def mount(*words: str) -> None:
+        done = subprocess.run(["mount", *words, str(checkpoint.path)], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+
+    mount("-t", "tmpfs", "-o", "size=12k", "tmpfs")
+    try:
+        (checkpoint.path / MANIFEST).write_bytes(manifest)
+        assert "No space left on device" in refused(checkpoint)
+        mount("-o", "remount,size=20k")
+        assert "o space left on device" in refused(checkpoint)
+        mount("-o", "remount,size=9m")
+        assert start(checkpoint).wait() == 0
+        assert losses(checkpoint) == losses(unbroken)
+        assert same(final(checkpoint), final(unbroken))
+    finally:
+        subprocess.run(["umount", "--lazy", str(checkpoint.path)], check=True)

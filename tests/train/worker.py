@@ -30,4 +30,4 @@ if __name__ == "__main__":
     registry.BUILTIN["method"]["toy"] = "tests.train.toy:ToySoft"
     if "DIE_IN_SAVE" in os.environ:
         Checkpoint.write_tensors = dying  # type: ignore[method-assign]
-    worker.main(Path(sys.argv[1]))
+    worker.run(Path(sys.argv[1]))

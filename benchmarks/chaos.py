@@ -1,0 +1,282 @@
+"""Kills a real small grid at random moments and looks whether it ends as an unbroken one: `make chaos`.
+
+The grid trains a method and writes and scores that and three others, on the real engine, one request at a time, so that
+its texts repeat. It is run once unbroken. Then the same command is started in another folder, and at a random moment of
+a random phase one of its processes gets a SIGKILL: the command itself, one of the engine's, or the trainer. The same
+command again goes on, until it has ended by itself; then the next folder begins, until there were enough kills.
+
+Prints who was killed when, and of each folder what was lost, made twice or left behind in comparison with the unbroken
+run. Exit code 1 if anything was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO
+
+from bench.generate import watch
+from benchmarks import endstate
+from benchmarks.endstate import Difference
+
+# Phases, by the beginning of the line on stderr that opens them.
+OPENED_BY = {
+    "training": "training ",
+    "engine start": "starting the engine",
+    "writing": "engine ready",
+    "scoring": "scoring ",
+}
+PHASES = ("start-up", *OPENED_BY)
+VICTIMS = ("command", "engine", "trainer")
+PATIENCE = 300  # seconds for a command whose engine or trainer was killed to end by itself
+LONGEST = 3600  # seconds for any command
+TRACEBACK = "Traceback (most recent call last)"
+
+
+def grid(generator: str, limit: int) -> list[str]:
+    """`bench run` of four methods, one of them trained, in small."""
+    sizes = {"input_budget": 512, "max_new_tokens": 16, "train.limit": 4, "train.batch": 2, "train.val_limit": 3}
+    settings = {**sizes, "train.save_minutes": 0, "metrics": '["rouge","meteor","bleu"]'}
+    words = ["run", "--method", "nonperso,rag,pag,soft", "-k", "2", "--limit", str(limit), "--generator", generator]
+    return [
+        *words,
+        "--deterministic",
+        *(word for key, value in settings.items() for word in ("--set", f"{key}={value}")),
+    ]
+
+
+@dataclass
+class Command:
+    """The grid while it runs: what it says, and in which phase it is since when."""
+
+    words: list[str]
+    said: list[str] = field(default_factory=list)
+    phase: str = PHASES[0]
+    lasted: dict[str, float] = field(default_factory=dict)  # seconds a phase
+
+    def __post_init__(self) -> None:
+        bench = str(Path(sys.executable).with_name("bench"))
+        self.process = subprocess.Popen(
+            [bench, *self.words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        self.since = time.monotonic()
+        self._readers = [
+            threading.Thread(target=self._read, args=(stream,), daemon=True)
+            for stream in (self.process.stdout, self.process.stderr)
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, stream: IO[str]) -> None:
+        for line in stream:
+            self.said.append(line.rstrip("\n"))
+            for phase, beginning in OPENED_BY.items():
+                if line.startswith(beginning) and stream is self.process.stderr:
+                    self._enter(phase)
+
+    def _enter(self, phase: str) -> None:
+        now = time.monotonic()
+        self.lasted[self.phase] = self.lasted.get(self.phase, 0) + now - self.since
+        self.phase, self.since = phase, now
+
+    def wait(self, seconds: float | None = None) -> int | None:
+        """The exit code, once everything is said; None where it still runs after so many seconds."""
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        for reader in self._readers:
+            reader.join(PATIENCE)
+        self._enter("ended")
+        return code
+
+    def reaches(self, phase: str) -> bool:
+        """Waits for a phase or a later one; False where the command ends before."""
+        while self.process.poll() is None:
+            if self.phase in PHASES[PHASES.index(phase) :]:
+                return True
+            time.sleep(0.05)
+        return False
+
+    def processes(self) -> dict[str, list[int]]:
+        """victim -> pids: the command, and what it started, as far as that is worth killing."""
+        found: dict[str, list[int]] = {"command": [self.process.pid]}
+        for pid in watch.descendants({self.process.pid}, watch.processes()):
+            words = watch.words(pid)
+            if "bench.train.worker" in words:
+                found.setdefault("trainer", []).append(pid)
+            elif self.phase in ("engine start", "writing") and not ("watch.py" in words or "resource_tracker" in words):
+                found.setdefault("engine", []).append(pid)
+        return found
+
+    def left_behind(self) -> list[int]:
+        """Processes that outlive the command by more than a moment; they are ended."""
+        end = time.monotonic() + 30
+        while (left := self._session()) and time.monotonic() < end:
+            time.sleep(0.1)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        return left
+
+    def _session(self) -> list[int]:
+        return [pid for pid, process in watch.processes().items() if process.session == self.process.pid]
+
+
+@dataclass
+class Tally:
+    """What happened in one folder, over all starts of its command."""
+
+    kills: Counter[tuple[str, str]] = field(default_factory=Counter)  # (victim, phase)
+    starts: int = 0
+    lost: int = 0  # completed requests that were gone at the next start
+    again: int = 0  # completed requests that were generated once more
+    left: int = 0  # processes
+    tracebacks: int = 0
+    unclear: int = 0  # ends by something else than exit code 0, or 1 with one line of ours
+    seconds: float = 0.0
+    parts: dict[str, Difference] = field(default_factory=dict)
+
+    @property
+    def flaws(self) -> int:
+        differing = sum(str(difference) != "equal" for difference in self.parts.values())
+        return self.lost + self.again + self.left + self.tracebacks + self.unclear + differing
+
+
+def disturb(command: Command, usual: dict[str, float], chance: random.Random) -> tuple[str, str] | None:
+    """Kills a random process at a random moment of a random phase: (victim, phase). None where the end came first."""
+    phase = chance.choice(sorted(usual))
+    delay = usual[phase] * chance.random() ** 2  # rather early, so that more kills meet work that is left
+    if not command.reaches(phase) or command.wait(delay) is not None:
+        return None
+    found = command.processes()
+    victim = chance.choice(sorted(found))
+    now = command.phase
+    try:
+        os.kill(chance.choice(found[victim]), signal.SIGKILL)
+    except ProcessLookupError:
+        return None
+    return victim, now
+
+
+def round_of_kills(words: list[str], out: Path, usual: dict[str, float], chance: random.Random, kills: int) -> Tally:
+    """Starts the command until it ends by itself, killing until there were so many kills."""
+    tally, begin = Tally(), time.monotonic()
+    while True:
+        before = endstate.read(out)
+        command = Command([*words, "--out", str(out)])
+        tally.starts += 1
+        kill = disturb(command, usual, chance) if tally.kills.total() < kills else None
+        code = command.wait(PATIENCE if kill else LONGEST)
+        if kill:
+            tally.kills[kill] += 1
+            print(f"  kill {tally.kills.total()}: {kill[0]} in {kill[1]}; exit code {code}", flush=True)
+        _judge(tally, command, kill, code)
+        _look(tally, out, before)
+        if code != -signal.SIGKILL and not (kill and code == 1):
+            break
+    tally.seconds = time.monotonic() - begin
+    return tally
+
+
+def _judge(tally: Tally, command: Command, kill: tuple[str, str] | None, code: int | None) -> None:
+    """How the command ended: killed, done, or with one line that says why not."""
+    left = command.left_behind()
+    tally.left += len(left)
+    tracebacks = sum(TRACEBACK in line for line in command.said)
+    tally.tracebacks += tracebacks
+    killed = code == -signal.SIGKILL and kill is not None and kill[0] == "command"
+    one_line = code == 1 and kill is not None and sum(line.startswith("bench: ") for line in command.said) == 1
+    if not (killed or one_line or code == 0):
+        tally.unclear += 1
+    if left or tracebacks or not (killed or one_line or code == 0):
+        print(
+            f"  left behind {left}; exit code {code} after {kill}; it said:", *command.said, sep="\n    | ", flush=True
+        )
+
+
+def _look(tally: Tally, out: Path, before: endstate.EndState) -> None:
+    tally.lost += len(before.requests.keys() - endstate.stored(out).keys())
+    tally.again += len(endstate.made_again(out, rows=before.rows.keys(), requests=before.requests.keys()))
+
+
+def table(tallies: list[Tally]) -> str:
+    """Kills by victim and phase, then a line a folder."""
+    kills = sum((tally.kills for tally in tallies), Counter[tuple[str, str]]())
+    lines = [f"{'kills of the':14}" + "".join(f"{phase:>14}" for phase in (*PHASES, "all"))]
+    for victim in VICTIMS:
+        row = [kills[victim, phase] for phase in PHASES]
+        lines.append(f"{victim:14}" + "".join(f"{number:14}" for number in (*row, sum(row))))
+    lines += ["", "folder  starts  kills  lost  made twice  left behind  tracebacks  unclear ends  seconds"]
+    for number, tally in enumerate(tallies, 1):
+        counts = (
+            tally.starts,
+            tally.kills.total(),
+            tally.lost,
+            tally.again,
+            tally.left,
+            tally.tracebacks,
+            tally.unclear,
+        )
+        widths = (6, 5, 4, 10, 11, 10, 12)
+        cells = "".join(f"  {count:{width}}" for count, width in zip(counts, widths, strict=True))
+        lines.append(f"{number:6}{cells}  {tally.seconds:7.0f}")
+        lines += [f"        {part}: {difference}" for part, difference in tally.parts.items()]
+    return "\n".join(lines)
+
+
+def chaos(generator: str, limit: int, kills: int, chance: random.Random, folder: Path) -> list[Tally]:
+    words = grid(generator, limit)
+    print("unbroken:", "bench", *words, flush=True)
+    command = Command([*words, "--out", str(folder / "unbroken")])
+    if code := command.wait():
+        print(*command.said, sep="\n")
+        raise SystemExit(f"the unbroken run ended with {code}")
+    unbroken = endstate.read(folder / "unbroken")
+    usual = {phase: command.lasted[phase] for phase in PHASES if phase in command.lasted}
+    print("seconds:", ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in usual.items()))
+    print(
+        f"{len(unbroken.rows)} rows, {len(unbroken.requests)} requests, {len(unbroken.steps)} training steps",
+        flush=True,
+    )
+    tallies: list[Tally] = []
+    while (left := kills - sum(tally.kills.total() for tally in tallies)) > 0:
+        out = folder / f"broken-{len(tallies) + 1}"
+        print(f"{out.name}:", flush=True)
+        tally = round_of_kills(words, out, usual, chance, left)
+        tally.parts = endstate.compare(unbroken, endstate.read(out))
+        tallies.append(tally)
+        if tally.flaws:
+            break
+    return tallies
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of moments and victims")
+    parser.add_argument("--generator", default="vllm", help="echo: no engine, for a quick look at the rest")
+    parser.add_argument("--limit", type=int, default=6, help="samples a method")
+    parser.add_argument("--keep", type=Path, help="a folder for the runs, to look at afterwards")
+    options = parser.parse_args()
+    print(f"seed {options.seed}")
+    with TemporaryDirectory() as scratch:
+        folder = options.keep or Path(scratch)
+        tallies = chaos(options.generator, options.limit, options.kills, random.Random(options.seed), folder)
+    print(table(tallies))
+    flaws = sum(tally.flaws for tally in tallies)
+    print(f"{flaws} flaws" if flaws else "every folder ended like the unbroken one")
+    raise SystemExit(1 if flaws else 0)
+
+
+if __name__ == "__main__":
+    main()
