@@ -18,8 +18,11 @@ from typer.exceptions import TyperException
 
 from bench.commands import data, figures, grid, machine, regress, results, run, tables, train
 from bench.errors import BenchError
+from bench.terminal import inert
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
+# What a machine may refuse without saying of which file; with a file's name every refusal is the user's to mend.
+REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 app = typer.Typer(
     help="Measure LLM personalization: every method and retriever on one engine.",
@@ -72,7 +75,7 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `bench table | head` is no failure
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.filename is None and error.errno not in REFUSALS:
             raise
         _fail(
             f"{error.filename or 'output'}: {error.strerror}; make room or name another folder, then run again",
@@ -85,5 +88,5 @@ def main() -> None:
 
 def _fail(message: str, code: int) -> NoReturn:
     """One line, whatever an error's text holds."""
-    print(f"bench: {' '.join(message.split())}", file=sys.stderr)
+    print(inert(f"bench: {' '.join(message.split())}"), file=sys.stderr)
     raise SystemExit(code)

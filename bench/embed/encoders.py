@@ -91,9 +91,12 @@ class MeanPoolingEncoder:
 
         from bench.assets import resolve
 
-        folder = resolve(self.config.model)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+        folder, here = resolve(self.config.model), {"local_files_only": True, "trust_remote_code": False}
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, **here)
+            model = AutoModel.from_pretrained(folder, dtype=torch.float32, **here)
+        except Exception as error:  # transformers, safetensors and torch raise what they like
+            raise _unusable(self.config, error) from error
         _check_positions(self.config, tokenizer, model)
         return tokenizer, model.to(_device()).eval()
 
@@ -123,14 +126,24 @@ class Bgem3Encoder:
 
         from bench.assets import resolve
 
-        flag = BGEM3FlagModel(
-            resolve(self.config.model),
-            normalize_embeddings=self.config.normalize,
-            use_fp16=False,
-            devices=[_device()],
-        )
+        folder = resolve(self.config.model)
+        try:
+            flag = BGEM3FlagModel(
+                folder,
+                normalize_embeddings=self.config.normalize,
+                use_fp16=False,
+                trust_remote_code=False,
+                devices=[_device()],
+            )
+        except Exception as error:
+            raise _unusable(self.config, error) from error
         _check_positions(self.config, flag.tokenizer, flag.model.model)
         return flag
+
+
+def _unusable(config: EncoderConfig, error: Exception) -> UserError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return UserError(f"encoder {config.model} cannot be loaded: {reason}; complete its folder or pull it again")
 
 
 def _identity(config: EncoderConfig) -> str:

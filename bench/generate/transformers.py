@@ -73,7 +73,7 @@ class TransformersGenerator:
 
     @cached_property
     def encoder(self) -> ChatEncoder:
-        return ChatEncoder(self._folder)
+        return ChatEncoder(self._folder, trust_code=self._profile.trusts_code)
 
     def identity(self) -> Mapping[str, Any]:
         return {
@@ -96,7 +96,12 @@ class TransformersGenerator:
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
-            model = AutoModelForCausalLM.from_pretrained(self._folder, dtype=self._profile.dtype, local_files_only=True)
+            model = AutoModelForCausalLM.from_pretrained(
+                self._folder,
+                dtype=self._profile.dtype,
+                local_files_only=True,
+                trust_remote_code=self._profile.trusts_code,
+            )
         except Exception as error:  # transformers, safetensors and torch raise what they like
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise EngineError(f"transformers cannot load {self._profile.llm}: {reason}") from error
