@@ -7,22 +7,29 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import assets, runs
 from bench.data import store
+from bench.embed.encoders import EncoderConfig, create
 from bench.generate.budget import fit
 from bench.generate.chat import ChatEncoder
 from bench.generate.messages import MessageEncoder
 from bench.types import Item, Prompt, Review, Sample, Slot
 from methods.blocks import past_reviews_block
+from metrics.bertscore import BertScore
+from metrics.bleu import Bleu
+from metrics.meteor import Meteor
+from metrics.rouge import Rouge
 from tests import fakes
 from tests.fakes import FakeGenerator, World
 from tests.fuzz.cases import LONG, SPELLS, cases, said, texts
 from tests.generate.folders import SMOLLM
 
+MINILM = "all-minilm-l6-v2"
 MANIFEST = {"name": "toy", "title": "a toy", "synthetic": True, "categories": list(fakes.CATEGORIES)}
 LONG_ONES = {"reviews": ("text",), "items": ("description",)}
 FREE = {"reviews": ("text", "title"), "items": ("title", "description")}
@@ -143,6 +150,21 @@ def test_every_format_and_the_report_are_written(
         said(capfd, "report", shown, "--to", tmp_path / "r.html", "--no-uniqueness")
         page = (tmp_path / "r.html").read_text("utf-8")
         assert "<script>alert" not in page and "<img src=x" not in page
+
+
+@pytest.mark.models
+def test_every_metric_and_encoder_takes_any_text(require_assets: Callable[..., None]) -> None:
+    require_assets("wordnet", "punkt", MINILM)
+    long = ["a" * LONG, "ab " * (LONG // 3), "\ud800" * 2000]
+    said = [*SPELLS, *long, "", "a good lamp"]
+    for metric in (Rouge(), Bleu(), Meteor(), BertScore(model=MINILM, layer=2)):
+        for predictions, references in ((said, said[::-1]), (said, ["a good lamp"] * len(said))):
+            rows = metric.score(predictions, references)
+            assert len(rows) == len(said)
+            assert all(0 <= value <= 100 + 1e-6 for value in metric.aggregate(rows).values())
+    vectors = create(EncoderConfig(MINILM, "mean", True, 64)).encode(said)
+    assert vectors.shape == (len(said), 384)
+    assert np.isfinite(vectors).all()
 
 
 # ---------------------------------------------------------------- as a model reads them
