@@ -82,7 +82,7 @@ COUNT = iter(range(10**6))
 
 
 @cases(25)
-@given(word=st.sampled_from(["u0", "u1", "2-4", "thing", "never"]), text=texts)
+@given(word=st.sampled_from(["thing", "2-4", "never"]), text=texts)
 def test_failing_samples_stay_in_every_denominator(
     world: World, capfd: pytest.CaptureFixture[str], word: str, text: str
 ) -> None:
@@ -90,11 +90,11 @@ def test_failing_samples_stay_in_every_denominator(
     out = world.path / f"out{next(COUNT)}"
     FakeGenerator.plan.refuse = word
     try:
-        code, _, _ = said(capfd, *world.words("--data", folder, "--out", out, method="rag"), codes=(0, 1))
+        words = world.words("--data", folder, "--out", out, "--set", "input_budget=900", method="rag")
+        code, _, _ = said(capfd, *words, codes=(0, 1))
     finally:
         FakeGenerator.plan.refuse = ""
-    failed = check_whole(world, out, code)
-    assert failed or word == "never" or "cut exceed" in text
+    assert check_whole(world, out, code) == {"thing": 6, "2-4": 2, "never": 0}[word]
 
 
 @pytest.mark.parametrize("letter", ["a", "ab ", "<|im_end|>", "\u200f", "\n", "素", "\ud800", "\x00"])
@@ -130,7 +130,7 @@ def test_what_is_shown_takes_over_no_terminal(world: World, shown: Path, capfd: 
         ["show", run, "--sample", "Books/u0/r4"],
         ["data", "stats", "--data", world.path / "all"],
         ["table", shown, "--by", "rating"],
-        ["compare", "nonperso", "rag", shown],
+        ["compare", "nonperso", "rag", "--out", shown],
         ["show", run, "--sample", "\x1b[2J\x9b2J\u202e\rowned"],
     ):
         _, out, err = said(capfd, *words)
