@@ -59,14 +59,15 @@ def finished(places: Iterable[Path]) -> list[Finished]:
         folders = runs.find(place)
         if not folders:
             raise UserError(f"{place} holds no runs; run `bench run --out {place}` first")
-        found += [Finished(folder, _summary(folder)) for folder in folders if folder.done]
+        found += [Finished(folder, summary_of(folder)) for folder in folders if folder.done]
         unfinished += sum(not folder.done for folder in folders)
     if not found:
         raise UserError(f"none of the {unfinished} runs is finished; run the same `bench run` again to go on")
     return found
 
 
-def _summary(folder: RunFolder) -> Summary:
+def summary_of(folder: RunFolder) -> Summary:
+    """Raises UserError for a run that is not finished, or whose summary lacks what tables ask for."""
     summary = folder.read(runs.SUMMARY)
     if lacking := [key for key in (*COMPARABLE, *ASKED) if key not in summary]:
         file = folder.path / runs.SUMMARY
