@@ -18,6 +18,7 @@ from typer.exceptions import TyperException
 
 from bench.commands import data, figures, grid, machine, regress, results, run, tables, train
 from bench.errors import BenchError, of_the_disk
+from bench.terminal import inert
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 
@@ -85,5 +86,5 @@ def main() -> None:
 
 def _fail(message: str, code: int) -> NoReturn:
     """One line, whatever an error's text holds."""
-    print(f"bench: {' '.join(message.split())}", file=sys.stderr)
+    print(inert(f"bench: {' '.join(message.split())}"), file=sys.stderr)
     raise SystemExit(code)

@@ -14,10 +14,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from bench.embed.encoders import EncoderConfig
-from bench.errors import UserError, unknown
+from bench.errors import UserError, mistake, unknown
 from bench.types import Sampling, Split
 
 
@@ -66,9 +66,23 @@ class Profile(BaseModel):
     metrics: tuple[str, ...]
     retrieval_encoder: EncoderConfig
     embedder: EncoderConfig
-    options: dict[str, dict[str, Any]] = {}
-    engine: dict[str, Any] = {}
+    options: dict[str, dict[str, JsonValue]] = {}
+    engine: dict[str, JsonValue] = {}
     train: TrainConfig = TrainConfig()
+
+    @field_validator("engine")
+    @classmethod
+    def _engine(cls, given: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if not isinstance(given.get("trust_remote_code", False), bool):
+            raise ValueError("trust_remote_code is true or false")
+        if isinstance(given.get("hf_token"), str):
+            raise ValueError("hf_token would be kept with every run; set HF_TOKEN in the environment instead")
+        return given
+
+    @property
+    def trusts_code(self) -> bool:
+        """Whether code in the language model's folder may be run: only where the user says so by this name."""
+        return self.engine.get("trust_remote_code") is True
 
     @property
     def sampling(self) -> Sampling:
@@ -140,17 +154,14 @@ def load_profile(name: str, overrides: Mapping[str, Any] | None = None) -> Profi
         raise unknown("profile", name, shipped)
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"profile {path}: {error}") from error
     for key, value in (overrides or {}).items():
         _override(values, key, value)
     try:
         return Profile(name=path.stem, **values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        given = "" if first["type"] == "missing" else f" = {first['input']!r}"
-        raise UserError(f"profile {path.stem}, {where}{given}: {first['msg']}") from error
+        raise UserError(f"profile {path.stem}, {mistake(error)}") from error
     except TypeError as error:
         raise UserError(f"profile {path.stem}: {error}") from error
 

@@ -9,6 +9,10 @@ from __future__ import annotations
 import difflib
 import errno
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class BenchError(Exception):
@@ -44,8 +48,8 @@ _OF_THE_DISK = {
 
 
 def of_the_disk(error: OSError) -> UserError | None:
-    """One line for what a full, broken or forbidden disk refused; None for any other error, which is a bug."""
-    if error.errno not in _OF_THE_DISK:
+    """One line for what was refused of a named file, or by a full or broken disk; None for another error: a bug."""
+    if error.filename is None and error.errno not in _OF_THE_DISK:
         return None
     return UserError(
         f"{error.filename or 'output'}: {error.strerror}; make room or name another folder, then run again"
@@ -58,3 +62,12 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean '{close[0]}'?" if close else "."
     return UserError(f"no {kind} '{name}'{hint} Known: {', '.join(names) or 'none'}")
+
+
+def mistake(error: ValidationError) -> str:
+    """The first mistake in a file that pydantic checked: `train.lr = 'fast': Input should be a valid number`."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    # A check of our own says what it has to say, and may be about what must not be shown.
+    given = "" if first["type"] in ("missing", "value_error") else f" = {first['input']!r:.60}"
+    return f"{where}{given}: {first['msg'].removeprefix('Value error, ')}"

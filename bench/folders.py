@@ -8,12 +8,13 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from bench.errors import UserError
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
-MODEL_FILES = ("*.json", "*.jinja", "*.txt", "*.model", "*.safetensors", "*.bin", "*.pt", "*/config.json")
+MODEL_FILES = ("*.json", "*.jinja", "*.txt", "*.model", "*.safetensors", "*.bin", "*.pt", "*.py", "*/config.json")
 NOT_THE_MODEL = ("asset.json",)
 HUB_IGNORED = ["onnx/*", "openvino/*", "original/*", "*.onnx", "*.gguf", "*.h5", "*.msgpack", "*.ot", "*.pth"]
 LARGE = 1 << 20
@@ -21,11 +22,7 @@ LARGE = 1 << 20
 
 def checked(folder: Path, model: str) -> Path:
     """The folder, if a model can be loaded from it. Raises UserError that names what is missing."""
-    shards = {
-        name
-        for index in folder.glob("*.index.json")
-        for name in json.loads(index.read_text()).get("weight_map", {}).values()
-    }
+    shards = {name for index in folder.glob("*.index.json") for name in _json(index).get("weight_map", {}).values()}
     absent = [name for name in ("config.json", *sorted(shards)) if not (folder / name).is_file()]
     if not any((folder / name).is_file() for name in TOKENIZERS):
         absent.append("a tokenizer (tokenizer.json, say)")
@@ -33,6 +30,7 @@ def checked(folder: Path, model: str) -> Path:
         absent.append("weights (*.safetensors)")
     if absent:
         raise UserError(f"model '{model}': {folder} lacks {', '.join(absent)}; complete the folder or pull it again")
+    _json(folder / "config.json")
     return folder
 
 
@@ -46,6 +44,16 @@ def loading(model: str) -> Iterator[None]:
     except Exception as error:  # transformers, safetensors and torch raise what they like
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"model '{model}' cannot be loaded: {reason}; copy its folder or pull it again") from error
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file} is not JSON ({error}); complete the folder or pull it again") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{file} holds no JSON object; complete the folder or pull it again")
+    return values
 
 
 def snapshot(model: str, revision: str | None, *, known: Iterable[str] = ()) -> Path:

@@ -20,8 +20,8 @@ def words(text: str) -> list[str]:
 
 
 def named(text: str, kind: registry.Kind) -> list[str]:
-    """'rag,nonperso' or 'all' -> names. Raises UserError where none is named."""
-    found = list(registry.names(kind)) if text == "all" else words(text)
+    """'rag,nonperso' or 'all' (but for what is installed beside us) -> names. Raises UserError where none is named."""
+    found = list(registry.ours(kind)) if text == "all" else words(text)
     if not found:
         raise UserError(f"--{kind} {text!r} names no {kind}; name some, or all: {', '.join(registry.names(kind))}")
     return found
@@ -49,7 +49,7 @@ def settings(pairs: Sequence[str]) -> dict[str, Any]:
             )
         try:
             values[key] = json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             values[key] = value
     return values
 

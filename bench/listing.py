@@ -54,6 +54,14 @@ LISTS: dict[str, Callable[[Path], Iterator[tuple[str, ...]]]] = {
 
 
 def _checkpoint(found: checkpoint.Checkpoint) -> tuple[str, ...]:
+    """Name and what there is to say of it; a damaged one must not hide the others."""
+    try:
+        return _described(found)
+    except (UserError, KeyError, TypeError, AttributeError) as error:
+        return found.path.name, "damaged", f"{type(error).__name__}: {error}"
+
+
+def _described(found: checkpoint.Checkpoint) -> tuple[str, ...]:
     """Name, state, what it was trained on, and the choices that were made by its validation."""
     spec, config = found.manifest["spec"], found.manifest["config"]
     about = f"{config['profile']['llm']}, {Path(config['data']).name}, K = {spec['train.k']}, seed {spec['seed']}"
@@ -68,6 +76,9 @@ def _checkpoint(found: checkpoint.Checkpoint) -> tuple[str, ...]:
 def _plugs(kind: registry.Kind) -> Iterator[tuple[str, ...]]:
     """Name, first line of the module's docstring, and options with their defaults."""
     for name, target in registry.names(kind).items():
+        if name not in registry.ours(kind):
+            yield name, f"installed: {target}, imported when it is asked for by name", ""
+            continue
         try:
             registry.load(kind, name)
             options = {} if kind == "generator" else registry.options_of(kind, name)

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from bench.generate.service import EngineUse
+from bench.terminal import inert
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -49,9 +50,9 @@ class Progress:
         if self._quiet:
             return
         if self._live is not None:
-            self._live.console.print(message, highlight=False, markup=False)
+            self._live.console.print(inert(message), highlight=False, markup=False)
         else:
-            print(message, file=self._stderr, flush=True)
+            print(inert(message), file=self._stderr, flush=True)
 
     def embedding(self, done: int, total: int) -> None:
         """`bench.embed.store.Progress`: texts whose vectors are computed."""

@@ -1,7 +1,7 @@
 """Names to classes: built-in ones as "module:Class" strings, third parties' by entry points or from a file.
 
-Nothing is imported until it is used, so that `bench ls` and `bench --help` stay instant. An installed
-package adds a method with
+Nothing is imported until it is used, so that `bench ls` and `bench --help` stay instant; an entry point's module not
+before its name is asked for, so that installing a package runs none of its code. A package adds a method with
 
     [project.entry-points."dep_bench.method"]
     mine = "my_package.mine:Mine"
@@ -61,6 +61,13 @@ BUILTIN: dict[Kind, dict[str, str]] = {
 
 # What makes a class of a plug-in file one of a kind: the method of bench.protocols that no other kind has.
 CONTRACT: dict[str, Kind] = {"write": "method", "rank": "retriever", "aggregate": "metric", "folder": "data"}
+# What a class of a kind must have: missed now, and not after hours by who uses it.
+NEEDED: dict[Kind, tuple[str, ...]] = {
+    "method": ("label", "uses_retriever", "uses_embeddings", "write"),
+    "retriever": ("uses_embeddings", "texts", "rank"),
+    "metric": ("columns", "score", "aggregate", "versions"),
+    "data": ("folder",),
+}
 
 _files: list[str] = []
 _plugged: dict[Kind, dict[str, str]] = {}
@@ -69,7 +76,12 @@ _plugged: dict[Kind, dict[str, str]] = {}
 def names(kind: Kind) -> dict[str, str]:
     """name -> "module:Class" of everything installed or plugged in. Built-in names cannot be taken over."""
     plugins = {point.name: point.value for point in metadata.entry_points(group=f"dep_bench.{kind}")}
-    return {**plugins, **_plugged.get(kind, {}), **BUILTIN[kind]}
+    return {**plugins, **ours(kind)}
+
+
+def ours(kind: Kind) -> dict[str, str]:
+    """Those that may be imported unasked, as `all` and lists do: built in, or of a file that was named."""
+    return {**_plugged.get(kind, {}), **BUILTIN[kind]}
 
 
 def plug(files: Iterable[str]) -> None:
@@ -106,7 +118,7 @@ def _import(path: Path) -> ModuleType:
     """The module of a file, under the file's own name, so that it can be found and pickled by that name."""
     name = path.stem
     spec = spec_from_file_location(name, path) if path.is_file() and path.suffix == ".py" else None
-    if spec is None or spec.loader is None:
+    if spec is None or spec.loader is None or not name.isidentifier():
         raise UserError(f"--plugin {path} is no Python file; name one, like --plugin my_method.py")
     if name in sys.modules or find_spec(name) is not None:
         raise UserError(f"--plugin {path}: a module '{name}' is there already; rename the file")
@@ -114,7 +126,7 @@ def _import(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise UserError(f"--plugin {path} cannot be imported: {type(error).__name__}: {error}") from error
     return module
@@ -128,7 +140,9 @@ def load(kind: Kind, name: str) -> type:
     module, _, attribute = known[name].partition(":")
     try:
         return cast(type, getattr(importlib.import_module(module), attribute))
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
+        if name in BUILTIN[kind] and not isinstance(error, (ImportError, AttributeError)):
+            raise  # a bug of ours
         raise UserError(f"{kind} '{name}' ({known[name]}) cannot be loaded: {error}; see `bench doctor`") from error
 
 
@@ -156,8 +170,13 @@ def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> A
     from pydantic import TypeAdapter, ValidationError
 
     cls = load(kind, name)
-    hints = get_type_hints(cls)
     known = options_of(kind, name)
+    if lacking := [need for need in NEEDED.get(kind, ()) if not hasattr(cls, need)]:
+        raise UserError(f"{kind} '{name}' ({names(kind)[name]}) lacks {', '.join(lacking)}; see bench/protocols.py")
+    try:
+        hints = get_type_hints(cls)
+    except NameError as error:
+        raise UserError(f"{kind} '{name}' ({names(kind)[name]}): the type of an option: {error}") from error
     values: dict[str, Any] = {}
     for key, value in (options or {}).items():
         if key not in known:
@@ -168,4 +187,7 @@ def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> A
             raise UserError(f"{name}.{key}={value!r}: {error.errors()[0]['msg']}") from error
         if isinstance(values[key], float) and not math.isfinite(values[key]):
             raise UserError(f"{name}.{key}={value!r}: a finite number is expected")
-    return cls(**values)
+    try:
+        return cls(**values)
+    except ValueError as error:  # what a class of options refuses
+        raise UserError(f"{kind} '{name}': {error}") from error

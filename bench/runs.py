@@ -73,7 +73,7 @@ class RunFolder:
             values: dict[str, Any] = json.loads(file.read_text())
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"{self.path} has no {name}; name a run folder (`bench ls runs` lists them)") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{file} is damaged ({error}); delete the folder and run the cell again") from error
         if not isinstance(values, dict):
             raise UserError(f"{file} is damaged (no JSON object); delete the folder and run the cell again")
@@ -109,7 +109,7 @@ class RunFolder:
             try:
                 if line.strip():
                     yield _row(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 if number == len(lines):
                     return
                 raise UserError(

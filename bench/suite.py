@@ -24,29 +24,40 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from bench import grid, registry
 from bench.config import RunConfig
 from bench.data.corpus import Corpus
-from bench.errors import UserError, unknown
+from bench.errors import UserError, mistake, unknown
 from bench.finish import variant
 from bench.types import Split
 
 ANY_PROFILE = "tiny"  # where only names and options count
 
+Number = Annotated[int, Field(ge=0)]
+
 
 class Block(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    """An empty list would be a block without cells, which is nobody's wish."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     methods: tuple[str, ...] = Field(min_length=1)
-    retrievers: tuple[str, ...] = ("recency",)
-    ks: tuple[int, ...] | None = None
-    seeds: tuple[int, ...] = (0,)
-    profiles: tuple[str, ...] = ("paper-7b",)
-    set: dict[str, Any] = {}
+    retrievers: tuple[str, ...] = Field(("recency",), min_length=1)
+    ks: tuple[Number, ...] | None = Field(None, min_length=1)
+    seeds: tuple[Number, ...] = Field((0,), min_length=1)
+    profiles: tuple[str, ...] = Field(("paper-7b",), min_length=1)
+    set: dict[str, JsonValue] = {}
+
+    @field_validator("set")
+    @classmethod
+    def _no_empty_axis(cls, values: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if empty := [key for key, value in values.items() if value == []]:
+            raise ValueError(f"{empty[0]} has an empty list, which leaves no cell")
+        return values
 
 
 class Suite(BaseModel):
@@ -54,7 +65,7 @@ class Suite(BaseModel):
 
     name: str
     title: str
-    data: str = "bundled"
+    data: str = Field("bundled", pattern=r"^[^\x00]+$")
     split: Split = "test"
     limit: int | None = Field(None, ge=1)
     metrics: tuple[str, ...] = ()
@@ -99,12 +110,10 @@ def load(name: str) -> Suite:
         raise unknown("suite", name, shipped)
     try:
         return Suite(name=path.stem, **tomllib.loads(path.read_text("utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
-        raise UserError(f"suite {path}: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(f"suite {path}, {where}: {first['msg']}; bench/suite.py says what a suite holds") from error
+        raise UserError(f"suite {path}, {mistake(error)}; bench/suite.py says what a suite holds") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"suite {path}: {error}") from error
 
 
 def expand(suite: Suite, corpus: Corpus, given: Given) -> tuple[list[RunConfig], list[Failure]]:

@@ -100,13 +100,25 @@ def with_rows(cell: Cell, method: Method, resources: CellResources, epoch: int) 
     return replace(resources, rows=cell.checkpoint.rows(cast("SoftPromptMethod", method), epoch))
 
 
+def _checked(text: Any, ctx: SampleContext) -> str:
+    """What a method gave, if a row can hold it: else this sample fails, and not the run."""
+    if not isinstance(text, str):
+        raise TypeError(f"the method gave {type(text).__name__}, not a text")
+    try:
+        runs.dump(ctx.trace.notes)
+    except (TypeError, ValueError) as error:
+        ctx.trace.notes = {}
+        raise TypeError(f"a note of the method is no JSON value: {error}") from error
+    return text
+
+
 async def write_sample(method: Method, sample: Sample, resources: CellResources) -> dict[str, Any]:
     """The sample's row. A failure of this sample, a bug in a method included, is recorded on it."""
     ctx = SampleContext(sample, resources)
     text, error, trace = "", None, None
     started = time.perf_counter()
     try:
-        text = await method.write(sample, ctx)
+        text = _checked(await method.write(sample, ctx), ctx)
     except (EngineError, UserError):
         raise
     except SampleFailure as failure:

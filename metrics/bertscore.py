@@ -84,7 +84,10 @@ def _scorer(folder: str, layer: int, device: str) -> Any:
 
 def _refuse_look_alikes(folder: str) -> None:
     """bert-score takes any path with "t5" in it for a T5, and one that starts with "scibert" for SciBERT."""
-    kind = json.loads((Path(folder) / "config.json").read_text()).get("model_type", "")
+    config = json.loads((Path(folder) / "config.json").read_text())
+    if "auto_map" in config:  # with which transformers asks on the terminal whether to run it
+        raise UserError(f"bertscore.model: {folder} brings code of its own, which is not run; choose another model")
+    kind = config.get("model_type", "")
     if folder.startswith("scibert") or ("t5" in folder and "t5" not in kind):
         raise UserError(f"bertscore.model: bert-score misreads the path {folder}; move the folder to one without 't5'")
 

@@ -79,7 +79,7 @@ def _runs(name: str, out: Path) -> tuple[str, list[Finished]]:
     for place in (Path(name), out / name):
         if (place / runs.CONFIG).is_file():
             folder = RunFolder(place)
-            return place.name, [Finished(folder, folder.read(runs.SUMMARY))]
+            return place.name, [Finished(folder, finished.summary_of(folder))]
     found = finished.finished([out])
     rows = [row for group in finished.comparable(found) for row in finished.by_row(finished.newest(group))]
     labels = [row for board in leaderboards(found, intervals=False) for row in board.rows]

@@ -28,6 +28,7 @@ STYLE: Any = {
     "axes.axisbelow": True,
     "legend.frameon": False,
     "hatch.linewidth": 0.6,
+    "text.parse_math": False,  # names of data are no formulas
     "svg.fonttype": "none",
     "svg.hashsalt": "dep-bench",
 }

@@ -24,6 +24,11 @@ COMPARABLE = (
     "data", "profile", "model", "engine", "generator", "dtype", "sampling", "input_budget", "deterministic", "columns",
     "metric_versions",
 )  # fmt: skip
+# What tables ask of a run besides.
+ASKED = (
+    "method", "label", "retriever", "k", "seed", "variant", "encoders", "scores", "n", "users", "failed", "shortened",
+    "stages", "finished",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,20 @@ def finished(places: Iterable[Path]) -> list[Finished]:
         folders = runs.find(place)
         if not folders:
             raise UserError(f"{place} holds no runs; run `bench run --out {place}` first")
-        found += [Finished(folder, folder.read(runs.SUMMARY)) for folder in folders if folder.done]
+        found += [Finished(folder, summary_of(folder)) for folder in folders if folder.done]
         unfinished += sum(not folder.done for folder in folders)
     if not found:
         raise UserError(f"none of the {unfinished} runs is finished; run the same `bench run` again to go on")
     return found
+
+
+def summary_of(folder: RunFolder) -> Summary:
+    """Raises UserError for a run that is not finished, or whose summary lacks what tables ask for."""
+    summary = folder.read(runs.SUMMARY)
+    if lacking := [key for key in (*COMPARABLE, *ASKED) if key not in summary]:
+        file = folder.path / runs.SUMMARY
+        raise UserError(f"{file} lacks {', '.join(lacking)}; `bench score {folder.path}` writes it anew")
+    return summary
 
 
 def comparable(found: Sequence[Finished]) -> list[list[Finished]]:

@@ -12,16 +12,47 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench import runs
-from bench.errors import UserError
+from bench.errors import UserError, mistake
 from results.board import Leaderboard, Row
 from results.finished import Finished
 from results.leaderboard import leaderboards
 
 FORMAT = 1
 MOVED = 3  # exit code
+
+
+class Expected(BaseModel):
+    """One value of a baseline: as strict as the rest, for a tolerance that is no number would let everything pass."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    value: float
+    tolerance: float = Field(ge=0)
+
+
+class Expectations(BaseModel):
+    """One cell of a baseline. `values`: category -> column -> value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    n: int = Field(ge=0)
+    failed: int = Field(ge=0)
+    values: dict[str, dict[str, Expected]]
+
+
+class Baseline(BaseModel):
+    """The file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format: Literal[1]
+    about: list[list[str]] = []
+    cells: dict[str, Expectations]
 
 
 @dataclass(frozen=True)
@@ -78,41 +109,34 @@ def _cell(board: Leaderboard, row: Row) -> dict[str, Any]:
 
 def compare(path: Path, found: Sequence[Finished]) -> Verdict:
     """What moved. Raises UserError where the baseline cannot be read."""
-    baseline = _read(path)
+    baseline = _read(path).cells
     fresh = {name: row for board in leaderboards(found, intervals=False) for name, row in _named(board)}
     moved: list[Move] = []
     compared = 0
-    try:
-        for name, cell in baseline.items():
-            for what, was, tolerance, value in _values(cell, fresh.get(name)):
-                compared += 1
-                if value is None or abs(value - was) > tolerance:
-                    moved.append(Move(name, what, was, value, tolerance))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is no baseline ({error!r}); `bench regress {path} --write` makes one") from error
+    for name, cell in baseline.items():
+        for what, was, tolerance, value in _values(cell, fresh.get(name)):
+            compared += 1
+            if value is None or abs(value - was) > tolerance:
+                moved.append(Move(name, what, was, value, tolerance))
     return Verdict(compared, tuple(moved), tuple(name for name in fresh if name not in baseline))
 
 
-def _values(cell: dict[str, Any], row: Row | None) -> Iterator[tuple[str, float, float, float | None]]:
+def _values(cell: Expectations, row: Row | None) -> Iterator[tuple[str, float, float, float | None]]:
     """(what, value of the baseline, tolerance, fresh value). Fewer failures are no regression."""
-    yield "n", cell["n"], 0, row.n if row else None
+    yield "n", cell.n, 0, row.n if row else None
     if row:
-        yield "failed", cell["failed"], 0, max(row.failed, cell["failed"])
-    for category, values in cell["values"].items():
+        yield "failed", cell.failed, 0, max(row.failed, cell.failed)
+    for category, values in cell.values.items():
         for key, one in values.items():
-            value = row.values.get((category, key)) if row else None
-            yield f"{category} {key}", one["value"], one["tolerance"], value
+            yield f"{category} {key}", one.value, one.tolerance, row.values.get((category, key)) if row else None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Baseline:
     try:
-        made = json.loads(path.read_text("utf-8"))
-        if made["format"] != FORMAT:
-            raise UserError(f"{path} is of format {made['format']}, not {FORMAT}; `bench regress {path} --write` anew")
-        cells: dict[str, Any] = made["cells"]
+        return Baseline.model_validate(json.loads(path.read_text("utf-8")))
     except OSError as error:
         reason = f"cannot read the baseline {path}: {error.strerror}"
         raise UserError(f"{reason}; `bench regress {path} --write` makes one of finished runs") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is no baseline ({error!r}); `bench regress {path} --write` makes one") from error
-    return cells
+    except (ValueError, RecursionError) as error:
+        what = mistake(error) if isinstance(error, ValidationError) else error
+        raise UserError(f"{path} is no baseline ({what}); `bench regress {path} --write` makes one") from error

@@ -151,9 +151,9 @@ def test_a_model_without_chat_template_is_named_once(
     loaded: list[str] = []
     load = ChatEncoder.__init__
 
-    def counted(self: ChatEncoder, folder: str) -> None:
+    def counted(self: ChatEncoder, folder: str, **more: bool) -> None:
         loaded.append(folder)
-        load(self, folder)
+        load(self, folder, **more)
 
     monkeypatch.setattr(ChatEncoder, "__init__", counted)
 

@@ -135,6 +135,10 @@ def test_a_table_without_the_plug_in_still_shows_its_runs(
         ("my_nothing.py", "x = 1\n", "holds no plug: a dataclass with one of write (method), rank (retriever)"),
         ("my_broken.py", "import nothing_of_that_name\n", "cannot be imported: ModuleNotFoundError: No module named"),
         ("json.py", "", "a module 'json' is there already; rename the file"),
+        ("my.dotted.py", "x = 1\n", "is no Python file"),
+        ("my_exit.py", "raise SystemExit(0)\n", "cannot be imported: SystemExit: 0"),
+        ("my_syntax.py", "def (:\n", "cannot be imported: SyntaxError"),
+        ("my_bytes.py", "x = '\0'\n", "cannot be imported: "),
     ],
 )
 def test_what_is_no_plug_in(file: Path, name: str, text: str | None, message: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import finish, listing, registry
+from bench import finish, grid, listing, registry
 from bench.config import RunConfig, load_profile
 from bench.errors import UserError
 from methods.rag import Rag
@@ -34,6 +34,18 @@ class Mine:
     table: dict[str, int] = field(default_factory=lambda: {"x": 1})
     made: int = field(default=0, init=False)
 
+    async def write(self, sample, ctx):
+        return ""
+
+    def __post_init__(self):
+        if self.n == 13:
+            raise ValueError("13 is not for me")
+
+@dataclass(frozen=True)
+class Half:
+    label = "Half"
+    uses_retriever = False
+
 @dataclass
 class Needy:
     n: int
@@ -52,6 +64,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "mine": "my_plugin:Mine",
         "needy": "my_plugin:Needy",
         "plain": "my_plugin:Plain",
+        "half": "my_plugin:Half",
         "absent": "my_plugin:Absent",
         "broken": "my_broken:Mine",
         "gone": "no_such_package:Mine",
@@ -79,7 +92,7 @@ def test_an_entry_point_is_known_by_its_name_and_takes_options() -> None:
     assert (made.n, made.share, made.names, made.label) == (7, 1.0, ("a",), "Mine")
     assert registry.options_of("method", "mine") == {"n": 3, "share": 0.5, "names": ("a",), "table": {"x": 1}}
     assert set(registry.names("method")) == {
-        "nonperso", "rag", "mine", "needy", "plain", "absent", "broken", "gone", *registry.BUILTIN["method"]
+        "nonperso", "rag", "mine", "needy", "plain", "half", "absent", "broken", "gone", *registry.BUILTIN["method"]
     }  # fmt: skip
     assert "mine" not in registry.names("metric")
 
@@ -107,6 +120,8 @@ def test_a_built_in_name_cannot_be_taken_over() -> None:
         ("absent", {}, r"^method 'absent' \(my_plugin:Absent\) cannot be loaded: .*no attribute 'Absent'"),
         ("needy", {}, r"^method 'needy' \(my_plugin:Needy\): its option 'n' needs a default"),
         ("plain", {}, r"^method 'plain' \(my_plugin:Plain\) is no dataclass"),
+        ("half", {}, r"^method 'half' \(my_plugin:Half\) lacks uses_embeddings, write; see bench/protocols.py$"),
+        ("mine", {"n": 13}, r"^method 'mine': 13 is not for me$"),
     ],
 )
 def test_what_is_wrong_with_a_plug_in_is_one_line(name: str, options: dict[str, object], message: str) -> None:
@@ -116,12 +131,15 @@ def test_what_is_wrong_with_a_plug_in_is_one_line(name: str, options: dict[str, 
 
 
 @pytest.mark.usefixtures("plugin")
-def test_the_list_shows_broken_plug_ins_beside_the_others() -> None:
+def test_lists_and_all_run_no_code_of_an_installed_package() -> None:
     rows = {name: rest for name, *rest in listing.rows("methods", ROOT)}
-    assert rows["mine"] == ["One line on the plug-in.", "n=3, share=0.5, names=('a',), table={'x': 1}"]
+    assert rows["mine"] == ["installed: my_plugin:Mine, imported when it is asked for by name", ""]
     assert rows["rag"][1] == "order='rank'"
-    assert "cannot be loaded" in rows["broken"][0]
-    assert "is no dataclass" in rows["plain"][0]
+    assert grid.named("all", "method") == list(registry.BUILTIN["method"])
+    assert not {"my_plugin", "my_broken"} & set(sys.modules)
+    assert grid.named("mine", "method") == ["mine"]
+    registry.create("method", "mine")
+    assert "my_plugin" in sys.modules
 
 
 @pytest.mark.usefixtures("plugin")

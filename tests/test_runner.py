@@ -359,6 +359,27 @@ def test_a_bug_in_a_method_is_a_failed_row_with_its_traceback(
     assert (plan.started, len(plan.requests)) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("gives=none", "TypeError: the method gave NoneType, not a text"),
+        ("gives=bytes", "TypeError: the method gave bytes, not a text"),
+        ("notes=nan", "TypeError: a note of the method is no JSON value"),
+        ("notes=object", "TypeError: a note of the method is no JSON value"),
+    ],
+)
+def test_what_no_row_can_hold_fails_its_sample_and_not_the_run(
+    world: World, monkeypatch: pytest.MonkeyPatch, option: str, says: str
+) -> None:
+    monkeypatch.setitem(registry.BUILTIN["method"], "buggy", "tests.methods.buggy:Buggy")
+    assert world.run("--set", f"buggy.{option}", method="buggy") == 1
+    rows = {row["sample_id"]: row for row in world.rows()}
+    assert len(rows) == 6
+    assert rows["Books/u0/r4"]["error"].startswith(says)
+    assert rows["Books/u0/r4"]["text"] == ""
+    assert world.folder().read(runs.SUMMARY)["failed"] == 4
+
+
 def test_prompts_that_cannot_fit_fail_alone(world: World, plan: Plan) -> None:
     assert world.run("--set", "input_budget=20") == 1
     assert {row["error"] for row in world.rows()} == {

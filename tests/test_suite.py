@@ -104,10 +104,10 @@ def test_the_command_line_goes_before_the_suite(tmp_path: Path) -> None:
     [
         ("title = ", "toy.toml: "),
         ('titel = "t"', "toy.toml, title: Field required"),
-        ('title = "t"\ncolour = 1', "toy.toml, colour: Extra inputs are not permitted"),
+        ('title = "t"\ncolour = 1', "toy.toml, colour = 1: Extra inputs are not permitted"),
         ('title = "t"\n[[cells]]\nmethod = ["rag"]', "toy.toml, cells.0.methods: Field required"),
-        ('title = "t"\n[[cells]]\nmethods = []', "toy.toml, cells.0.methods: Tuple should have at least 1 item"),
-        ('title = "t"\nlimit = 0', "toy.toml, limit: Input should be greater"),
+        ('title = "t"\n[[cells]]\nmethods = []', "toy.toml, cells.0.methods = []: Tuple should have at least 1 item"),
+        ('title = "t"\nlimit = 0', "toy.toml, limit = 0: Input should be greater"),
         ('name = "x"\ntitle = "t"', "toy.toml: "),
     ],
 )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.terminal import inert
+
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from results.board import Leaderboard
 
@@ -40,15 +43,21 @@ Plugin = Annotated[
 
 
 def to_stderr(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+    print(inert(message), file=sys.stderr, flush=True)
 
 
 def console() -> Console:
     """Stdout. What is not a terminal gets wide lines, so that no table is ever cut."""
     from rich.console import Console
 
+    class Inert(Console):
+        """Every string that is printed, cells of tables too, comes by here."""
+
+        def render_str(self, text: str, **options: Any) -> Text:  # type: ignore[override]
+            return super().render_str(inert(text), **options)
+
     wide = None if sys.stdout.isatty() else 400
-    return Console(width=wide, highlight=False, soft_wrap=not sys.stdout.isatty())
+    return Inert(width=wide, highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
 def print_boards(boards: list[Leaderboard], *, costs: bool = False) -> None:

@@ -118,7 +118,8 @@ def load(name_or_dir: str) -> Corpus:
     Raises UserError naming the file and line of whatever does not hold together.
     """
     plugin = name_or_dir in registry.names("data")
-    folder = registry.create("data", name_or_dir).folder() if plugin else SHIPPED.get(name_or_dir, Path(name_or_dir))
+    folder = registry.create("data", name_or_dir).folder() if plugin else SHIPPED.get(name_or_dir, name_or_dir)
+    folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{unknown('data', name_or_dir, SHIPPED)}, or a folder written by `bench data build`")
     stored = store.read(folder)

@@ -153,7 +153,7 @@ def _fetched(folder: Path) -> dict[str, Any]:
     path = folder / FETCHED
     try:
         told: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON; delete it and run `bench data fetch dpl` again") from error
     return told
 

@@ -49,7 +49,7 @@ def reading(where: str) -> Iterator[None]:
     """Turns a missing field or one of another type into a UserError that names the sample."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         what = f"field {error} is missing" if isinstance(error, KeyError) else _line(error)
         raise UserError(f"{where}: {what}; check that the files are of this layout") from error
 
@@ -108,7 +108,7 @@ def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(1000):
                 yield from batch.to_pylist()
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise UserError(f"{path} cannot be read ({_line(error)}); download or save it again") from error
 
 
@@ -116,7 +116,7 @@ def read_json(path: Path) -> Iterable[Mapping[str, Any]]:
     """The list of objects in a JSON file."""
     try:
         values = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as JSON ({_line(error)}); download or save it again") from error
     if not isinstance(values, list) or not all(isinstance(row, dict) for row in values):
         raise UserError(f"{path} is no list of JSON objects; check which file it is")

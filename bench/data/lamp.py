@@ -104,7 +104,7 @@ def _lamp(folder: Path, names: Sequence[str]) -> tuple[Iterator[Mapping[str, Any
                 told = json.loads(outputs.read_text("utf-8"))
                 golds = {str(gold["id"]): gold["output"] for gold in told["golds"]}
                 task = str(told["task"])
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise UserError(f"{outputs} is no outputs file of LaMP: task and golds are expected in it") from error
             rows = read_json(questions)
             joined = ({**row, "task": task, "output": golds.get(str(row.get("id")), "")} for row in rows)

@@ -108,7 +108,7 @@ def _content(path: Path, name: str) -> tuple[list[dict[str, Any]], str]:
             for group in _groups(file.iter_batches(GROUP), columns):
                 digest.update(group)
                 rows.extend(group.to_pylist())
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         what = " ".join(str(error).split())
         raise UserError(f"{path} cannot be read ({what}); copy it or run `bench data build` again") from error
     return rows, digest.hexdigest()

@@ -131,14 +131,12 @@ def put(out: Path, tables: Tables, *, files: Sequence[tuple[str, Path]], split: 
     `files` are (name, path) of what was read, for dataset.json, and `more` is what else it should say. Raises UserError
     where no sample is left or the folder cannot be used.
     """
+    shelf.check(out, tables.category)
     if not tables.samples:
         raise UserError(f"{tables.category} has no sample that can be used; check the files of its splits")
     _distinct(tables)
     with store.writing(out) as scratch:
-        digests = {
-            table: parquet.write(scratch / f"{table}.parquet", table, _batches(table, tables.rows(table)))
-            for table in parquet.TABLES
-        }
+        digests = {table: _stored(scratch / f"{table}.parquet", table, tables) for table in parquet.TABLES}
         own = {
             "counts": counts(tables),
             "published": more,
@@ -147,6 +145,16 @@ def put(out: Path, tables: Tables, *, files: Sequence[tuple[str, Path]], split: 
             "digests": digests,
         }
         return shelf.put(out, tables.category, scratch, own)
+
+
+def _stored(path: Path, table: str, tables: Tables) -> str:
+    import pyarrow as pa
+
+    try:
+        return parquet.write(path, table, _batches(table, tables.rows(table)))
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:  # a value of another type, half a letter
+        what = " ".join(str(error).split())
+        raise UserError(f"{tables.category}, {table}: a value cannot be kept ({what}); correct the files") from error
 
 
 def counts(tables: Tables) -> dict[str, int]:

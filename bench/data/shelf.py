@@ -15,7 +15,7 @@ PER_CATEGORY = ("counts", "steps", "thresholds", "published", "sources", "split"
 
 def check(out: Path, category: str) -> list[str]:
     """The other categories that `out` holds. Raises UserError for a folder or a name that cannot be used."""
-    if not category or category != category.strip() or category.startswith(".") or set(category) & set("/\\\0"):
+    if not store.is_folder(category):
         raise UserError(f"category {category!r}: give it a name without / or \\, e.g. Digital_Music")
     store.check_writable(out)
     return [name for name in _held(out)["categories"] if name != category]
@@ -59,4 +59,6 @@ def _held(out: Path) -> dict[str, Any]:
         raise UserError(f"{out} holds the synthetic dataset '{manifest['name']}'; choose another folder")
     if manifest["format"] != store.PARQUET:
         raise UserError(f"{out} holds '{manifest['name']}' as JSON lines, which is not added to; choose another folder")
+    if odd := [key for key in PER_CATEGORY if not isinstance(manifest.get(key, {}), dict)]:
+        raise UserError(f"{out / store.MANIFEST}: '{odd[0]}' must have an entry a category; build it again")
     return manifest

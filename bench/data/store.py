@@ -15,9 +15,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import math
 import os
 import tempfile
+import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -91,6 +91,8 @@ def parse(line: bytes | str) -> dict[str, Any]:
         values = json.loads(line, parse_constant=_reject)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON ({error.msg} at column {error.pos + 1}): {_shown(line)}") from error
+    except RecursionError:
+        raise ValueError(f"not JSON (nested too deeply): {_shown(line)}") from None
     if not isinstance(values, dict):
         raise ValueError(f"not a JSON object: {_shown(line)}")
     return values
@@ -137,12 +139,39 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text("utf-8"))
     except json.JSONDecodeError as error:
         raise UserError(f"{path} line {error.lineno}: not JSON ({error.msg}); run `bench data build` again") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON ({error}); run `bench data build` again") from error
     if not isinstance(manifest, dict):
         raise UserError(f"{path} line 1: not a JSON object; run `bench data build` again")
     _check(str(path), manifest, MANIFEST_FIELDS)
     if manifest["format"] not in (FORMAT, PARQUET):
         raise UserError(f"{path}: format {manifest['format']} is not {FORMAT} or {PARQUET}; build it again")
+    _check_names(str(path), manifest)
     return manifest
+
+
+def _check_names(where: str, manifest: Mapping[str, Any]) -> None:
+    """Raises UserError for names that tables cannot show, and for categories that lead out of the dataset's folder."""
+    categories = manifest["categories"]
+    for name in (manifest["name"], manifest["title"], *categories):
+        if not isinstance(name, str) or not is_plain(name):
+            raise UserError(f"{where}: a name must be text without control characters, found {name!r:.60}; correct it")
+    for name in categories:
+        if categories.count(name) > 1:
+            raise UserError(f"{where}: category {name!r:.60} is there twice; remove one of them")
+        if not name.strip() or (manifest["format"] == PARQUET and not is_folder(name)):
+            raise UserError(f"{where}: category {name!r:.60} is no name of a folder; build it again under another name")
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name can be shown anywhere: no control character, no half of a surrogate pair."""
+    return not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)
+
+
+def is_folder(name: str) -> bool:
+    """Whether a name is one of a folder and of nothing above or below it."""
+    fits = is_plain(name) and name == name.strip() and len(name.encode()) < 200
+    return fits and bool(name) and not name.startswith(".") and not set(name) & set("/\\")
 
 
 def _read_table(folder: Path, table: str, digest: hashlib._Hash) -> Iterator[Row]:
@@ -174,7 +203,7 @@ def _check(where: str, values: Mapping[str, Any], fields: Mapping[str, Types]) -
         if key not in values:
             raise UserError(f"{where}: '{key}' is missing; correct it or run `bench data build` again")
         value = values[key]
-        if type(value) not in allowed or (isinstance(value, float) and not math.isfinite(value)):
+        if type(value) not in allowed or (isinstance(value, (int, float)) and not abs(value) < 2.0**63):  # nor NaN
             expected = " or ".join(NAMES[kind] for kind in allowed)
             raise UserError(f"{where}: '{key}' must be {expected}, found {value!r:.60}; correct it or build again")
         if key in NEVER_BLANK and not value.strip():

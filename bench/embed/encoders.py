@@ -92,10 +92,10 @@ class MeanPoolingEncoder:
 
         from bench.assets import resolve
 
-        folder = resolve(self.config.model)
+        folder, here = resolve(self.config.model), {"local_files_only": True, "trust_remote_code": False}
         with folders.loading(self.config.model):
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(folder, **here)
+            model = AutoModel.from_pretrained(folder, dtype=torch.float32, **here)
         _check_positions(self.config, tokenizer, model)
         return tokenizer, model.to(_device()).eval()
 
@@ -130,6 +130,7 @@ class Bgem3Encoder:
                 resolve(self.config.model),
                 normalize_embeddings=self.config.normalize,
                 use_fp16=False,
+                trust_remote_code=False,
                 devices=[_device()],
             )
         _check_positions(self.config, flag.tokenizer, flag.model.model)

@@ -20,13 +20,15 @@ SYSTEM, USER = "\ue000system\ue001", "\ue000user\ue001"
 
 
 class ChatEncoder:
-    """The tokenizer and chat template of one model folder."""
+    """The tokenizer and chat template of one model folder. Code in it is run with `trust_code` alone."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, *, trust_code: bool = False) -> None:
         from transformers import AutoTokenizer
 
         try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=trust_code
+            )
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(f"{folder} has no tokenizer that loads ({reason}); name a complete model folder") from error

@@ -140,6 +140,7 @@ def _name(folder: Path) -> str:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, local_files_only=True))
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     table = model.get_input_embeddings().weight
     return str(next(name for name, value in model.named_parameters() if value is table))

@@ -80,7 +80,8 @@ class OpenAIGenerator:
         if self._asked_api == "chat" or (self._asked_api == "auto" and not self._server.is_vllm):
             return MessageEncoder()
         try:
-            local = ChatEncoder(assets.resolve(self._profile.llm, revision=self._profile.revision))
+            folder = assets.resolve(self._profile.llm, revision=self._profile.revision)
+            local = ChatEncoder(folder, trust_code=self._profile.trusts_code)
         except UserError:
             if self._asked_api == "completions":
                 raise

@@ -73,7 +73,7 @@ class TransformersGenerator:
 
     @cached_property
     def encoder(self) -> ChatEncoder:
-        return ChatEncoder(self._folder)
+        return ChatEncoder(self._folder, trust_code=self._profile.trusts_code)
 
     def identity(self) -> Mapping[str, Any]:
         return {
@@ -96,7 +96,12 @@ class TransformersGenerator:
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         with folders.loading(self._profile.llm):
-            model = AutoModelForCausalLM.from_pretrained(self._folder, dtype=self._profile.dtype, local_files_only=True)
+            model = AutoModelForCausalLM.from_pretrained(
+                self._folder,
+                dtype=self._profile.dtype,
+                local_files_only=True,
+                trust_remote_code=self._profile.trusts_code,
+            )
         model.generation_config = GenerationConfig()  # or its penalties would fill what a request leaves open
         return model.to(device).eval()
 

@@ -102,7 +102,7 @@ class VllmGenerator:
 
     @cached_property
     def encoder(self) -> ChatEncoder:
-        return ChatEncoder(self._folder)
+        return ChatEncoder(self._folder, trust_code=self._profile.trusts_code)
 
     def identity(self) -> Mapping[str, Any]:
         return {

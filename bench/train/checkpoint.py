@@ -86,7 +86,8 @@ class Checkpoint:
     def manifest(self) -> dict[str, Any]:
         """Raises UserError where the folder is none, is damaged or of another format."""
         manifest = self.folder.read(MANIFEST)
-        if manifest.get("spec", {}).get("format") != FORMAT:
+        spec = manifest.get("spec")
+        if not isinstance(spec, dict) or spec.get("format") != FORMAT:
             raise UserError(f"{self.path} is no checkpoint of this version; train it again")
         return manifest
 
@@ -96,7 +97,16 @@ class Checkpoint:
 
     @cached_property
     def training(self) -> dict[str, Any]:
-        return self.folder.read(TRAINING)
+        """Raises UserError where the file is damaged or lacks what is asked of it."""
+        told = self.folder.read(TRAINING)
+        kinds = {"epochs": list, "space": dict, "trainable": int, "samples": int, "steps": int, "seconds": (int, float)}
+        for key, kind in kinds.items():
+            if not isinstance(told.get(key), kind):  # type: ignore[arg-type]
+                found = repr(told[key])[:60] if key in told else "nothing"
+                raise UserError(f"{self.path / TRAINING}, {key}: found {found}; delete {self.path} and train again")
+        if not all(isinstance(told["space"].get(key), int) for key in ("vectors", "rows")):
+            raise UserError(f"{self.path / TRAINING}, space: vectors and rows are expected; train again")
+        return told
 
     def weights(self, epoch: int) -> Path:
         return self.path / f"epoch-{epoch}.safetensors"
@@ -138,11 +148,11 @@ def load_module(method: SoftPromptMethod, sizes: Mapping[str, int], tensors: Map
     """A module of these sizes with these tensors, in evaluation mode. Raises UserError where they do not fit."""
     import numpy as np
 
-    nothing = np.zeros(sizes["rows"], np.float32)
-    module = method.module(Space(sizes["vectors"], sizes["rows"], nothing, nothing, 1.0))
     try:
+        nothing = np.zeros(sizes["rows"], np.float32)
+        module = method.module(Space(sizes["vectors"], sizes["rows"], nothing, nothing, 1.0))
         module.load_state_dict(dict(tensors))
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise UserError(f"the checkpoint's tensors do not fit the method: {str(error).splitlines()[0]}") from error
     return module.eval()
 
@@ -191,6 +201,9 @@ def given(path: Path, config: RunConfig) -> Checkpoint:
         raise UserError(f"checkpoint {path} does not fit this run: {pairs}; change the run, or leave out --checkpoint")
     if not found.trained:
         raise UserError(f"checkpoint {path} is not trained to its end; run `bench train` with the same options first")
+    method = registry.create("method", config.method, config.method_options)
+    for epoch in range(1, config.profile.train.epochs + 1):
+        found.rows(method, epoch)  # damaged weights say so now, and not when the engine is up
     return found
 
 

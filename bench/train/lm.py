@@ -39,13 +39,19 @@ class Example:
 class FrozenLM:
     """Any causal language model of transformers; nothing of it is trained."""
 
-    def __init__(self, folder: str, *, dtype: str, device: torch.device, slot_id: int) -> None:
+    def __init__(
+        self, folder: str, *, dtype: str, device: torch.device, slot_id: int, trust_code: bool = False
+    ) -> None:
         from transformers import AutoModelForCausalLM
 
         attention = "flash_attention_2" if device.type == "cuda" and _has_flash() else "sdpa"
         with folders.loading(folder):
             model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype, local_files_only=True, attn_implementation=attention
+                folder,
+                dtype=dtype,
+                local_files_only=True,
+                attn_implementation=attention,
+                trust_remote_code=trust_code,
             )
         self.model: Any = model.to(device).eval().requires_grad_(False)
         self.device = device

@@ -81,7 +81,11 @@ class Selection:
     @property
     def choice(self) -> Choice:
         kept = self.checkpoint.folder.read(self.file)
-        return Choice(**{key: kept[key] for key in ("epoch", "meteor", "n", "failed")})
+        choice = Choice(**{key: kept.get(key) for key in ("epoch", "meteor", "n", "failed")})
+        if not isinstance(choice.meteor, dict) or str(choice.epoch) not in choice.meteor:
+            file = self.checkpoint.path / self.file
+            raise UserError(f"{file} names no epoch that was compared; delete it, and the epoch is chosen again")
+        return choice
 
     def choose(self, corpus: Corpus) -> Choice:
         """Scores what was written and keeps the choice. A failed sample scores 0."""

@@ -110,14 +110,20 @@ def open_session(checkpoint: Checkpoint, ranks: Ranks, logs: Logs) -> Session:
         raise UserError(f"data '{config.data}' has changed since {checkpoint.path} was begun; run again")
     method = registry.create("method", config.method, config.method_options)
     folder = assets.resolve(profile.llm, revision=profile.revision)
-    encoder = ChatEncoder(folder)
+    encoder = ChatEncoder(folder, trust_code=profile.trusts_code)
     out = checkpoint.path.parent.parent
     if not ranks.first:
         ranks.wait()  # the first embeds for all
     examples = source(config, method, corpus, encoder, out=out, progress=logs.embedding if ranks.first else None)
     if ranks.first:
         ranks.wait()
-    lm = FrozenLM(folder, dtype=profile.dtype, device=ranks.device, slot_id=encoder.slot_id)
+    lm = FrozenLM(
+        folder,
+        dtype=profile.dtype,
+        device=ranks.device,
+        slot_id=encoder.slot_id,
+        trust_code=profile.trusts_code,
+    )
     space = lm.space(dimensions(profile.embedder))
     torch.manual_seed(config.seed)
     module: Any = method.module(space).to(ranks.device).train()

@@ -10,8 +10,8 @@ MARKS = {"†": r"$^\dagger$", "‡": r"$^\ddagger$", "": ""}
 SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "·": r"$\cdot$", "±": r"$\pm$", "†": r"\dag{}", "‡": r"\ddag{}", "–": "--", "\n": " ", "Δ": r"$\Delta$",
-    "|": r"\textbar{}",
+    "·": r"$\cdot$", "±": r"$\pm$", "†": r"\dag{}", "‡": r"\ddag{}", "–": "--", "Δ": r"$\Delta$",
+    "|": r"\textbar{}", **dict.fromkeys(map(chr, (*range(32), 127)), " "),
 }  # fmt: skip
 
 

@@ -6,11 +6,14 @@ from results.board import Leaderboard
 from results.formats import parts
 
 STYLES = {1: "**{}**", 2: "<u>{}</u>", 0: "{}"}
+# Nothing in a name is markup: no cell's end, no tag, no emphasis, and no link or picture, which would be fetched.
+SPECIAL = {ord(letter): f"\\{letter}" for letter in "\\`*[]|~"}
+SPECIAL |= {ord("&"): "&amp;", ord("<"): "&lt;", **dict.fromkeys(range(32), " ")}
 
 
 def markdown(board: Leaderboard, *, costs: bool = False) -> str:
     labels = {column.key: column.label for column in board.columns}
-    values = [f"{_text(category)} {labels[key]}" for category, key in board.cells()]
+    values = [f"{_text(category)} {_text(labels[key])}" for category, key in board.cells()]
     head = ["Method", *values, *parts.heads(costs=costs)]
     lines = [f"### {_text(board.title)}", "", _line(head), "|---" + "|---:" * (len(head) - 1) + "|"]
     for row in board.rows:
@@ -29,4 +32,4 @@ def _line(cells: list[str]) -> str:
 
 
 def _text(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return value.translate(SPECIAL)

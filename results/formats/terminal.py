@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench.terminal import inert
 from results.board import Leaderboard, Row
 from results.formats import parts
 
@@ -34,7 +35,7 @@ def terminal(board: Leaderboard, *, costs: bool = False) -> Text:
         spare = sum(widths[last - per_group + 1 : last + 1]) + len(GAP) * (per_group - 1) - cell_len(category)
         widths[last] += max(0, -spare)
     text = Text()
-    text.append(board.title + "\n\n", "italic")
+    text.append(inert(board.title) + "\n\n", "italic")
     text.append(_groups(board, widths) + "\n")
     rule = "─" * (sum(widths) + len(GAP) * (len(widths) - 1))
     for cells in (head, None, *lines):
@@ -64,7 +65,7 @@ def _lines(board: Leaderboard, row: Row, *, costs: bool) -> list[Line]:
     values = parts.values(board, row)
     tail = parts.tail(row, costs=costs)
     style = "" if row.kind == "run" else "dim"
-    label = row.label.replace("\n", " ")
+    label = inert(row.label.replace("\n", " "))
     cells = [(value.number + value.mark, STYLES[value.rank] or style) for value in values]
     lines = [[(label, style), *cells, *((text, style) for text in tail)]]
     if any(value.half for value in values):

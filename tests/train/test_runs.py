@@ -166,6 +166,61 @@ def test_what_is_no_checkpoint_is_named(world: World, capfd: pytest.CaptureFixtu
     assert f"has no {MANIFEST}" in capfd.readouterr().err
 
 
+def changed(name: str, **values: Any) -> Callable[[Path], None]:
+    """Other values in one of the JSON files; None takes a key out."""
+
+    def apply(folder: Path) -> None:
+        told = json.loads((folder / name).read_text()) | values
+        (folder / name).write_text(json.dumps({key: value for key, value in told.items() if value is not None}))
+
+    return apply
+
+
+def cut(name: str, size: int) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        (folder / name).write_bytes((folder / name).read_bytes()[:size])
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (changed(MANIFEST, spec=None), "is no checkpoint of this version"),
+        (changed(MANIFEST, spec=[1]), "is no checkpoint of this version"),
+        (cut(MANIFEST, 9), f"{MANIFEST} is damaged"),
+        (cut("training.json", 40), "training.json is damaged"),
+        (changed("training.json", space=None), "training.json, space: found nothing"),
+        (changed("training.json", space={"rows": 64}), "training.json, space: vectors and rows are expected"),
+        (changed("training.json", epochs="two"), "training.json, epochs: found 'two'"),
+        (changed("training.json", space={"vectors": 64, "rows": 63}), "the checkpoint's tensors do not fit the method"),
+        (cut("epoch-2.safetensors", 100), "epoch-2.safetensors cannot be read"),
+        (cut("epoch-1.safetensors", 0), "epoch-1.safetensors cannot be read"),
+        (lambda folder: (folder / "epoch-2.safetensors").unlink(), "epoch-2.safetensors cannot be read"),
+    ],
+)
+def test_a_damaged_checkpoint_is_named_before_an_engine_starts(
+    world: World,
+    trained: Path,
+    plan: Plan,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    spoil: Callable[[Path], None],
+    says: str,
+) -> None:
+    folder = tmp_path / "checkpoints" / "soft"
+    shutil.copytree(found(trained)["soft"].path, folder)
+    spoil(folder)
+    capfd.readouterr()
+    assert call(world, "run", "--method", "soft", "--checkpoint", str(folder), out="damaged") == 2
+    err = capfd.readouterr().err
+    (line,) = [line for line in err.splitlines() if line.startswith("bench: ")]
+    assert says in line and "Traceback" not in err
+    assert plan.started == 0
+    assert bench("ls", "checkpoints", "--out", tmp_path) == 0  # one damaged does not hide the others
+    assert "soft" in capfd.readouterr().out
+
+
 def test_checkpoints_are_listed(world: World, trained: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert bench("ls", "checkpoints", "--out", trained) == 0
     out = capfd.readouterr().out
