@@ -187,6 +187,16 @@ def test_a_table_of_a_suite_has_its_cells_only(tmp_path: Path, plan: Plan, capfd
     assert "holds no runs" in capfd.readouterr().err
 
 
+def test_a_folder_of_a_suite_s_name_hides_the_suite_only_where_it_holds_runs(
+    tmp_path: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "retrievers").mkdir()
+    assert selected.suite_of([Path("retrievers"), Path("here")])[1] == [Path("here")]
+    assert World(tmp_path).run("--out", "retrievers") == 0
+    assert selected.suite_of([Path("retrievers")]) == (None, [Path("retrievers")])
+
+
 def test_statistics_are_a_table_of_the_data(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     data = fakes.dataset(tmp_path / "data")
     assert bench("table", "statistics", "--data", data, "--paper") == 0
