@@ -12,7 +12,7 @@ ifeq ($(EXTRA),cpu)
 UV += --excludes cpu-excludes.txt -c constraints.txt $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)",--torch-backend cpu)
 endif
 
-.PHONY: setup demo test lint bench-engine bench-stages bench-table bench-training bench-data bench-scale lock clean
+.PHONY: setup demo test lint bench-engine bench-stages bench-table bench-training bench-data bench-scale examples lock clean
 
 setup: .venv/.installed-$(EXTRA)
 	@$(BIN)/bench models pull
@@ -61,6 +61,10 @@ bench-data: setup
 # BM25 and the text metrics at the paper's size, against the plain libraries.
 bench-scale: setup
 	$(BIN)/python -m benchmarks.scale
+
+# docs/examples: every suite with tiny models on 12 samples, its table and figure, a report. About 40 minutes on two cores.
+examples: setup
+	$(BIN)/python -m benchmarks.examples
 
 # Versions of everything that the packages pinned in pyproject.toml require in turn.
 lock:

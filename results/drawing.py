@@ -31,6 +31,7 @@ STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "dep-bench",
 }
+SMALL: Any = {"fontsize": 7, "color": "#555555"}  # what stands above all panels
 PANEL = (2.7, 2.3)  # inches
 
 
@@ -142,5 +143,5 @@ def titled(figure: Figure, board: Leaderboard) -> Figure:
     """Data, model and what the bars are, small, above the panels; synthetic data says so."""
     warning = "SYNTHETIC DATA · " if board.notes[0].startswith("SYNTHETIC") else ""
     name = " · ".join(board.title.split(" · ")[:2])
-    figure.suptitle(f"{warning}{name} · 95 % intervals over users", fontsize=7, color="#555555")
+    figure.suptitle(f"{warning}{name} · 95 % intervals over users", **SMALL)
     return figure

@@ -22,10 +22,11 @@ class NothingToDraw(UserError):
     """No run is of the kind that the figure shows."""
 
 
-def draw(kind: str, found: Sequence[Finished], metrics: Sequence[str]) -> list[Figure]:
+def draw(kind: str, found: Sequence[Finished], metrics: Sequence[str], *, title: str = "") -> list[Figure]:
     """A figure for each table of comparable runs that has something to show of this kind.
 
-    `metrics` are column keys; none: what the paper drew. Raises UserError where no table has anything to show.
+    `metrics` are column keys; none: what the paper drew. `title` stands above what a figure says of itself.
+    Raises UserError where no table has anything to show.
     """
     import matplotlib
 
@@ -37,6 +38,8 @@ def draw(kind: str, found: Sequence[Finished], metrics: Sequence[str]) -> list[F
     made = [figure for figure in figures if figure is not None]
     if not made:
         raise NothingToDraw(f"nothing to plot: {NEEDS[kind]}; `bench grid {kind}` makes such runs")
+    for figure in made if title else ():
+        figure.suptitle(f"{title}\n{figure.get_suptitle()}", **drawing.SMALL)
     return made
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from results.board import Leaderboard
 from results.formats import parts
 
@@ -10,13 +12,19 @@ STYLES = {1: "**{}**", 2: "<u>{}</u>", 0: "{}"}
 
 def markdown(board: Leaderboard, *, costs: bool = False) -> str:
     labels = {column.key: column.label for column in board.columns}
-    values = [f"{_text(category)} {labels[key]}" for category, key in board.cells()]
+    values = [f"{text(category)} {labels[key]}" for category, key in board.cells()]
     head = ["Method", *values, *parts.heads(costs=costs)]
-    lines = [f"### {_text(board.title)}", "", _line(head), "|---" + "|---:" * (len(head) - 1) + "|"]
-    for row in board.rows:
-        cells = [_cell(value) for value in parts.values(board, row)]
-        lines.append(_line([_text(row.label), *cells, *parts.tail(row, costs=costs)]))
-    return "\n".join([*lines, "", *(f"- {_text(note)}" for note in board.notes), ""])
+    rows = [
+        [text(row.label), *map(_cell, parts.values(board, row)), *parts.tail(row, costs=costs)] for row in board.rows
+    ]
+    return table(board.title, head, rows, board.notes)
+
+
+def table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], notes: Iterable[str]) -> str:
+    """Cells are Markdown already; the first column names the rows."""
+    rule = "|---" + "|---:" * (len(head) - 1) + "|"
+    lines = [f"### {text(title)}", "", _line(head), rule, *map(_line, rows), ""]
+    return "\n".join([*lines, *(f"- {text(note)}" for note in notes), ""])
 
 
 def _cell(value: parts.Value) -> str:
@@ -24,9 +32,10 @@ def _cell(value: parts.Value) -> str:
     return STYLES[value.rank].format(value.number) + value.mark + half
 
 
-def _line(cells: list[str]) -> str:
+def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _text(value: str) -> str:
+def text(value: str) -> str:
+    """As it is, whatever it holds."""
     return value.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
