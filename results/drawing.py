@@ -49,6 +49,11 @@ def label_of(board: Leaderboard, key: str) -> str:
     return names.get(key, next(column.label for column in board.columns if column.key == key))
 
 
+def short(row: Row) -> str:
+    """The row's label; its options without the method's name, which stands before them."""
+    return row.label.replace(f"{row.method}.", "")
+
+
 def colour(place: int) -> str:
     return COLOURS[place % len(COLOURS)]
 
@@ -118,7 +123,7 @@ def token_bars(ax: Axes, board: Leaderboard) -> None:
         look: dict[str, Any] = {"color": COLOURS[(1, 6, 4)[number]], "hatch": HATCHES[number], "edgecolor": "white"}
         ax.barh(places, widths, left=start, label=label, height=0.7, **look)
         start = [a + b for a, b in zip(start, widths, strict=True)]
-    ax.set_yticks(places, [row.label for row in board.rows])
+    ax.set_yticks(places, [short(row) for row in board.rows])
     ax.set_xlabel("tokens a sample")
     ax.grid(axis="y", visible=False)
     ax.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)

@@ -118,7 +118,7 @@ def ablations(group: Sequence[Finished], metrics: Sequence[str]) -> Figure | Non
             for place, row in zip(places, board.rows, strict=True):
                 if (category, key) in row.values:
                     drawing.point(ax, row, (category, key), place)
-            ax.set_yticks(places, [row.label for row in board.rows] if ax is line[0] else [""] * len(places))
+            ax.set_yticks(places, [drawing.short(row) for row in board.rows] if ax is line[0] else [""] * len(places))
             ax.set_xlabel(drawing.label_of(board, key))
             ax.margins(y=0.5 / len(places))
     for ax, category in zip(axes[0], board.categories, strict=True):
@@ -151,7 +151,7 @@ def costs(group: Sequence[Finished], metrics: Sequence[str]) -> Figure | None:
                     "marker": drawing.MARKERS[place % len(drawing.MARKERS)],
                 }
                 right.errorbar(
-                    [drawing.tokens_of(row)], [one.value], yerr=ends, ls="", capsize=2, label=row.label, **style
+                    [drawing.tokens_of(row)], [one.value], yerr=ends, ls="", capsize=2, label=drawing.short(row), **style
                 )
     right.set(xlabel="tokens a sample, read and written", ylabel=f"{drawing.label_of(board, key)}, all samples")
     right.set_xlim(left=0)

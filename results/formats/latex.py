@@ -13,7 +13,7 @@ SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "·": r"$\cdot$", "±": r"$\pm$", "†": r"\dag{}", "‡": r"\ddag{}", "–": "--", "\n": " ", "Δ": r"$\Delta$",
-    "|": r"\textbar{}",
+    "|": r"\textbar{}", "[": "{[}", "*": "{*}", "«": r"$\ll$", "»": r"$\gg$", **dict.fromkeys("ÐðÞþ", "?"),
 }  # fmt: skip
 
 

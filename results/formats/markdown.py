@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from results.board import Leaderboard
 from results.formats import parts
 
+# Underscores inside a word are no emphasis, and columns are easier to read without backslashes.
+SPECIAL = re.compile(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)|#$")
+ENTITY = re.compile(r"&(?=#?\w+;)")
 STYLES = {1: "**{}**", 2: "<u>{}</u>", 0: "{}"}
 
 
 def markdown(board: Leaderboard, *, costs: bool = False) -> str:
     labels = {column.key: column.label for column in board.columns}
-    values = [f"{text(category)} {labels[key]}" for category, key in board.cells()]
+    values = [text(f"{category} {labels[key]}") for category, key in board.cells()]
     head = ["Method", *values, *parts.heads(costs=costs)]
     rows = [
         [text(row.label), *map(_cell, parts.values(board, row)), *parts.tail(row, costs=costs)] for row in board.rows
@@ -38,4 +42,5 @@ def _line(cells: Iterable[str]) -> str:
 
 def text(value: str) -> str:
     """As it is, whatever it holds."""
-    return value.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    escaped = SPECIAL.sub(r"\\\g<0>", " ".join(value.split()))
+    return ENTITY.sub("&amp;", escaped).replace("<", "&lt;")
