@@ -37,7 +37,8 @@ def start(progress: Progress, stderr: TextIO) -> Live:
 def view(progress: Progress, *, height: int, seconds: float) -> Group:
     """What is known after so many seconds, in at most `height` lines."""
     room = max(2, height - FIXED)
-    tasks, stages = progress.in_work(), sorted(progress.stages_in_work().items())
+    tasks = progress.in_work()
+    stages = sorted(progress.stages_in_work().items(), key=lambda item: item[0][0])  # a method's in their own order
     shown = stages[: max(1, room // 2, room - len(tasks))]
     parts: list[RenderableType] = [_cells(tasks, room - len(shown))] if tasks else []
     if shown:

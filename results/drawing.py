@@ -86,7 +86,17 @@ def line(ax: Axes, xs: list[int], rows: list[Row], cell: tuple[str, str], place:
     ax.fill_between(xs, bottom, top, color=colour(place), alpha=0.13, lw=0)
 
 
+def level(ax: Axes, row: Row, cell: tuple[str, str], place: int) -> None:
+    """A value that does not hang on the x axis, with its interval."""
+    value, (below, above) = row.values[cell], distances(row, cell)
+    ax.axhspan(value - below, value + above, color=colour(place), alpha=0.1, lw=0)
+    ax.axhline(value, color=colour(place), dashes=(2, 2), lw=1, label=row.label)
+    ax.autoscale(axis="y")  # or a line in the margin stays there
+
+
 def bars(ax: Axes, board: Leaderboard, key: str) -> None:
+    from matplotlib.patheffects import withStroke
+
     width = 0.8 / len(board.rows)
     for place, row in enumerate(board.rows):
         groups = [name for name in board.categories if (name, key) in row.values]
@@ -95,7 +105,9 @@ def bars(ax: Axes, board: Leaderboard, key: str) -> None:
         ends = list(zip(*(distances(row, (name, key)) for name in groups), strict=True))
         look: dict[str, Any] = {"color": colour(place), "hatch": HATCHES[place % len(HATCHES)], "edgecolor": "white"}
         ax.bar(xs, ys, width * 0.95, label=row.label, **look)
-        ax.errorbar(xs, ys, yerr=ends or None, ls="", color="#000000", capsize=2, lw=0.8)
+        drawn = ax.errorbar(xs, ys, yerr=ends or None, ls="", color="#000000", capsize=2, lw=0.8)
+        for artist in (*drawn[1], *drawn[2]):
+            artist.set_path_effects([withStroke(linewidth=2, foreground="white")])  # seen on a dark bar too
     ax.set_xticks(range(len(board.categories)), board.categories)
     ax.grid(axis="x", visible=False)
 
@@ -140,7 +152,7 @@ def name_axes(axes: list[list[Axes]], board: Leaderboard, keys: list[str], below
 
 def with_legend(figure: Figure, axes: list[list[Axes]], board: Leaderboard) -> Figure:
     handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), handleheight=1.2)
     return titled(figure, board)
 
 

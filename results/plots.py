@@ -86,7 +86,7 @@ def k_sweep(group: Sequence[Finished], metrics: Sequence[str]) -> Figure | None:
             for place, (label, rows) in enumerate(lines.items()):
                 drawing.line(ax, [row.k for row in rows], rows, (category, key), place, label)
             for place, row in enumerate(flat, start=len(lines)):
-                ax.axhline(row.values[category, key], color=drawing.colour(place), dashes=(2, 2), lw=1, label=row.label)
+                drawing.level(ax, row, (category, key), place)
             ax.set_xticks(sorted({row.k for rows in lines.values() for row in rows}))
     drawing.name_axes(axes, board, keys, "K (retrieved reviews)")
     return drawing.with_legend(figure, axes, board)
@@ -97,10 +97,11 @@ def uniqueness(group: Sequence[Finished], metrics: Sequence[str]) -> Figure | No
     boards = leaderboards(group, slice_by=slices.parse("uniqueness"))
     keys = drawing.chosen_keys(boards[0], metrics, ("meteor",))
     figure, axes = drawing.panels(len(keys), len(boards))
+    for ax, board in zip(axes[0], boards, strict=True):
+        ax.set_title(board.title.rpartition(" · ")[2])
     for line, key in zip(axes, keys, strict=True):
         for ax, board in zip(line, boards, strict=True):
             drawing.bars(ax, board, key)
-            ax.set_title(board.title.rpartition(" · ")[2])
         line[0].set_ylabel(drawing.label_of(boards[0], key))
     return drawing.with_legend(figure, axes, boards[0])
 
@@ -149,9 +150,18 @@ def costs(group: Sequence[Finished], metrics: Sequence[str]) -> Figure | None:
                 style: dict[str, Any] = {
                     "color": drawing.colour(place),
                     "marker": drawing.MARKERS[place % len(drawing.MARKERS)],
+                    "ms": 5,
+                    "mec": drawing.COLOURS[0],
+                    "mew": 0.5,
                 }
                 right.errorbar(
-                    [drawing.tokens_of(row)], [one.value], yerr=ends, ls="", capsize=2, label=drawing.short(row), **style
+                    [drawing.tokens_of(row)],
+                    [one.value],
+                    yerr=ends,
+                    ls="",
+                    capsize=2,
+                    label=drawing.short(row),
+                    **style,
                 )
     right.set(xlabel="tokens a sample, read and written", ylabel=f"{drawing.label_of(board, key)}, all samples")
     right.set_xlim(left=0)
