@@ -83,7 +83,8 @@ def line(ax: Axes, xs: list[int], rows: list[Row], cell: tuple[str, str], place:
     ax.plot(xs, ys, color=colour(place), ls=dashes, marker=marker, ms=4, lw=1.3, label=label)
     bottom = [y - below for y, (below, _) in zip(ys, halves, strict=True)]
     top = [y + above for y, (_, above) in zip(ys, halves, strict=True)]
-    ax.fill_between(xs, bottom, top, color=colour(place), alpha=0.13, lw=0)
+    edge: dict[str, Any] = {"edgecolor": (colour(place), 0.5), "ls": dashes, "lw": 0.6}  # where bands overlap in grey
+    ax.fill_between(xs, bottom, top, facecolor=(colour(place), 0.13), **edge)
 
 
 def level(ax: Axes, row: Row, cell: tuple[str, str], place: int) -> None:

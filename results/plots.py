@@ -153,6 +153,8 @@ def costs(group: Sequence[Finished], metrics: Sequence[str]) -> Figure | None:
                     "ms": 5,
                     "mec": drawing.COLOURS[0],
                     "mew": 0.5,
+                    "elinewidth": 1,
+                    "capthick": 1,
                 }
                 right.errorbar(
                     [drawing.tokens_of(row)],
