@@ -28,10 +28,11 @@ def select(places: Sequence[Path] | None) -> tuple[Suite | None, list[Finished]]
 
 
 def suite_of(places: Sequence[Path] | None) -> tuple[Suite | None, list[Path]]:
-    """A first word that names a suite and no folder, and the places after it."""
+    """A first word that names a suite and no folder of runs, and the places after it."""
     given = list(places or [])
     first = given[0] if given else None
-    if first is not None and not first.is_dir() and (str(first) in suite.suites() or first.suffix == ".toml"):
+    # Only a folder of runs is meant as one: this repository's own root has a folder `retrievers`.
+    if first is not None and (str(first) in suite.suites() or first.suffix == ".toml") and not runs.find(first):
         return suite.load(str(first)), given[1:] or [Path("runs")]
     return None, given or [Path("runs")]
 

@@ -140,9 +140,17 @@ def test_answers_show_while_no_sample_is_finished(
 
 
 def test_a_grid_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`bench run` of three cells with a terminal for stderr: the view is drawn while samples are written, then gone."""
+    """`bench run` of four cells with a terminal for stderr: the view is drawn while samples are written, then gone."""
     monkeypatch.setitem(registry.BUILTIN["generator"], "fake", fakes.FAKE)
-    monkeypatch.setattr(FakeGenerator, "plan", Plan(seconds=0.4))
+    monkeypatch.setattr(FakeGenerator, "plan", Plan())
+    answered = Progress.answered
+
+    def answered_and_drawn(self: Progress, method: str, stage: str, cost: StageCost) -> None:
+        answered(self, method, stage, cost)
+        assert self._live is not None
+        self._live.refresh()
+
+    monkeypatch.setattr(Progress, "answered", answered_and_drawn)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("LINES", "30")
     main, stderr = pty.openpty()

@@ -187,6 +187,13 @@ def test_a_table_of_a_suite_has_its_cells_only(tmp_path: Path, plan: Plan, capfd
     assert "holds no runs" in capfd.readouterr().err
 
 
+def test_a_folder_of_something_else_hides_no_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "retrievers").mkdir()
+    monkeypatch.chdir(tmp_path)
+    chosen, places = selected.suite_of([Path("retrievers"), Path("here")])
+    assert chosen is not None and places == [Path("here")]
+
+
 def test_statistics_are_a_table_of_the_data(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     data = fakes.dataset(tmp_path / "data")
     assert bench("table", "statistics", "--data", data, "--paper") == 0
