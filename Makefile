@@ -70,6 +70,10 @@ bench-scale: setup
 chaos: setup
 	$(BIN)/python -m benchmarks.chaos
 
+# docs/examples: every suite with tiny models on 12 samples, its table and figure, a report. About 40 minutes on two cores.
+examples: setup
+	$(BIN)/python -m benchmarks.examples
+
 # Versions of everything that the packages pinned in pyproject.toml require in turn.
 lock:
 	$(BIN)/uv pip compile pyproject.toml --extra cpu --extra dev --universal --no-annotate --no-header --quiet \

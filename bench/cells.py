@@ -38,6 +38,12 @@ class Cell:
         self.folder.write(runs.CONFIG, {**self.folder.read(runs.CONFIG), **about})
 
     @property
+    def name(self) -> str:
+        if self.checkpoint is None or self.epoch is None:
+            return self.folder.path.name
+        return f"{self.checkpoint.path.name}, epoch {self.epoch}"
+
+    @property
     def state(self) -> str:
         if self.folder.done:
             return "finished"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,9 +30,16 @@ def untrained(slots: Sequence[Slot]) -> Vectors:
     raise UserError("this method's prompt has soft slots, but nothing is trained for it; see docs/adding-a-method.md")
 
 
+def unseen(stage: str, cost: StageCost) -> None:
+    """Nobody looks on."""
+
+
 @dataclass(frozen=True)
 class CellResources:
-    """What all samples of one cell share. `retrieved` maps sample id to its reviews, best first."""
+    """What all samples of one cell share.
+
+    `retrieved` maps sample id to its reviews, best first; `answered` is told of every answer.
+    """
 
     corpus: Corpus
     service: Completer
@@ -42,6 +49,7 @@ class CellResources:
     input_budget: int
     seed: int
     rows: Rows = untrained
+    answered: Callable[[str, StageCost], None] = unseen
 
 
 @dataclass
@@ -92,14 +100,14 @@ class SampleContext:
         )
         completion, from_store, store_key = await self.cell.service.complete(prompt, request)
         self.trace.requests.append((stage, store_key))
-        self.trace.stages.setdefault(stage, StageCost()).add(
-            StageCost(
-                requests=1,
-                from_store=int(from_store),
-                prompt_tokens=completion.n_prompt,
-                cached_tokens=0 if from_store else completion.n_cached,
-                new_tokens=completion.n_new,
-                seconds=0.0 if from_store else completion.seconds,
-            )
+        cost = StageCost(
+            requests=1,
+            from_store=int(from_store),
+            prompt_tokens=completion.n_prompt,
+            cached_tokens=0 if from_store else completion.n_cached,
+            new_tokens=completion.n_new,
+            seconds=0.0 if from_store else completion.seconds,
         )
+        self.trace.stages.setdefault(stage, StageCost()).add(cost)
+        self.cell.answered(stage, cost)
         return completion.text.strip()

@@ -23,7 +23,7 @@ from bench.judging import Judges
 from bench.progress import Progress
 from bench.train import launch
 from bench.train.selection import Choice, Selection
-from bench.writing import Writer
+from bench.writing import Writer, task
 
 
 def open_service(config: RunConfig, out: Path, *, progress: Progress) -> GenerationService:
@@ -34,7 +34,7 @@ def open_service(config: RunConfig, out: Path, *, progress: Progress) -> Generat
         config.profile, deterministic=config.deterministic, log=kept / "engine.log", **config.generator_options
     )
     store = RequestStore(kept / "requests.sqlite")
-    service = GenerationService(generator, store, say=progress.say, tick=progress.tick)
+    service = GenerationService(generator, store, say=progress.say)
     progress.follow(service.use)
     return service
 
@@ -62,10 +62,11 @@ def run(
         todo = unfinished(todo, retry=retry)  # another process may have finished one meanwhile
         for cell in todo:
             prepare(cell, service)
+        progress.expect(map(task, cells))
         _write(todo, selections, corpus, service, progress=progress, out=out)
         progress.say(what_was_done(cells, todo, service))
-        for cell in todo:
-            progress.say(f"scoring {cell.folder.path.name} ...")
+        for number, cell in enumerate(todo, start=1):
+            progress.say(f"scoring {cell.name}{_place(number, len(todo))} ...")
             score_folder(cell.folder, corpus, engine=service.use, judges=judges)
     return [cell.folder.read(runs.SUMMARY) for cell in cells]
 
@@ -95,10 +96,12 @@ def _trained(
 ) -> list[Selection]:
     """Trains the checkpoints that these cells lack; the selections that are still to be made, locked and prepared."""
     missing: dict[str, Selection] = {}
+    untrained = list(dict.fromkeys(one.path for one in (cell.checkpoint for cell in cells) if one and not one.trained))
     for cell in cells:
         if cell.checkpoint is None:
             continue
-        launch.ensure(cell.checkpoint, cell.config, say=progress.say)
+        number = untrained.index(cell.checkpoint.path) + 1 if cell.checkpoint.path in untrained else 0
+        launch.ensure(cell.checkpoint, cell.config, place=_place(number, len(untrained)), say=progress.say)
         selection = Selection.of(cell, corpus, service.identity)
         if selection.name not in missing and not selection.chosen:
             missing[selection.name] = selection
@@ -117,12 +120,14 @@ def _write(
     progress: Progress,
     out: Path,
 ) -> None:
-    pending = sum(len(cell.pending) for cell in [*todo, *(cell for one in selections for cell in one.cells)])
-    if pending:
+    if any(cell.pending for cell in [*todo, *(cell for one in selections for cell in one.cells)]):
         _ = service.generator.encoder  # a model without a chat template says so once, not once a sample
-    progress.expect(pending)
     asyncio.run(_write_and_close(todo, selections, corpus, service, progress=progress, out=out))
     progress.close()
+
+
+def _place(number: int, count: int) -> str:
+    return f" ({number} of {count})" if count > 1 else ""
 
 
 def check_metrics(cells: Sequence[Cell], judges: Judges, out: Path) -> None:

@@ -26,6 +26,10 @@ class Outcome:
     finished: list[Cell] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
+    def fail(self, what: str, reason: str, progress: Progress) -> None:
+        self.failures.append(Failure(what, reason))
+        progress.fail(what)
+
 
 @dataclass(frozen=True)
 class Group:
@@ -52,21 +56,25 @@ def prepare(
         service = runner.open_service(configs[0], out, progress=progress)
         generator = service.identity
     except BenchError as error:
-        outcome.failures += [Failure(config.label, str(error)) for config in configs]
+        for config in configs:
+            outcome.fail(config.label, str(error), progress)
         return None
     cells: dict[str, Cell] = {}
     for config in configs:
         try:
             cells.update((cell.identity, cell) for cell in plan([config], corpus, out, generator=generator))
         except BenchError as error:
-            outcome.failures.append(Failure(config.label, str(error)))
+            outcome.fail(config.label, str(error), progress)
     return Group(service, tuple(cells.values())) if cells else None
 
 
 def run(configs: Sequence[RunConfig], corpus: Corpus, out: Path, *, progress: Progress, retry: bool = False) -> Outcome:
     """Runs all; where a group fails as a whole, its cells are tried one by one, so that the guilty one is found."""
     outcome = Outcome()
-    for configs_of_one in by_engine(configs):
+    groups = by_engine(configs)
+    progress.later = len(configs)
+    for configs_of_one in groups:
+        progress.later -= len(configs_of_one)
         group = prepare(configs_of_one, corpus, out, progress=progress, outcome=outcome)
         if group is None:
             continue
@@ -74,7 +82,7 @@ def run(configs: Sequence[RunConfig], corpus: Corpus, out: Path, *, progress: Pr
         if reason is None:
             outcome.finished += group.cells
         elif len(group.cells) == 1:
-            outcome.failures.append(Failure(group.cells[0].folder.path.name, reason))
+            outcome.fail(group.cells[0].name, reason, progress)
         else:
             progress.say(f"{reason}; trying its {len(group.cells)} cells one by one")
             _one_by_one(group, corpus, out, progress=progress, retry=retry, outcome=outcome)
@@ -90,7 +98,7 @@ def _one_by_one(group: Group, corpus: Corpus, out: Path, *, progress: Progress, 
         if reason is None:
             outcome.finished += alone.cells
         else:
-            outcome.failures.append(Failure(cell.folder.path.name, reason))
+            outcome.fail(cell.name, reason, progress)
 
 
 def _try(group: Group, corpus: Corpus, out: Path, *, progress: Progress, retry: bool) -> str | None:

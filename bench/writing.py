@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,7 +21,7 @@ from bench.context import CellResources, SampleContext
 from bench.data.corpus import Corpus
 from bench.errors import EngineError, SampleFailure, UserError
 from bench.generate.service import GenerationService
-from bench.progress import Progress
+from bench.progress import Progress, Task
 from bench.protocols import Method
 from bench.train.selection import Choice, Selection
 from bench.types import Sample
@@ -46,6 +47,7 @@ class Writer:
 
     async def write(self, cells: Sequence[Cell], selections: Sequence[Selection] = ()) -> None:
         """Every pending sample of every cell. Raises what ends the run: a dead engine, a full disk."""
+        self.progress.expect(map(task, [*cells, *(cell for selection in selections for cell in selection.cells)]))
         # What is looked up is looked up for all before the first request: encoders go before the engine comes.
         jobs = [(cell, *self._looked_up(cell)) for cell in cells if cell.pending or cell.checkpoint]
         to_choose = [(selection, *self._looked_up(selection.cells[0])) for selection in selections]
@@ -64,17 +66,19 @@ class Writer:
         method = registry.create("method", cell.config.method, cell.config.method_options)
         resources = lookups.resources(cell.config, cell.samples, self.corpus, self.service, out=self.out)
         lookups.embed(method, cell.config, cell.samples, resources, out=self.out, progress=self.progress.embedding)
-        return method, resources
+        return method, replace(resources, answered=partial(self.progress.answered, cell.config.method))
 
     def _start(self, group: asyncio.TaskGroup, cell: Cell, method: Method, resources: CellResources) -> None:
         for sample in cell.pending:
             group.create_task(self._one(cell, method, resources, sample))
 
     async def _one(self, cell: Cell, method: Method, resources: CellResources, sample: Sample) -> None:
+        task = self.progress.tasks[cell.name]
         async with self.room:
+            self.progress.begin(task)
             row = await write_sample(method, sample, resources)
         cell.folder.append(runs.SAMPLES, row)
-        self.progress.step(failed=row["error"] is not None)
+        self.progress.step(task, failed=row["error"] is not None, requests=len(row["requests"]))
 
     async def _choose(self, selection: Selection, method: Method, resources: CellResources) -> Choice:
         """Writes the validation samples of every epoch, then compares the epochs."""
@@ -92,6 +96,12 @@ class Writer:
         choice = await choices[selection.name] if selection.name in choices else selection.choice
         cell.note(trained=choice.summary(selection.checkpoint))
         self._start(group, cell, method, with_rows(cell, method, resources, choice.epoch))
+
+
+def task(cell: Cell) -> Task:
+    """How far a cell is, for those who look on."""
+    n = len(cell.samples)
+    return Task(cell.name, cell.config.method, n, n - len(cell.pending), validates=cell.epoch is not None)
 
 
 def with_rows(cell: Cell, method: Method, resources: CellResources, epoch: int) -> CellResources:

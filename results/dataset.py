@@ -1,64 +1,93 @@
-"""Sizes of a dataset as the paper's table 4 has them: samples, profile size and output length, mean ± deviation."""
+"""Sizes of a dataset as the paper's table 4 has them, in every format that tables have."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import fmean, pstdev
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from bench import runs
 from bench.data.corpus import Corpus
-from bench.types import Sample
+from bench.data.statistics import Size, sizes
 from results import published
+from results.formats import html as hypertext
+from results.formats import latex as tex
+from results.formats import markdown as marked
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Console
 
-VALIDATION = 512  # the paper draws as many
-
-
-@dataclass(frozen=True)
-class Size:
-    """One line. `profile` in reviews, `output` in characters: mean and standard deviation of the population."""
-
-    name: str
-    samples: int
-    profile: tuple[float, float]
-    output: tuple[float, float]
+HEADS = ("Categories", "#data", "Profile size", "Output length")
+NOTE = (
+    "Profile size in reviews, output length in characters: mean ± standard deviation. "
+    "Training: the newest training sample of each user."
+)
 
 
-def sizes(corpus: Corpus) -> list[Size]:
-    """Training (the newest sample a user), validation, and test by category."""
-    validation = corpus.samples("val", limit=VALIDATION)
-    named = [("Training", corpus.training_samples()), ("Validation", validation)]
-    test = corpus.samples("test")
-    named += [(category, [one for one in test if one.category == category]) for category in corpus.categories]
-    return [_size(name, samples, corpus) for name, samples in named if samples]
+def title(corpus: Corpus) -> str:
+    return f"{corpus.name} · {corpus.title}"
 
 
-def _size(name: str, samples: Sequence[Sample], corpus: Corpus) -> Size:
-    profiles = [len(sample.history) for sample in samples]
-    outputs = [len(corpus.reference(sample.sample_id)) for sample in samples]
-    return Size(name, len(samples), (fmean(profiles), pstdev(profiles)), (fmean(outputs), pstdev(outputs)))
+def rows(corpus: Corpus, *, paper: bool = False) -> list[Size]:
+    """With `paper`, the paper's own lines below."""
+    printed = published.tables()[4]["rows"] if paper else ()
+    return [
+        *sizes(corpus),
+        *(Size(f"paper: {row['name']}", row["samples"], row["profile"], row["output"]) for row in printed),
+    ]
 
 
-def table(corpus: Corpus, *, paper: bool) -> Table:
-    """For rich; with `paper`, the paper's own lines below."""
+def show(console: Console, title: str, rows: Sequence[Size]) -> None:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    grid = Table(title=escape(f"{corpus.name} · {corpus.title}"), box=box.SIMPLE, title_justify="left", pad_edge=False)
-    grid.add_column("", no_wrap=True)
-    for head in ("#data", "Profile size", "Output length"):
+    grid = Table(title=escape(title), box=box.SIMPLE, title_justify="left", pad_edge=False)
+    grid.add_column(HEADS[0], no_wrap=True)
+    for head in HEADS[1:]:
         grid.add_column(head, justify="right")
-    for size in sizes(corpus):
-        grid.add_row(escape(size.name), f"{size.samples:,}", _pm(size.profile), _pm(size.output))
-    for row in published.tables()[4]["rows"] if paper else ():
-        cells = (f"  paper: {row['name']}", f"{row['samples']:,}", _pm(row["profile"]), _pm(row["output"]))
-        grid.add_row(*cells, style="dim")
-    return grid
+    for row in rows:
+        grid.add_row(*map(escape, _cells(row)))
+    console.print(grid)
+    console.print(NOTE, style="dim")
 
 
-def _pm(values: Sequence[float]) -> str:
-    return f"{values[0]:.2f} ± {values[1]:.2f}"
+def markdown(title: str, rows: Sequence[Size]) -> str:
+    return marked.table(title, HEADS, [[marked.text(cell) for cell in _cells(row)] for row in rows], [NOTE])
+
+
+def latex(title: str, rows: Sequence[Size]) -> str:
+    lines = [tex.line(map(tex.text, cells)) for cells in (HEADS, *map(_cells, rows))]
+    return tex.table("lrrr", [lines[0], r"\midrule", *lines[1:]], [f"{title}.", NOTE])
+
+
+def html(title: str, rows: Sequence[Size]) -> str:
+    return hypertext.document([hypertext.plain(title, HEADS, list(map(_cells, rows)), [NOTE])])
+
+
+def as_csv(title: str, rows: Sequence[Size]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["table", "name", "samples", "profile", "profile/sd", "output", "output/sd"])
+    writer.writerows([title, row.name, row.samples, *row.profile, *row.output] for row in rows)
+    return out.getvalue()
+
+
+def as_json(title: str, rows: Sequence[Size]) -> str:
+    return runs.dump({"title": title, "rows": [asdict(row) for row in rows], "notes": [NOTE]}, indent=2) + "\n"
+
+
+FORMATS: dict[str, Callable[[str, Sequence[Size]], str]] = {
+    "markdown": markdown,
+    "latex": latex,
+    "csv": as_csv,
+    "json": as_json,
+    "html": html,
+}
+
+
+def _cells(row: Size) -> list[str]:
+    profile, output = (f"{mean:.2f} ± {deviation:.2f}" for mean, deviation in (row.profile, row.output))
+    return [row.name, f"{row.samples:,}", profile, output]

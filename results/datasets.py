@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from bench.data.build import BuildReport
     from bench.data.imports import Imported
-    from bench.data.statistics import Peers, Size
+    from bench.data.statistics import Peers
     from bench.data.validate import Finding
 
 
@@ -40,17 +40,6 @@ def imported(console: Console, found: Imported) -> None:
     console.print(f"{found.out}: `bench run --data {found.out}` uses it", markup=False)
 
 
-def sizes(console: Console, rows: Sequence[Size]) -> None:
-    """The paper's table 4."""
-    from rich.table import Table
-
-    table = Table("Categories", "#data", "Profile Size", "Output Length", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(row.name, str(row.samples), _spread(row.profile), _spread(row.output))
-    console.print(table)
-    console.print("reviews and characters, mean ± standard deviation; training: the newest train sample of each user")
-
-
 def peers(console: Console, rows: Sequence[Peers], alone: Sequence[str]) -> None:
     """Peers, and what may help a method more than it should, per category and split."""
     from rich.table import Table
@@ -61,7 +50,8 @@ def peers(console: Console, rows: Sequence[Peers], alone: Sequence[str]) -> None
     table = Table("category", "split", "samples", "peers a past review", *shares, box=None, pad_edge=False)
     for row in rows:
         values = (row.none, row.some_without, row.newer, row.in_history, row.in_peers)
-        head = (row.category, row.split, str(row.samples), _spread(row.per_review))
+        per_review = f"{row.per_review[0]:.2f} ± {row.per_review[1]:.2f}"
+        head = (row.category, row.split, str(row.samples), per_review)
         table.add_row(*head, *(f"{value:.1%}" for value in values))
     console.print()
     console.print(table)
@@ -81,10 +71,6 @@ def findings(console: Console, name: str, found: Sequence[Finding]) -> None:
             console.print(f"  {example}", markup=False)
     if not found:
         console.print(f"{name}: nothing wrong", markup=False)
-
-
-def _spread(values: tuple[float, float]) -> str:
-    return f"{values[0]:.2f} ± {values[1]:.2f}"
 
 
 def _notes(console: Console, notes: Sequence[str]) -> None:

@@ -32,6 +32,7 @@ STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "dep-bench",
 }
+SMALL: Any = {"fontsize": 7, "color": "#555555"}  # what stands above all panels
 PANEL = (2.7, 2.3)  # inches
 
 
@@ -47,6 +48,11 @@ def chosen_keys(board: Leaderboard, asked: Sequence[str], usual: Sequence[str]) 
 def label_of(board: Leaderboard, key: str) -> str:
     names = {"rouge1": "ROUGE-1", "meteor": "METEOR", "bleu": "BLEU", "bertscore": "BERTScore"}
     return names.get(key, next(column.label for column in board.columns if column.key == key))
+
+
+def short(row: Row) -> str:
+    """The row's label; its options without the method's name, which stands before them."""
+    return row.label.replace(f"{row.method}.", "")
 
 
 def colour(place: int) -> str:
@@ -78,10 +84,21 @@ def line(ax: Axes, xs: list[int], rows: list[Row], cell: tuple[str, str], place:
     ax.plot(xs, ys, color=colour(place), ls=dashes, marker=marker, ms=4, lw=1.3, label=label)
     bottom = [y - below for y, (below, _) in zip(ys, halves, strict=True)]
     top = [y + above for y, (_, above) in zip(ys, halves, strict=True)]
-    ax.fill_between(xs, bottom, top, color=colour(place), alpha=0.13, lw=0)
+    edge: dict[str, Any] = {"edgecolor": (colour(place), 0.5), "ls": dashes, "lw": 0.6}  # where bands overlap in grey
+    ax.fill_between(xs, bottom, top, facecolor=(colour(place), 0.13), **edge)
+
+
+def level(ax: Axes, row: Row, cell: tuple[str, str], place: int) -> None:
+    """A value that does not hang on the x axis, with its interval."""
+    value, (below, above) = row.values[cell], distances(row, cell)
+    ax.axhspan(value - below, value + above, color=colour(place), alpha=0.1, lw=0)
+    ax.axhline(value, color=colour(place), dashes=(2, 2), lw=1, label=row.label)
+    ax.autoscale(axis="y")  # or a line in the margin stays there
 
 
 def bars(ax: Axes, board: Leaderboard, key: str) -> None:
+    from matplotlib.patheffects import withStroke
+
     width = 0.8 / len(board.rows)
     for place, row in enumerate(board.rows):
         groups = [name for name in board.categories if (name, key) in row.values]
@@ -90,7 +107,9 @@ def bars(ax: Axes, board: Leaderboard, key: str) -> None:
         ends = list(zip(*(distances(row, (name, key)) for name in groups), strict=True))
         look: dict[str, Any] = {"color": colour(place), "hatch": HATCHES[place % len(HATCHES)], "edgecolor": "white"}
         ax.bar(xs, ys, width * 0.95, label=row.label, **look)
-        ax.errorbar(xs, ys, yerr=ends or None, ls="", color="#000000", capsize=2, lw=0.8)
+        drawn = ax.errorbar(xs, ys, yerr=ends or None, ls="", color="#000000", capsize=2, lw=0.8)
+        for artist in (*drawn[1], *drawn[2]):
+            artist.set_path_effects([withStroke(linewidth=2, foreground="white")])  # seen on a dark bar too
     ax.set_xticks(range(len(board.categories)), board.categories)
     ax.grid(axis="x", visible=False)
 
@@ -118,7 +137,7 @@ def token_bars(ax: Axes, board: Leaderboard) -> None:
         look: dict[str, Any] = {"color": COLOURS[(1, 6, 4)[number]], "hatch": HATCHES[number], "edgecolor": "white"}
         ax.barh(places, widths, left=start, label=label, height=0.7, **look)
         start = [a + b for a, b in zip(start, widths, strict=True)]
-    ax.set_yticks(places, [row.label for row in board.rows])
+    ax.set_yticks(places, [short(row) for row in board.rows])
     ax.set_xlabel("tokens a sample")
     ax.grid(axis="y", visible=False)
     ax.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
@@ -135,7 +154,7 @@ def name_axes(axes: list[list[Axes]], board: Leaderboard, keys: list[str], below
 
 def with_legend(figure: Figure, axes: list[list[Axes]], board: Leaderboard) -> Figure:
     handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), handleheight=1.2)
     return titled(figure, board)
 
 
@@ -143,5 +162,5 @@ def titled(figure: Figure, board: Leaderboard) -> Figure:
     """Data, model and what the bars are, small, above the panels; synthetic data says so."""
     warning = "SYNTHETIC DATA · " if board.notes[0].startswith("SYNTHETIC") else ""
     name = " · ".join(board.title.split(" · ")[:2])
-    figure.suptitle(f"{warning}{name} · 95 % intervals over users", fontsize=7, color="#555555")
+    figure.suptitle(f"{warning}{name} · 95 % intervals over users", **SMALL)
     return figure

@@ -22,10 +22,11 @@ class NothingToDraw(UserError):
     """No run is of the kind that the figure shows."""
 
 
-def draw(kind: str, found: Sequence[Finished], metrics: Sequence[str]) -> list[Figure]:
+def draw(kind: str, found: Sequence[Finished], metrics: Sequence[str], *, title: str = "") -> list[Figure]:
     """A figure for each table of comparable runs that has something to show of this kind.
 
-    `metrics` are column keys; none: what the paper drew. Raises UserError where no table has anything to show.
+    `metrics` are column keys; none: what the paper drew. `title` stands above what a figure says of itself.
+    Raises UserError where no table has anything to show.
     """
     import matplotlib
 
@@ -37,6 +38,8 @@ def draw(kind: str, found: Sequence[Finished], metrics: Sequence[str]) -> list[F
     made = [figure for figure in figures if figure is not None]
     if not made:
         raise NothingToDraw(f"nothing to plot: {NEEDS[kind]}; `bench grid {kind}` makes such runs")
+    for figure in made if title else ():
+        figure.suptitle(f"{title}\n{figure.get_suptitle()}", **drawing.SMALL)
     return made
 
 
@@ -83,7 +86,7 @@ def k_sweep(group: Sequence[Finished], metrics: Sequence[str]) -> Figure | None:
             for place, (label, rows) in enumerate(lines.items()):
                 drawing.line(ax, [row.k for row in rows], rows, (category, key), place, label)
             for place, row in enumerate(flat, start=len(lines)):
-                ax.axhline(row.values[category, key], color=drawing.colour(place), dashes=(2, 2), lw=1, label=row.label)
+                drawing.level(ax, row, (category, key), place)
             ax.set_xticks(sorted({row.k for rows in lines.values() for row in rows}))
     drawing.name_axes(axes, board, keys, "K (retrieved reviews)")
     return drawing.with_legend(figure, axes, board)
@@ -94,10 +97,11 @@ def uniqueness(group: Sequence[Finished], metrics: Sequence[str]) -> Figure | No
     boards = leaderboards(group, slice_by=slices.parse("uniqueness"))
     keys = drawing.chosen_keys(boards[0], metrics, ("meteor",))
     figure, axes = drawing.panels(len(keys), len(boards))
+    for ax, board in zip(axes[0], boards, strict=True):
+        ax.set_title(board.title.rpartition(" · ")[2])
     for line, key in zip(axes, keys, strict=True):
         for ax, board in zip(line, boards, strict=True):
             drawing.bars(ax, board, key)
-            ax.set_title(board.title.rpartition(" · ")[2])
         line[0].set_ylabel(drawing.label_of(boards[0], key))
     return drawing.with_legend(figure, axes, boards[0])
 
@@ -115,7 +119,7 @@ def ablations(group: Sequence[Finished], metrics: Sequence[str]) -> Figure | Non
             for place, row in zip(places, board.rows, strict=True):
                 if (category, key) in row.values:
                     drawing.point(ax, row, (category, key), place)
-            ax.set_yticks(places, [row.label for row in board.rows] if ax is line[0] else [""] * len(places))
+            ax.set_yticks(places, [drawing.short(row) for row in board.rows] if ax is line[0] else [""] * len(places))
             ax.set_xlabel(drawing.label_of(board, key))
             ax.margins(y=0.5 / len(places))
     for ax, category in zip(axes[0], board.categories, strict=True):
@@ -146,9 +150,20 @@ def costs(group: Sequence[Finished], metrics: Sequence[str]) -> Figure | None:
                 style: dict[str, Any] = {
                     "color": drawing.colour(place),
                     "marker": drawing.MARKERS[place % len(drawing.MARKERS)],
+                    "ms": 5,
+                    "mec": drawing.COLOURS[0],
+                    "mew": 0.5,
+                    "elinewidth": 1,
+                    "capthick": 1,
                 }
                 right.errorbar(
-                    [drawing.tokens_of(row)], [one.value], yerr=ends, ls="", capsize=2, label=row.label, **style
+                    [drawing.tokens_of(row)],
+                    [one.value],
+                    yerr=ends,
+                    ls="",
+                    capsize=2,
+                    label=drawing.short(row),
+                    **style,
                 )
     right.set(xlabel="tokens a sample, read and written", ylabel=f"{drawing.label_of(board, key)}, all samples")
     right.set_xlim(left=0)

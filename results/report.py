@@ -28,13 +28,20 @@ TITLES = {
 
 
 def write(
-    found: Sequence[Finished], to: Path, *, baseline: str = "", prompts: bool = True, unique: bool = True
+    found: Sequence[Finished],
+    to: Path,
+    *,
+    title: str = "dep-bench report",
+    baseline: str = "",
+    prompts: bool = True,
+    unique: bool = True,
 ) -> None:
     """The page, whole or not at all. `unique` False leaves out the one figure that may have to embed texts."""
     boards = leaderboards(found, baseline=baseline)
     kinds = [kind for kind in FIGURES if unique or kind != "uniqueness"]
     samples = browser.collect(found, prompts=prompts)
     parts = {
+        "TITLE": escape(title),
         "STYLE": html.STYLE + _asset("report.css"),
         "TABLES": "\n".join(html.table(board) for board in boards),
         "FIGURES": "\n".join(_figures(kind, found) for kind in kinds),

@@ -201,6 +201,6 @@ def test_statistics_are_a_table_of_the_data(tmp_path: Path, capfd: pytest.Captur
     data = fakes.dataset(tmp_path / "data")
     assert bench("table", "statistics", "--data", data, "--paper") == 0
     out = capfd.readouterr().out
-    line = next(line for line in out.splitlines() if line.strip().startswith("Books"))
-    assert line.split() == ["Books", "3", "4.00", "±", "0.00", "23.00", "±", "0.00"]
+    line = next(line for line in out.splitlines() if line.strip().startswith("Test Dataset: Books"))
+    assert line.split()[2:] == ["Books", "3", "4.00", "±", "0.00", "23.00", "±", "0.00"]
     assert "1,600.04" not in out and "1600.04 ± 1419.89" in out

@@ -112,10 +112,10 @@ def data_stats(data: Data = "bundled") -> None:
     """Sizes as in the paper's table 4; peers, newer peers, texts nearly the same as the reference."""
     from bench.data import statistics
     from bench.data.corpus import load
-    from results import datasets
+    from results import dataset, datasets
 
     corpus = load(data)
-    datasets.sizes(console(), statistics.sizes(corpus))
+    dataset.show(console(), dataset.title(corpus), dataset.rows(corpus))
     datasets.peers(console(), statistics.peers(corpus), corpus.without_peers())
 
 

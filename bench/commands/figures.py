@@ -17,6 +17,7 @@ def plot(
         str, typer.Option("--metric", help="Columns, separated by commas: rouge1, meteor, bleu, bertscore.")
     ] = "",
     to: Annotated[Path | None, typer.Option("--to", help="A .svg, .png or .pdf file. [default: KIND.svg]")] = None,
+    title: Annotated[str, typer.Option("--title", help="A line above the panels.")] = "",
     plugin: Plugin = None,
 ) -> None:
     """A figure of finished runs, with intervals, readable in grey."""
@@ -25,7 +26,7 @@ def plot(
     from results.selected import select
 
     _, found = select(places)
-    figures = plots.draw(kind, found, words(metric))
+    figures = plots.draw(kind, found, words(metric), title=title)
     for path in plots.save(figures, to or Path(f"{kind}.svg")):
         print(path)
 
@@ -34,6 +35,7 @@ def report(
     places: SuiteRuns = None,
     to: Annotated[Path, typer.Option("--to", help="The HTML file.")] = Path("report.html"),
     baseline: Annotated[str, typer.Option("--baseline", help="A method or row for † and ‡.")] = "",
+    title: Annotated[str, typer.Option("--title", help="The page's title.")] = "dep-bench report",
     prompts: Annotated[bool, typer.Option(help="Every prompt; without them the file is smaller.")] = True,
     uniqueness: Annotated[
         bool, typer.Option(help="The figure of Unique users, for which every history is embedded.")
@@ -45,5 +47,5 @@ def report(
     from results.selected import select
 
     _, found = select(places)
-    pages.write(found, to, baseline=baseline, prompts=prompts, unique=uniqueness)
+    pages.write(found, to, title=title, baseline=baseline, prompts=prompts, unique=uniqueness)
     print(to)

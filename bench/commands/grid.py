@@ -54,6 +54,7 @@ def grid(
     corpus = load(data or chosen.data)
     configs, failures = suites.expand(chosen, corpus, given)
     with Progress() as progress:
+        progress.unplanned = len(failures)
         if dry_run:
             failures += _plan(configs, corpus, out, progress)
         else:

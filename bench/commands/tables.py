@@ -42,7 +42,7 @@ def table(
         raise unknown("format", form, FORMATS)
     suite, _ = selected.suite_of(places)
     if suite and suite.shows == "statistics":
-        _statistics(data or suite.data, paper=paper)
+        _statistics(data or suite.data, paper=paper, form=form)
         return
     suite, found = selected.select(places)
     boards = leaderboards(
@@ -60,11 +60,16 @@ def table(
         print(_text(form, boards, costs=costs), end="")
 
 
-def _statistics(data: str, *, paper: bool) -> None:
+def _statistics(data: str, *, paper: bool, form: str) -> None:
     from bench.data.corpus import load
     from results import dataset
 
-    console().print(dataset.table(load(data), paper=paper))
+    corpus = load(data)
+    about = dataset.title(corpus), dataset.rows(corpus, paper=paper)
+    if form == "terminal":
+        dataset.show(console(), *about)
+    else:
+        print(dataset.FORMATS[form](*about), end="")
 
 
 def _text(form: str, boards: list[Leaderboard], *, costs: bool) -> str:

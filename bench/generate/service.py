@@ -55,14 +55,12 @@ class GenerationService:
         store: RequestStore,
         *,
         say: Callable[[str], None] = lambda message: None,
-        tick: Callable[[], None] = lambda: None,
     ) -> None:
         self.generator = generator
         self.store = store
         self.use = EngineUse()
         self.identity = dict(generator.identity())
         self._say = say
-        self._tick = tick  # called after every generated request
         self._starting: asyncio.Task[None] | None = None
         self._flying: dict[str, asyncio.Task[Completion]] = {}
 
@@ -92,7 +90,6 @@ class GenerationService:
             completion = await self.generator.generate(request)
             self._account(completion)
             completion = self.store.put(key, prompt, completion)
-            self._tick()
             return completion
         finally:
             del self._flying[key]

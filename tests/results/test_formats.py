@@ -1,4 +1,4 @@
-"""LaTeX that compiles, HTML that is well formed, JSON and CSV that hold everything."""
+"""LaTeX that compiles, Markdown that renders, HTML that is valid, JSON and CSV that hold everything."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import json
 import shutil
 import subprocess
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 from results.board import Leaderboard
-from results.formats import data, html, latex
+from results.formats import data, html, latex, parts
 from results.formats.markdown import markdown
 from results.leaderboard import leaderboards
-from tests.results import scored
+from tests.fakes import World, bench
+from tests.results import scored, tables, valid
+from tests.results.tables import NASTY
 from tests.results.test_leaderboard import summary
-
-NASTY = r"50% & <b>R_A$G</b> #1 {x} ~ ^ \ ± Δ 素 – · |" + "\n"
 
 
 @pytest.fixture
@@ -41,45 +41,103 @@ def test_latex_has_the_paper_s_layout(board: Leaderboard) -> None:
     assert r"\textbf{" in text and r"\underline{" in text and r"{\tiny$\pm$" in text
 
 
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Leaderboard]:
+    return tables.every_kind(tmp_path_factory.mktemp("kinds"))
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("toys"))
+
+
+def statistics(world: World, form: str, capfd: pytest.CaptureFixture[str]) -> str:
+    assert bench("table", "statistics", "--data", world.data, "--paper", "--format", form) == 0
+    return capfd.readouterr().out
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
-def test_latex_compiles(board: Leaderboard, tmp_path: Path) -> None:
-    head = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n"
-    (tmp_path / "t.tex").write_text(head + latex.latex(board, costs=True) + "\\end{document}\n")
+def test_latex_of_every_kind_compiles(
+    kinds: dict[str, Leaderboard], toys: World, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    parts = [latex.latex(board, costs=costs) for board in kinds.values() for costs in (False, True)]
+    parts.append(statistics(toys, "latex", capfd))
+    page = "\n\\clearpage\n".join(parts)
+    (tmp_path / "t.tex").write_text(
+        f"\\documentclass{{article}}\n\\usepackage{{booktabs}}\n\\begin{{document}}\n{page}\\end{{document}}\n"
+    )
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "t.tex"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout[-2000:]
+    assert f"({len(parts)} pages" in run.stdout
+    assert "Missing character" not in run.stdout
 
 
-class Checker(HTMLParser):
-    """Every tag that is opened is closed, in order; nothing that we did not write is a tag."""
-
-    VOID = ("meta", "br")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.seen: set[str] = set()
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        self.seen.add(tag)
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
+def rendered(text: str) -> tuple[list[list[str]], list[str]]:
+    """The rows of the only table of a page of Markdown, and the items of its list, as a reader sees them."""
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
+    assert sum(token.type == "table_open" for token in tokens) == 1
+    rows: list[list[str]] = []
+    items: list[str] = []
+    inside = ""
+    for token in tokens:
+        inside = token.type if token.nesting == 1 else inside
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type == "inline":
+            seen = "".join(part.content for part in token.children or [] if part.type in ("text", "text_special"))
+            if inside in ("th_open", "td_open"):
+                rows[-1].append(seen)
+            elif inside == "paragraph_open":
+                items.append(seen)
+    return rows, items
 
 
-def test_html_is_well_formed_and_escapes(board: Leaderboard) -> None:
-    checker = Checker()
-    checker.feed(html.page([board]))
-    assert checker.open == []
-    assert "nonperso 50% & <b>R_A$G</b>" in checker.text
-    assert "†" in checker.text
-    assert {"html", "table", "small", "b", "u"} <= checker.seen
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_markdown_of_every_kind_renders_cell_by_cell(kinds: dict[str, Leaderboard]) -> None:
+    for name, board in kinds.items():
+        (head, *rows), notes = rendered(markdown(board, costs=True))
+        labels = {column.key: column.label for column in board.columns}
+        assert head[: 1 + len(board.cells())] == ["Method", *(f"{group} {labels[key]}" for group, key in board.cells())]
+        assert len(rows) == len(board.rows)
+        assert notes == [words(note) for note in board.notes], name
+        for shown, row in zip(rows, board.rows, strict=True):
+            values = [words(f"{one.number}{one.mark} {one.half}") for one in parts.values(board, row)]
+            assert shown == [words(row.label), *values, *parts.tail(row, costs=True)], name
+
+
+def test_html_of_every_kind_is_valid_and_says_the_same(
+    kinds: dict[str, Leaderboard], toys: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    boards = list(kinds.values())
+    for costs in (False, True):
+        page = valid.document(html.page(boards, costs=costs))
+        found = page.findall(".//table")
+        assert len(found) == len(boards)
+        for table, board in zip(found, boards, strict=True):
+            for line, row in zip(table.findall("tbody/tr"), board.rows, strict=True):
+                cells = [words("".join(cell.itertext())) for cell in line]
+                assert cells[0] == words(row.label)
+                assert len(cells) == 1 + len(board.cells()) + len(parts.heads(costs=costs))
+    assert page.find(".//td/script") is None and not page.findall(".//td[1]/b")
+    page = valid.document(statistics(toys, "html", capfd))
+    assert [cell.text for cell in page.findall(".//tbody/tr[1]/td")][:2] == ["Training Dataset", "0"]
+
+
+def test_the_sizes_of_a_dataset_in_every_format(toys: World, capfd: pytest.CaptureFixture[str]) -> None:
+    (head, *rows), notes = rendered(statistics(toys, "markdown", capfd))
+    assert head == ["Categories", "#data", "Profile size", "Output length"]
+    assert ["Test Dataset: Films", "3", "4.00 ± 0.00", "23.00 ± 0.00"] in rows
+    assert ["paper: Books", "317", "34.84 ± 22.55", "1194.90 ± 802.44"] in rows
+    assert len(notes) == 1
+    (first, *_) = csv.DictReader(io.StringIO(statistics(toys, "csv", capfd)))
+    read = json.loads(statistics(toys, "json", capfd))
+    assert first["name"] == read["rows"][0]["name"] == "Training Dataset"
+    assert [row["samples"] for row in read["rows"]][-3:] == [317, 1925, 1754]
+    assert "paper: Books & 317 & 34.84 $\\pm$ 22.55" in statistics(toys, "latex", capfd)
 
 
 def test_json_holds_everything(board: Leaderboard) -> None:

@@ -19,6 +19,7 @@ from results.browser import Samples
 from results.finished import finished
 from tests import fakes
 from tests.fakes import World, bench
+from tests.results import valid
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine (Debian package chromium)")
@@ -99,6 +100,7 @@ def test_no_text_ends_a_script(world: World, tmp_path: Path) -> None:
     page = (tmp_path / "r.html").read_text("utf-8")
     assert page.count("<script") == page.count("</script>") == 3  # index, one block, ours
     assert HOSTILE not in page
+    valid.document(page)
     assert "http://" not in page.replace("http://www.w3.org", "") and "https://" not in page
 
 
@@ -107,6 +109,7 @@ def test_a_sample_in_the_browser(world: World, tmp_path: Path) -> None:
     assert bench("report", world.out, "--to", tmp_path / "r.html", "--no-uniqueness", "--baseline", "nonperso") == 0
     html = dom(tmp_path / "r.html", "#sample=Books%2Fu0%2Fr4")
     assert "<title>dep-bench report</title>" in html
+    valid.document(html)
     body = html[html.index('id="detail"') : html.index("</main>")]
     assert "xylophonic <mark>secret</mark> of u0 &lt;/<mark>script</mark>&gt;" in body
     assert "<img" not in body and "<script" not in body
