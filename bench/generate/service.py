@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from bench.generate.store import RequestStore, request_key
 from bench.protocols import Generator
@@ -76,6 +76,7 @@ class GenerationService:
         shared = key in self._flying
         if not shared:
             self._flying[key] = asyncio.create_task(self._generate(key, prompt, request))
+            self._flying[key].add_done_callback(_heard)
         return await asyncio.shield(self._flying[key]), shared, key
 
     async def _generate(self, key: str, prompt: Prompt, request: Request) -> Completion:
@@ -100,6 +101,7 @@ class GenerationService:
     async def _started(self) -> None:
         if self._starting is None:
             self._starting = asyncio.create_task(self._start())
+            self._starting.add_done_callback(_heard)
         await asyncio.shield(self._starting)
 
     async def _start(self) -> None:
@@ -112,3 +114,9 @@ class GenerationService:
     async def close(self) -> None:
         await self.generator.close()
         self.store.close()
+
+
+def _heard(task: asyncio.Task[Any]) -> None:
+    """A dead engine fails all requests at once and the first ends the run: asyncio need not show the others' traces."""
+    if not task.cancelled():
+        task.exception()
