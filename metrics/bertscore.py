@@ -48,7 +48,7 @@ class BertScore:
         half = max(1, self.batch_size // 2)
         for start in range(0, len(filled), half):
             batch = filled[start : start + half]
-            texts, targets = zip(*(compared[index] for index in batch), strict=True)
+            texts, targets = zip(*(map(_well_formed, compared[index]) for index in batch), strict=True)
             _, _, f1 = scorer.score(list(texts), list(targets), batch_size=self.batch_size)
             for index, value in zip(batch, f1.tolist(), strict=True):
                 rows[index]["bertscore"] = value
@@ -64,6 +64,11 @@ class BertScore:
         weights = assets.fingerprint(folder)[:12]
         packages = {name: version(name) for name in ("bert-score", "transformers", "torch")}
         return {**packages, "bertscore": f"{self.model} {weights} layer {self.layer} no-idf no-rescaling"}
+
+
+def _well_formed(text: str) -> str:
+    """Half a surrogate pair is no text to any tokenizer."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 @lru_cache(maxsize=1)

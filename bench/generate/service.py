@@ -104,6 +104,7 @@ class GenerationService:
     async def _started(self) -> None:
         if self._starting is None:
             self._starting = asyncio.create_task(self._start())
+            self._starting.add_done_callback(_heard)
         await asyncio.shield(self._starting)
 
     async def _start(self) -> None:

@@ -122,9 +122,14 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+class Quiet(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that go away are part of the game."""
+
+
 @contextmanager
 def serving(server: FakeServer) -> Iterator[FakeServer]:
-    http = ThreadingHTTPServer(("127.0.0.1", server.port), _handler(server))
+    http = Quiet(("127.0.0.1", server.port), _handler(server))
     server.port = http.server_address[1]
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
