@@ -78,9 +78,8 @@ class GenerationService:
             return stored, True, key
         shared = key in self._flying
         if not shared:
-            flying = self._flying[key] = asyncio.create_task(self._generate(key, prompt, request))
-            # The first error of a dead engine ends the run, and nobody waits for the others: asyncio would show each.
-            flying.add_done_callback(lambda task: task.cancelled() or task.exception())
+            self._flying[key] = asyncio.create_task(self._generate(key, prompt, request))
+            self._flying[key].add_done_callback(_heard)
         return await asyncio.shield(self._flying[key]), shared, key
 
     async def _generate(self, key: str, prompt: Prompt, request: Request) -> Completion:
@@ -117,3 +116,9 @@ class GenerationService:
     async def close(self) -> None:
         await self.generator.close()
         self.store.close()
+
+
+def _heard(task: asyncio.Task[Any]) -> None:
+    """A dead engine fails all requests at once and the first ends the run: asyncio need not show the others' traces."""
+    if not task.cancelled():
+        task.exception()
