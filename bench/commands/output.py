@@ -53,7 +53,7 @@ def console() -> Console:
     class Inert(Console):
         """Every string that is printed, cells of tables too, comes by here."""
 
-        def render_str(self, text: str, **options: Any) -> Text:  # type: ignore[override]
+        def render_str(self, text: str, **options: Any) -> Text:
             return super().render_str(inert(text), **options)
 
     wide = None if sys.stdout.isatty() else 400

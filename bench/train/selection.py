@@ -81,7 +81,8 @@ class Selection:
     @property
     def choice(self) -> Choice:
         kept = self.checkpoint.folder.read(self.file)
-        choice = Choice(**{key: kept.get(key) for key in ("epoch", "meteor", "n", "failed")})
+        values: Any = {key: kept.get(key) for key in ("epoch", "meteor", "n", "failed")}
+        choice = Choice(**values)
         if not isinstance(choice.meteor, dict) or str(choice.epoch) not in choice.meteor:
             file = self.checkpoint.path / self.file
             raise UserError(f"{file} names no epoch that was compared; delete it, and the epoch is chosen again")
