@@ -167,7 +167,7 @@ def _parts(column: pa.ChunkedArray) -> Iterator[bytes]:
     yield np.packbits(np.asarray(column.is_null())).tobytes()
     if pa.types.is_list(column.type):
         yield np.asarray(pc.list_value_length(column).fill_null(0)).astype("<i8").tobytes()
-        yield np.asarray(pc.list_flatten(column)).astype("<i8").tobytes()
+        yield np.asarray(pc.list_flatten(column).fill_null(0)).astype("<i8").tobytes()
     elif pa.types.is_string(column.type):
         filled = column.fill_null("")
         yield np.asarray(pc.binary_length(filled)).astype("<i8").tobytes()

@@ -56,7 +56,7 @@ def tables(draw: st.DrawFn) -> dict[str, list[bytes]]:
     return written
 
 
-@cases(450)
+@cases(250)
 @given(written=tables(), manifest=st.just(MANIFEST) | st.just(MANIFEST) | edited(MANIFEST))
 def test_json_lines(
     world: World, capfd: pytest.CaptureFixture[str], written: dict[str, list[bytes]], manifest: dict[str, Any]
@@ -103,7 +103,7 @@ ROW = {
 }
 
 
-@cases(150)
+@cases(100)
 @given(data=st.data())
 def test_parquet(world: World, capfd: pytest.CaptureFixture[str], data: st.DataObject) -> None:
     folder = world.path / "packed"
@@ -134,7 +134,7 @@ REVIEWS = [raw(user, item, 100 * n) for user in ("ann", "bob") for n, item in en
 ITEMS = [meta(item) for item in "abcd"]
 
 
-@cases(40)
+@cases(25)
 @given(data=st.data())
 def test_raw_files(world: World, capfd: pytest.CaptureFixture[str], data: st.DataObject) -> None:
     """Odd lines beside eight good ones: left out and counted, and what is built loads."""

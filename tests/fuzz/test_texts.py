@@ -63,7 +63,7 @@ def check_whole(out: Path, code: int, *, n: int = 6) -> int:
     return failed
 
 
-@cases(40)
+@cases(25)
 @given(data=st.data())
 def test_a_run(world: World, capfd: pytest.CaptureFixture[str], data: st.DataObject) -> None:
     """Prompts, stages, scores, rows and store take any text."""
@@ -82,7 +82,7 @@ def test_a_run(world: World, capfd: pytest.CaptureFixture[str], data: st.DataObj
 COUNT = iter(range(10**6))
 
 
-@cases(25)
+@cases(15)
 @given(word=st.sampled_from(["thing", "2-4", "never"]), text=texts)
 def test_failing_samples_stay_in_every_denominator(
     world: World, capfd: pytest.CaptureFixture[str], word: str, text: str
@@ -190,7 +190,7 @@ def spelled(encoder: ChatEncoder, letter: str) -> bool:
 
 
 @pytest.mark.models
-@cases(500)
+@cases(400)
 @given(system=texts, before=texts, after=texts, slots=st.integers(0, 3))
 def test_no_text_closes_a_turn_or_imitates_a_slot(
     encoder: ChatEncoder, system: str, before: str, after: str, slots: int
@@ -210,7 +210,7 @@ def test_no_text_closes_a_turn_or_imitates_a_slot(
 
 
 @pytest.mark.models
-@cases(60)
+@cases(50)
 @given(text=texts)
 def test_what_a_model_should_answer_ends_once(encoder: ChatEncoder, text: str) -> None:
     target = encoder.target(text, 10**6)
@@ -235,7 +235,7 @@ def test_a_long_text_is_cut_into_the_budget(encoder: ChatEncoder, letter: str) -
     assert dropped.description_chars + dropped.text_chars > LONG
 
 
-@cases(150)
+@cases(100)
 @given(system=texts, user=texts)
 def test_messages_come_back_as_they_were(system: str, user: str) -> None:
     encoder = MessageEncoder()
