@@ -273,7 +273,7 @@ class VllmGenerator:
             self._watcher = None
         if self._engine is not None:
             engine, self._engine = self._engine, None
-            if engine.output_handler is not None:
+            if getattr(engine, "output_handler", None) is not None:
                 engine.output_handler.cancel()  # it would take the end of the engine's process for a failure
             await asyncio.to_thread(engine.shutdown)
             engine.shutdown = lambda: None  # its finalizer calls it again, when the modules that it needs are gone
