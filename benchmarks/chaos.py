@@ -159,7 +159,7 @@ def disturb(command: Command, usual: dict[str, float], chance: random.Random) ->
     if not command.reaches(phase) or command.wait(delay) is not None:
         return None
     found = command.processes()
-    victim = chance.choice(sorted(found))
+    victim = chance.choice(sorted(found.keys() - {"command"}) * 2 + ["command"])  # the others live for a shorter time
     now = command.phase
     try:
         os.kill(chance.choice(found[victim]), signal.SIGKILL)

@@ -161,13 +161,14 @@ def test_a_truncated_file_of_a_run_is_made_again_or_named(
     if not finished:
         (folder / runs.SUMMARY).unlink()
     FakeGenerator.plan = Plan()
+    codes = []
     for command in (lambda: world.run(method=METHODS), lambda: bench("table", world.out)):
         capfd.readouterr()
-        code = command()
-        if code:
-            assert code == 2
+        codes.append(command())
+        if codes[-1]:
+            assert codes[-1] == 2
             assert str(folder) in one_line(capfd)
-    if code == 0 and not finished:
+    if not finished and codes == [0, 0]:
         assert endstate.read(world.out) == unbroken
     assert FakeGenerator.plan.requests == []
 
@@ -182,8 +183,11 @@ def test_a_truncated_store_is_named_and_costs_no_finished_row(
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     cut(store, share)
     FakeGenerator.plan = plan = Plan()
-    assert world.run(method=METHODS) == 2
-    assert "move it away" in one_line(capfd)
+    capfd.readouterr()
+    if world.run(method=METHODS):  # or what was cut off was not needed
+        assert "move it away" in one_line(capfd)
+    else:
+        assert share > 0.9
     store.unlink()
     for rest in store.parent.glob("requests.sqlite-*"):
         rest.unlink()

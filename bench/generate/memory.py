@@ -40,5 +40,5 @@ def was_short(log: str) -> bool:
 
 def cause(log: str) -> str:
     """The last error that the engine's processes named, in one line; "" where there is none."""
-    named = [line for line in _NAMED.findall(log) if _GENERAL not in line]
+    named = [line for line in _NAMED.findall(log) if _GENERAL not in line and not line.endswith("cancelled")]
     return " ".join(named[-1].split())[:LONGEST] if named else ""
