@@ -176,7 +176,7 @@ def test_home_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def model_folder(folder: Path) -> Path:
     folder.mkdir(parents=True)
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
-        (folder / name).write_text(name)
+        (folder / name).write_text(json.dumps({"of": name}))
     return folder
 
 
@@ -216,6 +216,15 @@ def test_resolve_counts_the_shards(tmp_path: Path) -> None:
     weights = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(weights))
     with pytest.raises(UserError, match=r"lacks model-2\.safetensors;"):
+        assets.resolve(str(folder))
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors.index.json"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 3000])
+def test_resolve_names_a_damaged_file(tmp_path: Path, name: str, text: str) -> None:
+    folder = model_folder(tmp_path / "mine")
+    (folder / name).write_text(text)
+    with pytest.raises(UserError, match=rf"{name} (is not JSON|holds no JSON object)"):
         assets.resolve(str(folder))
 
 
