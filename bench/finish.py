@@ -52,7 +52,8 @@ def score_folder(
     written = {row["sample_id"]: row for row in folder.rows(runs.SAMPLES)}
     missing = sum(sample.sample_id not in written for sample in samples)
     if missing:
-        raise UserError(f"{folder.path.name} lacks {missing} of {len(samples)} samples; run its command again")
+        again = f"delete its {runs.SUMMARY} and run its command again" if folder.done else "run its command again"
+        raise UserError(f"{folder.path.name} lacks {missing} of {len(samples)} samples; {again}")
     rows = [written[sample.sample_id] for sample in samples]
 
     chosen = scoring.create(config.profile, metrics, options=options)
