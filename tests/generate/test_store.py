@@ -114,7 +114,7 @@ def test_the_identity_of_an_engine_follows_weights_dtype_and_determinism(
 ) -> None:
     monkeypatch.setenv("DEP_BENCH_HOME", str(tmp_path / "home"))
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
-        (tmp_path / name).write_text(name)
+        (tmp_path / name).write_text("{}" if name == "config.json" else name)
     encoder = EncoderConfig("none", "mean", False, 8)
     profile = Profile(
         name="p", title="", llm=str(tmp_path), dtype="float32", metrics=(), retrieval_encoder=encoder, embedder=encoder
