@@ -174,6 +174,8 @@ def bench(*words: object) -> int:
 def in_a_process(words: list[str], **environment: str) -> subprocess.Popen[str]:
     """The command `bench` with the fake engine in a process of its own."""
     script = (
+        # A shell starts what it puts in the background with Ctrl-C ignored; the test suite may be such.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from bench import registry; from tests.fakes import FAKE; from bench.cli import main\n"
         "registry.BUILTIN['generator']['fake'] = FAKE\n"
         "main()"

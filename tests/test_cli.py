@@ -225,7 +225,9 @@ def test_scoring_wants_all_samples_and_the_same_data(world: World, complaint: Co
     folder = world.folder()
     rows = list(folder.rows(runs.SAMPLES))
     folder.write_rows(runs.SAMPLES, rows[1:])
-    assert complaint("score", world.out) == f"{folder.path.name} lacks 1 of 6 samples; run its command again"
+    assert complaint("score", world.out) == (
+        f"{folder.path.name} lacks 1 of 6 samples; delete its summary.json and run its command again"
+    )
     folder.write_rows(runs.SAMPLES, rows)
     table = world.data / "items.jsonl"
     table.write_text(table.read_text().replace("what", "that"))

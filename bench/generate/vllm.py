@@ -163,7 +163,7 @@ class VllmGenerator:
                     ) from error
         if self._log:
             for handler in logging.getLogger("vllm").handlers:
-                if isinstance(handler, logging.StreamHandler):
+                if type(handler) is logging.StreamHandler:  # vLLM's own, and nobody's kind of it
                     handler.setStream(self._log.open("a"))
 
     def _launch(self) -> Any:
