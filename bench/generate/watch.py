@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 SECONDS = 0.5
 PATIENCE = 10.0  # seconds
+MARK = "DEP_BENCH_COMMAND"  # in the environment of what a command starts: its pid
 
 Started = dict[int, str]  # pid -> start time: a number that is given again names another process
 
@@ -32,6 +33,7 @@ class Process(NamedTuple):
 
 def start() -> "subprocess.Popen[bytes]":
     """A process that ends everything this one starts, if this one is killed."""
+    os.environ[MARK] = str(os.getpid())
     script = [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(os.getpgrp())]
     return subprocess.Popen(script, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
 
@@ -64,23 +66,26 @@ def alive(known: Started, living: dict[int, Process]) -> Started:
     return {pid: start for pid, start in known.items() if pid in living and living[pid].start == start}
 
 
-def orphans(group: int, living: dict[int, Process]) -> Started:
-    """Pythons of this process group that were started after this process and have lost their parent since."""
+def orphans(owner: int, words_of_owner: str, group: int, living: dict[int, Process]) -> Started:
+    """What the owner has started since this process was, and has lost its parent: marked, forked, or an engine's.
+
+    Another command of the same shell, whose parent is gone too, is none of these.
+    """
     me = living[os.getpid()]
     return {
         pid: process.start
         for pid, process in living.items()
         if (process.parent, process.group) == (me.parent, group)
         and int(process.start) >= int(me.start)
-        and _program(pid) == _program(os.getpid())
+        and (_marked(pid, owner) or words(pid) == words_of_owner or words(pid).startswith("VLLM::"))
     }
 
 
-def _program(pid: int) -> str:
+def _marked(pid: int, owner: int) -> bool:
     try:
-        return os.readlink(f"/proc/{pid}/exe")
+        return f"{MARK}={owner}\0".encode() in Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
-        return ""
+        return False
 
 
 def words(pid: int) -> str:
@@ -100,12 +105,13 @@ def kill(pids: Iterable[int]) -> None:
 def main() -> None:
     owner, group = map(int, sys.argv[1:])
     known: Started = {}
+    words_of_owner = words(owner)
     while os.getppid() == owner:
         living = processes()
         known = alive(known, living) | descendants({owner}, living)
         time.sleep(SECONDS)
     living = processes()
-    left = alive(known, living) | orphans(group, living)
+    left = alive(known, living) | orphans(owner, words_of_owner, group, living)
     left |= descendants(set(left), living)
     left.pop(os.getpid(), None)
     # Python's trackers of shared memory free it when the last process that used it is gone, and end by themselves.

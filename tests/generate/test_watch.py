@@ -70,6 +70,18 @@ def test_what_was_started_a_moment_before_the_kill_goes_too() -> None:
     bystander.wait()
 
 
+def test_another_command_of_the_same_shell_lives_on() -> None:
+    script = '"$0" -c "$1" & sleep 0.5; "$0" -c "import time; time.sleep(600)" &'
+    shell = subprocess.Popen(["sh", "-c", script, sys.executable, HASTY], cwd=ROOT, start_new_session=True)
+    shell.wait()  # both are orphans now, and the other is the younger one
+    assert len(members_of_session(shell.pid)) >= 2
+    assert wait_for(lambda: len(members_of_session(shell.pid)) == 1)
+    time.sleep(2 * watch.SECONDS)
+    (other,) = members_of_session(shell.pid)
+    assert "import time" in watch.words(other)
+    os.kill(other, signal.SIGKILL)
+
+
 def test_descendants_are_found_through_all_generations() -> None:
     parents = {1: (0, "a"), 2: (1, "b"), 3: (2, "c"), 4: (3, "d"), 9: (8, "e")}
     living = {pid: Process(parent, 1, 1, start) for pid, (parent, start) in parents.items()}
