@@ -15,6 +15,7 @@ from bench.data.corpus import Corpus
 from bench.errors import UserError
 from bench.generate.service import EngineUse
 from bench.judging import Judges
+from bench.protocols import Metric
 from bench.runs import RunFolder
 from bench.types import Sample, StageCost
 
@@ -57,13 +58,10 @@ def score_folder(
     rows = [written[sample.sample_id] for sample in samples]
 
     chosen = scoring.create(config.profile, metrics, options=options)
-    references = {row["sample_id"]: corpus.reference(row["sample_id"]) for row in rows}
     with ExitStack() as stack:
         asked = judges or stack.enter_context(Judges())
         asked.bind(chosen, config, out=folder.path.parent)
-        scores = scoring.score(chosen, rows, references)
-    for row, sample in zip(scores, samples, strict=True):
-        row["properties"] = properties(sample, corpus)
+        scores = score_rows(chosen, rows, samples, corpus)
     folder.write_rows(runs.SAMPLES, rows)  # in corpus order, whatever order they were written in
     folder.write_rows(runs.SCORES, scores)
     matrix.build(folder)
@@ -82,6 +80,17 @@ def score_folder(
     }
     folder.write(runs.SUMMARY, summary)
     return summary
+
+
+def score_rows(
+    metrics: Mapping[str, Metric], rows: scoring.Rows, samples: Sequence[Sample], corpus: Corpus
+) -> scoring.Rows:
+    """A row of scores for each written row, with its sample's properties. Raises KeyError for an unknown sample."""
+    known = {sample.sample_id: sample for sample in samples}
+    scores = scoring.score(metrics, rows, {row["sample_id"]: corpus.reference(row["sample_id"]) for row in rows})
+    for row in scores:
+        row["properties"] = properties(known[row["sample_id"]], corpus)
+    return scores
 
 
 def digests(folder: RunFolder) -> dict[str, str]:

@@ -22,11 +22,12 @@ from bench.judging import Judges
 from bench.progress import Progress
 from bench.runs import RunFolder
 from bench.writing import with_rows, write_sample
+from results.finished import summary_of
 
 if TYPE_CHECKING:
     from bench.cells import Cell
     from bench.protocols import Generator
-    from bench.types import Completion, Prompt, Request
+    from bench.types import Completion, Prompt, Request, Sample
 
 DISPROVED, UNKNOWN = 3, 1  # exit codes
 
@@ -57,10 +58,19 @@ class StoredAnswers:
 
 
 def verify(folder: RunFolder) -> Iterator[Check]:
-    """The checks of one finished run, each as soon as it is made. Raises UserError for a run that is not finished."""
+    """The checks of one finished run, each as soon as it is made.
+
+    Raises UserError for a run that is not finished, and for a file of it that cannot be read.
+    """
     if not folder.done:
         raise UserError(f"{folder.path} is not finished; run its command again, then verify it")
-    summary, config = folder.read(runs.SUMMARY), finish.read_config(folder)
+    try:
+        yield from _checks(folder, summary_of(folder), finish.read_config(folder))
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        yield Check("contents", False, f"a file of the run does not hold what it must: {type(error).__name__}: {error}")
+
+
+def _checks(folder: RunFolder, summary: Mapping[str, Any], config: RunConfig) -> Iterator[Check]:
     yield _files(folder, summary)
     try:
         corpus = load(config.data)
@@ -72,9 +82,10 @@ def verify(folder: RunFolder) -> Iterator[Check]:
     if not same:
         return
     rows = list(folder.rows(runs.SAMPLES))
-    yield _samples(rows, config, corpus, summary)
+    samples = corpus.samples(config.split, limit=config.limit, limit_seed=config.limit_seed)
+    yield _samples(rows, samples, summary)
     yield from _texts(folder, config, corpus, rows)
-    yield _scores(folder, config, corpus, rows, summary)
+    yield _scores(folder, config, corpus, rows, samples, summary)
 
 
 def _files(folder: RunFolder, summary: Mapping[str, Any]) -> Check:
@@ -86,9 +97,9 @@ def _files(folder: RunFolder, summary: Mapping[str, Any]) -> Check:
     return Check("files", not changed, f"{', '.join(changed)} changed since" if changed else f"{len(kept)} as scored")
 
 
-def _samples(rows: Sequence[Mapping[str, Any]], config: RunConfig, corpus: Corpus, summary: Mapping[str, Any]) -> Check:
+def _samples(rows: Sequence[Mapping[str, Any]], samples: Sequence[Sample], summary: Mapping[str, Any]) -> Check:
     """Every sample once, in order, and none of the failed ones forgotten."""
-    wanted = [s.sample_id for s in corpus.samples(config.split, limit=config.limit, limit_seed=config.limit_seed)]
+    wanted = [sample.sample_id for sample in samples]
     failed = sum(row["error"] is not None for row in rows)
     whole = [row["sample_id"] for row in rows] == wanted
     counted = sum(summary["n"].values()) == len(wanted) and summary["failed"] == failed
@@ -162,7 +173,12 @@ def _made(row: Mapping[str, Any]) -> tuple[str, list[list[str]]]:
 
 
 def _scores(
-    folder: RunFolder, config: RunConfig, corpus: Corpus, rows: list[dict[str, Any]], summary: Mapping[str, Any]
+    folder: RunFolder,
+    config: RunConfig,
+    corpus: Corpus,
+    rows: list[dict[str, Any]],
+    samples: Sequence[Sample],
+    summary: Mapping[str, Any],
 ) -> Check:
     kept = list(folder.rows(runs.SCORES))
     names = [name for name in kept[0] if name not in matrix.ABOUT] if kept else []
@@ -170,18 +186,12 @@ def _scores(
         metrics = scoring.create(config.profile, names, options=summary.get("metric_options"))
         with Judges(stored=StoredAnswers) as judges:
             judges.bind(metrics, config, out=folder.path.parent)
-            scores = scoring.score(
-                metrics, rows, {row["sample_id"]: corpus.reference(row["sample_id"]) for row in rows}
-            )
+            scores = finish.score_rows(metrics, rows, samples, corpus)
         versions = {name: metric.versions() for name, metric in metrics.items()}
     except BenchError as error:
         return Check("scores", None, str(error))
     moved = sorted(name for name in versions if versions[name] != summary["metric_versions"].get(name))
-    differ = [
-        was["sample_id"]
-        for was, now in zip(kept, scores, strict=False)
-        if {**runs.plain(now), "properties": was.get("properties")} != {"properties": None, **was}
-    ]
+    differ = [was["sample_id"] for was, now in zip(kept, scores, strict=False) if runs.plain(now) != was]
     wrong = [
         *([f"{len(kept)} rows of scores for {len(rows)} texts"] if len(kept) != len(rows) else []),
         *([f"{len(differ)} of {len(kept)} rows differ, {differ[0]} first"] if differ else []),

@@ -44,15 +44,16 @@ def verify(places: Runs = None, plugin: Plugin = None) -> None:
     folders = [folder for place in places or [Path("runs")] for folder in runs.find(place)]
     if not folders:
         raise UserError("no runs here; name a run folder or an output folder")
-    worst = 0
+    worst, out = 0, console()
     for folder in folders:
-        print(folder.path.name)
+        out.print(folder.path.name, markup=False)
         for check in verification.verify(folder):
             word = {True: "ok", False: "WRONG", None: "unknown"}[check.holds]
-            print(f"  {word:8}{check.name:10}{check.says}", flush=True)
+            out.print(f"  {word:8}{check.name:10}{check.says}", markup=False)
             code = {True: 0, False: verification.DISPROVED, None: verification.UNKNOWN}[check.holds]
             worst = max(worst, code)
-    print({0: "proved", verification.UNKNOWN: "not proved: not all could be checked"}.get(worst, "NOT PROVED"))
+    verdicts = {0: "proved", verification.UNKNOWN: "not proved: not all could be checked"}
+    out.print(verdicts.get(worst, "NOT PROVED"))
     if worst:
         raise typer.Exit(worst)
 

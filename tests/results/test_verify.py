@@ -85,6 +85,7 @@ DOCTORED: dict[str, tuple[Callable[[RunFolder], None], set[str]]] = {
     "a sample left out": (rewrite(runs.SAMPLES, lambda rows: rows.pop()), {"files", "samples", "scores"}),
     "a failure hidden": (rewrite(runs.SAMPLES, lambda rows: rows[0].update(error="x")), {"files", "samples"}),
     "a score": (rewrite(runs.SCORES, lambda rows: rows[0]["rouge"].update(rouge1=0.99)), {"files", "scores"}),
+    "a property": (rewrite(runs.SCORES, lambda rows: rows[0]["properties"].update(history=9)), {"files", "scores"}),
     "a row of scores left out": (rewrite(runs.SCORES, lambda rows: rows.pop()), {"files", "scores"}),
     "a value of the table": (edit(runs.SUMMARY, lambda s: s["scores"]["Books"].update(rouge1=0.99)), {"scores"}),
     "the count of failures": (edit(runs.SUMMARY, lambda s: s.update(failed=1)), {"samples"}),
@@ -101,6 +102,27 @@ def test_what_was_changed_is_found(folder: RunFolder, what: str) -> None:
     doctor, found = DOCTORED[what]
     doctor(folder)
     assert {name for name, holds in checks(folder).items() if not holds} == found
+
+
+@pytest.mark.parametrize(
+    "doctor",
+    [
+        rewrite(runs.SAMPLES, lambda rows: rows[0].pop("error")),
+        rewrite(runs.SAMPLES, lambda rows: rows[0].update(sample_id="\x1b[2Jno such sample")),
+        rewrite(runs.SCORES, lambda rows: rows[0].update(bleu=None)),
+        edit(runs.CONFIG, lambda config: config.pop("sources")),
+        edit(runs.SUMMARY, lambda summary: summary.update(n=[])),
+    ],
+)
+def test_a_file_that_holds_something_else_is_wrong_in_one_line(
+    doctor: Callable[[RunFolder], None], folder: RunFolder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    doctor(folder)
+    capfd.readouterr()
+    assert bench("verify", folder.path) == verification.DISPROVED
+    out, err = capfd.readouterr()
+    assert out.endswith("NOT PROVED\n") and "\x1b" not in out
+    assert err == ""
 
 
 def test_changed_data_is_found(folder: RunFolder, world: World) -> None:
