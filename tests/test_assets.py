@@ -248,7 +248,7 @@ def test_a_fingerprint_follows_what_makes_the_model(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("DEP_BENCH_HOME", str(tmp_path / "home"))
     folder = model_folder(tmp_path / "mine")
     names = ["config.json", "model.safetensors", "tokenizer.json"]
-    lines = "".join(f"{name} {hashlib.sha256(name.encode()).hexdigest()}\n" for name in names)
+    lines = "".join(f"{name} {hashlib.sha256((folder / name).read_bytes()).hexdigest()}\n" for name in names)
     before = assets.fingerprint(folder)
     assert before == hashlib.sha256(lines.encode()).hexdigest()
     (folder / "README.md").write_text("words")
