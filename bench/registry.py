@@ -16,6 +16,7 @@ import importlib
 import math
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib import metadata
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -75,8 +76,13 @@ _plugged: dict[Kind, dict[str, str]] = {}
 
 def names(kind: Kind) -> dict[str, str]:
     """name -> "module:Class" of everything installed or plugged in. Built-in names cannot be taken over."""
-    plugins = {point.name: point.value for point in metadata.entry_points(group=f"dep_bench.{kind}")}
-    return {**plugins, **ours(kind)}
+    return {**installed(kind), **ours(kind)}
+
+
+@cache
+def installed(kind: Kind) -> dict[str, str]:
+    """What other packages offer by entry points. Read once: it takes longer than all the rest of a command's start."""
+    return {point.name: point.value for point in metadata.entry_points(group=f"dep_bench.{kind}")}
 
 
 def ours(kind: Kind) -> dict[str, str]:
@@ -134,17 +140,16 @@ def _import(path: Path) -> ModuleType:
 
 def load(kind: Kind, name: str) -> type:
     """The class behind a name. Raises UserError for an unknown name or one that cannot be imported."""
-    # What is installed is looked up last: reading every package's entry points takes longer than all the rest.
-    target = ours(kind).get(name) or names(kind).get(name)
-    if target is None:
-        raise unknown(kind, name, names(kind))
-    module, _, attribute = target.partition(":")
+    known = names(kind)
+    if name not in known:
+        raise unknown(kind, name, known)
+    module, _, attribute = known[name].partition(":")
     try:
         return cast(type, getattr(importlib.import_module(module), attribute))
     except Exception as error:
         if name in BUILTIN[kind] and not isinstance(error, (ImportError, AttributeError)):
             raise  # a bug of ours
-        raise UserError(f"{kind} '{name}' ({target}) cannot be loaded: {error}; see `bench doctor`") from error
+        raise UserError(f"{kind} '{name}' ({known[name]}) cannot be loaded: {error}; see `bench doctor`") from error
 
 
 def options_of(kind: Kind, name: str) -> dict[str, Any]:
