@@ -58,7 +58,7 @@ def tables(draw: st.DrawFn) -> dict[str, list[bytes]]:
     return written
 
 
-@cases(250)
+@cases(230)
 @given(written=tables(), manifest=st.just(MANIFEST) | st.just(MANIFEST) | edited(MANIFEST))
 def test_json_lines(
     world: World, capfd: pytest.CaptureFixture[str], written: dict[str, list[bytes]], manifest: dict[str, Any]

@@ -63,7 +63,7 @@ def check_whole(out: Path, code: int, *, n: int = 6) -> int:
     return failed
 
 
-@cases(25)
+@cases(20)
 @given(data=st.data())
 def test_a_run(world: World, capfd: pytest.CaptureFixture[str], data: st.DataObject) -> None:
     """Prompts, stages, scores, rows and store take any text."""
@@ -82,7 +82,7 @@ def test_a_run(world: World, capfd: pytest.CaptureFixture[str], data: st.DataObj
 COUNT = iter(range(10**6))
 
 
-@cases(15)
+@cases(12)
 @given(word=st.sampled_from(["thing", "2-4", "never"]), text=texts)
 def test_failing_samples_stay_in_every_denominator(
     world: World, capfd: pytest.CaptureFixture[str], word: str, text: str
@@ -159,10 +159,9 @@ def test_every_metric_and_encoder_takes_any_text(require_assets: Callable[..., N
     long = ["a" * LONG, "ab " * 500, "\ud800" * 2000]
     said = [*SPELLS, *long, "", "a good lamp"]
     for metric in (Rouge(), Bleu(), Meteor(), BertScore(model=MINILM, layer=2)):
-        for predictions, references in ((said, said[::-1]), (said, ["a good lamp"] * len(said))):
-            rows = metric.score(predictions, references)
-            assert len(rows) == len(said)
-            assert all(0 <= value <= 100 + 1e-6 for value in metric.aggregate(rows).values())
+        rows = metric.score(said, said[::-1])
+        assert len(rows) == len(said)
+        assert all(0 <= value <= 100 + 1e-6 for value in metric.aggregate(rows).values())
     vectors = create(EncoderConfig(MINILM, "mean", True, 64)).encode(said)
     assert vectors.shape == (len(said), 384)
     assert np.isfinite(vectors).all()
