@@ -156,14 +156,14 @@ def test_every_format_and_the_report_are_written(
 @pytest.mark.models
 def test_every_metric_and_encoder_takes_any_text(require_assets: Callable[..., None]) -> None:
     require_assets("wordnet", "punkt", MINILM)
-    long = ["a" * LONG, "ab " * 500, "\ud800" * 2000]
-    said = [*SPELLS, *long, "", "a good lamp"]
-    for metric in (Rouge(), Bleu(), Meteor(), BertScore(model=MINILM, layer=2)):
+    odd = ["a" * LONG, "ab " * 500, "\ud800" * 2000, "\x00", "<s>[SEP]", "👩‍👩‍👧‍👦", "", "a good lamp"]
+    every = [*SPELLS, *odd]
+    for metric, said in ((Rouge(), every), (Bleu(), every), (Meteor(), every), (BertScore(model=MINILM, layer=2), odd)):
         rows = metric.score(said, said[::-1])
         assert len(rows) == len(said)
         assert all(0 <= value <= 100 + 1e-6 for value in metric.aggregate(rows).values())
-    vectors = create(EncoderConfig(MINILM, "mean", True, 64)).encode(said)
-    assert vectors.shape == (len(said), 384)
+    vectors = create(EncoderConfig(MINILM, "mean", True, 64)).encode(odd)
+    assert vectors.shape == (len(odd), 384)
     assert np.isfinite(vectors).all()
 
 
