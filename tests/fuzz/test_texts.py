@@ -158,9 +158,14 @@ def test_every_metric_and_encoder_takes_any_text(require_assets: Callable[..., N
     require_assets("wordnet", "punkt", MINILM)
     odd = ["a" * LONG, "ab " * 500, "\ud800" * 2000, "\x00", "<s>[SEP]", "👩‍👩‍👧‍👦", "", "a good lamp"]
     every = [*SPELLS, *odd]
-    for metric, said in ((Rouge(), every), (Bleu(), every), (Meteor(), every), (BertScore(model=MINILM, layer=2), odd)):
-        rows = metric.score(said, said[::-1])
-        assert len(rows) == len(said)
+    for metric, spoken in (
+        (Rouge(), every),
+        (Bleu(), every),
+        (Meteor(), every),
+        (BertScore(model=MINILM, layer=2), odd),
+    ):
+        rows = metric.score(spoken, spoken[::-1])
+        assert len(rows) == len(spoken)
         assert all(0 <= value <= 100 + 1e-6 for value in metric.aggregate(rows).values())
     vectors = create(EncoderConfig(MINILM, "mean", True, 64)).encode(odd)
     assert vectors.shape == (len(odd), 384)
