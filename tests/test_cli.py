@@ -78,6 +78,8 @@ Complaint = Callable[..., str]
         (["--split", "tset"], "no split 'tset'; did you mean 'test'?"),
         (["--data", "bundeld"], "no data 'bundeld'; did you mean 'bundled'?"),
         (["--data", "/nowhere/at/all"], "no data '/nowhere/at/all'"),
+        (["--data", "x" * 5000], "xxx"),
+        (["--profile", "x" * 5000], "xxx"),
         (["--nope"], "No such option: --nope; see `bench run --help`"),
         (["--limit"], "Option '--limit' requires an argument"),
         (["stray"], "Got unexpected extra argument"),

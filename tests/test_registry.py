@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -56,7 +57,7 @@ class Plain:
 
 
 @pytest.fixture
-def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "my_plugin.py").write_text(PLUGIN)
     (tmp_path / "my_broken.py").write_text("import nothing_of_that_name")
     monkeypatch.syspath_prepend(tmp_path)
@@ -78,6 +79,9 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(metadata, "entry_points", entry_points)
     monkeypatch.delitem(sys.modules, "my_plugin", raising=False)
+    registry.installed.cache_clear()
+    yield
+    registry.installed.cache_clear()
 
 
 def test_every_built_in_name_loads() -> None:

@@ -107,6 +107,16 @@ def test_the_command_line_goes_before_the_suite(tmp_path: Path) -> None:
         ('title = "t"\ncolour = 1', "toy.toml, colour = 1: Extra inputs are not permitted"),
         ('title = "t"\n[[cells]]\nmethod = ["rag"]', "toy.toml, cells.0.methods: Field required"),
         ('title = "t"\n[[cells]]\nmethods = []', "toy.toml, cells.0.methods = []: Tuple should have at least 1 item"),
+        ('title = "t"\ndata = "a\\u0000b"', r"toy.toml, data = 'a\x00b': "),
+        (
+            'title = "t"\n[[cells]]\nmethods = ["rag"]\nks = [-1]',
+            "toy.toml, cells.0.ks.0 = -1: Input should be greater",
+        ),
+        ('title = "t"\n[[cells]]\nmethods = ["rag"]\nretrievers = []', "toy.toml, cells.0.retrievers = []: "),
+        (
+            'title = "t"\n[[cells]]\nmethods = ["rag"]\nset = { "rag.order" = [] }',
+            "toy.toml, cells.0.set: rag.order has an empty list, which leaves no cell",
+        ),
         ('title = "t"\nlimit = 0', "toy.toml, limit = 0: Input should be greater"),
         ('name = "x"\ntitle = "t"', "toy.toml: "),
     ],

@@ -15,6 +15,7 @@ from bench.errors import UserError
 from tests.data.toy import Row, toy_tables, write_toy
 
 Tables = dict[str, list[Any]]
+WHOLE = {"format": 1, "name": "toy", "title": "Toy", "synthetic": True, "categories": ["A", "B"]}
 
 
 def change(table: str, index: int, **values: Any) -> Callable[[Tables], None]:
@@ -51,6 +52,9 @@ def replace(table: str, index: int, line: str) -> Callable[[Tables], None]:
         (replace("reviews", 0, '{"rating": NaN}'), r"reviews\.jsonl line 1: NaN is not a number"),
         (drop_key("reviews", 2, "text"), r"reviews\.jsonl line 3: 'text' is missing"),
         (change("reviews", 2, rating="5"), r"reviews\.jsonl line 3: 'rating' must be .* a number, found '5'"),
+        (change("reviews", 2, rating=10**400), r"line 3: 'rating' must be .* a number, found 1000"),
+        (change("reviews", 1, timestamp=2**63), r"line 2: 'timestamp' must be a whole number or null, found 9223"),
+        (replace("reviews", 0, "[" * 3000), r"reviews\.jsonl line 1: not JSON \(nested too deeply\)"),
         (change("reviews", 2, rating=True), r"line 3: 'rating' must be .*found True"),
         (change("reviews", 1, timestamp=1.5), r"line 2: 'timestamp' must be a whole number or null, found 1\.5"),
         (change("reviews", 1, text=" "), r"line 2: 'text' is blank"),
@@ -111,6 +115,13 @@ def test_missing_and_doubled_files(tmp_path: Path) -> None:
         ('{\n"format": 1,\n"name" "toy"}', r"dataset\.json line 3: not JSON"),
         ("[]", r"dataset\.json line 1: not a JSON object"),
         ('{"format": 1}', r"dataset\.json: 'name' is missing"),
+        ("[" * 3000, r"dataset\.json: not JSON \(maximum recursion"),
+        (json.dumps(WHOLE | {"categories": [5]}), r"dataset\.json: a name must be text .*, found 5"),
+        (json.dumps(WHOLE | {"categories": ["A", "A"]}), r"dataset\.json: category 'A' is there twice"),
+        (json.dumps(WHOLE | {"title": "a\x1b[2J"}), r"dataset\.json: a name must be text without control characters"),
+        (json.dumps(WHOLE | {"name": "\ud800"}), r"dataset\.json: a name must be text without control characters"),
+        (json.dumps(WHOLE | {"format": 2, "categories": ["../A"]}), r"category '\.\./A' is no name of a folder"),
+        (json.dumps(WHOLE | {"format": 2, "categories": ["x" * 300]}), r"is no name of a folder"),
         (json.dumps({"format": 9, "name": "", "title": "", "synthetic": True, "categories": []}), "format 9 is not 1"),
     ],
 )

@@ -46,7 +46,7 @@ def refused(world: World, capfd: pytest.CaptureFixture[str], *words: object, met
     return code
 
 
-@cases(350)
+@cases(300)
 @given(changed=edited(WHOLE, extra=values | dates), data=st.data())
 def test_a_profile(
     world: World, capfd: pytest.CaptureFixture[str], changed: dict[str, Any], data: st.DataObject
@@ -57,7 +57,7 @@ def test_a_profile(
     refused(world, capfd, "--profile", path)
 
 
-@cases(350)
+@cases(300)
 @given(pairs=st.lists(st.tuples(st.sampled_from(KEYS) | lines, plain | values), min_size=1, max_size=3))
 def test_a_setting(world: World, capfd: pytest.CaptureFixture[str], pairs: list[tuple[str, Any]]) -> None:
     words: list[str] = []
@@ -67,7 +67,7 @@ def test_a_setting(world: World, capfd: pytest.CaptureFixture[str], pairs: list[
     refused(world, capfd, *words)
 
 
-@cases(100)
+@cases(80)
 @given(
     option=st.sampled_from(["--method", "--retriever", "-k", "--seed", "--limit", "--split", "--data", "--metric"])
     | st.sampled_from(["--generator", "--profile", "--base-url", "--model-name", "--checkpoint", "--plugin", "--out"]),
@@ -156,7 +156,7 @@ def test_a_baseline_that_would_let_everything_pass(
     assert f"values.Books.rouge1.{found}" in err
 
 
-@cases(40)
+@cases(25)
 @given(data=st.data())
 def test_the_files_of_a_run(world: World, scored: Path, capfd: pytest.CaptureFixture[str], data: st.DataObject) -> None:
     """Cut or with other bytes: a table or one line, never a number from a file that cannot be read."""
