@@ -269,6 +269,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="a folder for the runs, to look at afterwards")
     options = parser.parse_args()
     print(f"seed {options.seed}")
+    watch.start()  # whatever ends this ends the grid it runs
     with TemporaryDirectory() as scratch:
         folder = options.keep or Path(scratch)
         tallies = chaos(options.generator, options.limit, options.kills, random.Random(options.seed), folder)
