@@ -103,7 +103,17 @@ def prepare(cell: Cell, service: GenerationService) -> None:
     (cell.folder.path / runs.SUMMARY).unlink(missing_ok=True)
     about = {"identity": cell.identity, "generator": service.identity, "sources": cell.sources}
     cell.folder.write(runs.CONFIG, {**about, "config": cell.config.model_dump(mode="json")})
-    if not (cell.folder.path / runs.PROVENANCE).is_file():
-        cell.folder.write(runs.PROVENANCE, provenance.collect(service.identity, service.details()))
+    origin = provenance.collect(service.identity, service.details())
+    if (cell.folder.path / runs.PROVENANCE).is_file():
+        origin = provenance.continued(cell.folder.read(runs.PROVENANCE), origin)
+    cell.folder.write(runs.PROVENANCE, origin)
     finished = cell.folder.keep_finished()
     cell.pending = [sample for sample in cell.samples if sample.sample_id not in finished]
+
+
+def conclude(cell: Cell, service: GenerationService) -> None:
+    """An engine that became smaller on the way, for want of memory, has other arguments than the one that began."""
+    origin, ended = cell.folder.read(runs.PROVENANCE), {**service.identity, **service.details()}
+    latest = [origin, *origin.get("continued", [])]
+    if ended != next(start["generator"] for start in reversed(latest) if "generator" in start):
+        cell.folder.write(runs.PROVENANCE, {**origin, "ended": {"generator": ended}})

@@ -124,3 +124,9 @@ def collect(generator: Mapping[str, Any], details: Mapping[str, Any]) -> dict[st
         "hardware": hardware(),
         "generator": {**generator, **details},
     }
+
+
+def continued(first: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """The first start's facts; "continued" lists for each later start its time and whatever else is different."""
+    news = {key: value for key, value in later.items() if key == "started" or value != first.get(key)}
+    return {**first, "continued": [*first.get("continued", []), news]}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import registry, runs, scoring
-from bench.cells import Cell, prepare
+from bench.cells import Cell, conclude, prepare
 from bench.config import RunConfig
 from bench.data.corpus import Corpus
 from bench.finish import score_folder
@@ -67,6 +67,7 @@ def run(
         progress.say(what_was_done(cells, todo, service))
         for number, cell in enumerate(todo, start=1):
             progress.say(f"scoring {cell.name}{_place(number, len(todo))} ...")
+            conclude(cell, service)
             score_folder(cell.folder, corpus, engine=service.use, judges=judges)
     return [cell.folder.read(runs.SUMMARY) for cell in cells]
 

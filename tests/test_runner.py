@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bench import matrix, registry, runs
+from bench import matrix, provenance, registry, runs
 from bench.data.corpus import load
 from bench.protocols import SoftPromptMethod
 from bench.runs import RunFolder
@@ -250,6 +250,33 @@ def test_a_killed_process_costs_nothing_that_was_finished(
     assert world.run(method="rag") == 0
     assert len(plan.requests) == TARGETS - 4
     assert world.rows() == unbroken(method="rag")
+
+
+def test_a_continued_run_tells_of_every_start(world: World, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan.die_after = 4
+    assert world.run() == 1
+    monkeypatch.setattr(provenance, "commit", lambda: {"commit": "another", "dirty": True})
+    FakeGenerator.plan = Plan()
+    assert world.run() == 0
+    origin = world.folder().read(runs.PROVENANCE)
+    assert origin["git"] != {"commit": "another", "dirty": True}
+    (later,) = origin["continued"]
+    assert later.keys() == {"started", "git"}  # what is as it was is not said again
+    assert later["git"] == {"commit": "another", "dirty": True}
+    assert "ended" not in origin
+
+
+def test_an_engine_that_became_smaller_on_the_way_is_told_of(
+    world: World, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def details(self: FakeGenerator) -> dict[str, Any]:
+        return {"engine_arguments": {"max_num_seqs": 256 // max(1, plan.finished)}}
+
+    monkeypatch.setattr(FakeGenerator, "details", details, raising=False)
+    assert world.run() == 0
+    origin = world.folder().read(runs.PROVENANCE)
+    assert origin["generator"]["engine_arguments"] == {"max_num_seqs": 256}
+    assert origin["ended"]["generator"]["engine_arguments"] == {"max_num_seqs": 256 // TARGETS}
 
 
 def test_a_torn_last_line_is_written_again_from_the_store(
