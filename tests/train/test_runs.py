@@ -56,6 +56,12 @@ def trained(world: World) -> Path:
     return world.path / "runs"
 
 
+@pytest.fixture
+def copy(trained: Path, tmp_path: Path) -> Path:
+    """The same folder for a test that writes into it."""
+    return Path(shutil.copytree(trained, tmp_path / "runs"))
+
+
 def call(world: World, verb: str, *words: str, out: str = "runs") -> int:
     given = ["--data", world.path / "data", "--profile", world.profile, "--generator", "fake"]
     return bench(verb, *words, *given, "--out", world.path / out)
@@ -91,17 +97,17 @@ def test_train_leaves_checkpoints_that_say_what_they_are(world: World, trained: 
     assert names == []
 
 
-def test_run_uses_what_train_made_and_every_k_the_same_checkpoint(world: World, trained: Path, plan: Plan) -> None:
-    assert call(world, "run", "--method", "nonperso,dep", "-k", "0,1,2") == 0
-    assert len(checkpoints.find(trained)) == 2
-    cells = {one.read(runs.CONFIG)["config"]["k"]: one for one in folders(trained, "dep")}
+def test_run_uses_what_train_made_and_every_k_the_same_checkpoint(world: World, copy: Path, plan: Plan) -> None:
+    assert call(world, "run", "--method", "nonperso,dep", "-k", "0,1,2", out=str(copy)) == 0
+    assert len(checkpoints.find(copy)) == 2
+    cells = {one.read(runs.CONFIG)["config"]["k"]: one for one in folders(copy, "dep")}
     assert sorted(cells) == [0, 1, 2]
-    best = selection(found(trained)["dep"])["epoch"]
+    best = selection(found(copy)["dep"])["epoch"]
     for folder in cells.values():
         about = folder.read(runs.SUMMARY)["trained"]
         assert about["epoch"] == best
-        assert about["checkpoint"] == found(trained)["dep"].path.name
-    (plain,) = folders(trained, "nonperso")
+        assert about["checkpoint"] == found(copy)["dep"].path.name
+    (plain,) = folders(copy, "nonperso")
     texts = [[row["text"] for row in one.rows(runs.SAMPLES)] for one in (plain, cells[0])]
     assert texts[0] == texts[1]  # K = 0 is Non-Perso, request by request
     soft = [request for request in plan.requests if request.rows is not None]
@@ -109,12 +115,12 @@ def test_run_uses_what_train_made_and_every_k_the_same_checkpoint(world: World, 
     assert {request.rows.shape for request in soft if request.rows is not None} <= {(6, 64), (12, 64)}
 
 
-def test_the_same_command_again_does_nothing(world: World, trained: Path, plan: Plan) -> None:
-    assert call(world, "run", "--method", "soft") == 0
+def test_the_same_command_again_does_nothing(world: World, copy: Path, plan: Plan) -> None:
+    assert call(world, "run", "--method", "soft", out=str(copy)) == 0
     assert plan.requests
     plan.requests.clear()
-    assert call(world, "run", "--method", "soft") == 0
-    assert call(world, "train", "--method", "soft") == 0
+    assert call(world, "run", "--method", "soft", out=str(copy)) == 0
+    assert call(world, "train", "--method", "soft", out=str(copy)) == 0
     assert plan.requests == []
 
 
