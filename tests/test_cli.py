@@ -336,9 +336,25 @@ def test_scoring_again_gives_the_same_and_generates_nothing(
     folder.write(runs.SUMMARY, before)
     assert bench("score", world.out) == 0
     assert folder.read(runs.SUMMARY) == before
-    assert bench("score", folder.path, "--metric", "bleu") == 0
-    assert [column["key"] for column in folder.read(runs.SUMMARY)["columns"]] == ["bleu"]
     assert len(plan.requests) == 6
+
+
+@pytest.mark.parametrize("verb", ["score", "run"])
+def test_another_metric_comes_beside_those_that_a_run_has(
+    world: World, plan: Plan, capfd: pytest.CaptureFixture[str], verb: str
+) -> None:
+    assert world.run("--metric", "rouge") == 0
+    folder = world.folder()
+    before = folder.read(runs.SUMMARY)["scores"]
+    assert (world.run("--metric", "bleu") if verb == "run" else bench("score", world.out, "--metric", "bleu")) == 0
+    after = folder.read(runs.SUMMARY)
+    assert [column["key"] for column in after["columns"]] == ["rouge1", "rougeL", "bleu"]
+    assert all(after["scores"][category].items() >= values.items() for category, values in before.items())
+    assert len(plan.requests) == 6
+    assert bench("verify", world.out) == 0
+    capfd.readouterr()
+    assert (world.run("--metric", "rouge") if verb == "run" else bench("score", world.out)) == 0
+    assert folder.read(runs.SUMMARY) == after  # nothing is taken away again
 
 
 def test_lists(world: World, capfd: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -62,3 +63,17 @@ def test_versions_name_what_is_installed_only() -> None:
     versions = provenance.versions()
     assert versions["torch"] and versions["sacrebleu"]
     assert "no-such-package" not in versions
+
+
+@pytest.mark.parametrize(
+    ("told", "dirty"),
+    [("", False), ("?? notes.txt", False), (" M README.md", True), ("?? methods/mine.py", True), ("A  x.toml", True)],
+)
+def test_a_tree_with_code_that_no_commit_holds_is_dirty(
+    told: str, dirty: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 0, "abc\n" if "rev-parse" in command else f"{told}\n")
+
+    monkeypatch.setattr(subprocess, "run", git)
+    assert provenance.commit() == {"commit": "abc", "dirty": dirty}

@@ -60,7 +60,9 @@ def verify(places: Runs = None, plugin: Plugin = None) -> None:
 
 def score(
     places: Runs = None,
-    metric: Annotated[str, typer.Option("--metric", help="Names separated by commas. [default: the profile's]")] = "",
+    metric: Annotated[
+        str, typer.Option("--metric", help="Names separated by commas, beside those that a run has been scored with.")
+    ] = "",
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Metric options: judge.model=NAME, judge.base_url=URL.")
     ] = None,
@@ -71,7 +73,7 @@ def score(
 
     from bench import grid, runs
     from bench.data.corpus import load
-    from bench.finish import read_config, score_folder
+    from bench.finish import read_config, score_folder, with_those_before
     from bench.judging import Judges
     from results.finished import Finished
     from results.leaderboard import leaderboards
@@ -87,9 +89,9 @@ def score(
                 to_stderr(f"{folder.path.name} is not finished: left out; run its command again")
                 continue
             with folder.locked():
-                corpus = corpus_of(read_config(folder).data)
-                wanted = grid.words(metric) or None
-                summary = score_folder(folder, corpus, metrics=wanted, options=options, judges=judges)
+                config = read_config(folder)
+                wanted, given = with_those_before(folder, grid.words(metric) or config.profile.metrics, options)
+                summary = score_folder(folder, corpus_of(config.data), metrics=wanted, options=given, judges=judges)
                 scored.append(Finished(folder, summary))
     if not scored:
         raise UserError("none of these runs is finished; run the same `bench run` again to go on")
