@@ -37,7 +37,8 @@ OPENED_BY = {
     "scoring": "scoring ",
 }
 PHASES = ("start-up", *OPENED_BY)
-VICTIMS = ("command", "engine", "trainer")
+LIVES_IN = {"command": PHASES, "engine": ("engine start", "writing"), "trainer": ("training",)}
+VICTIMS = tuple(LIVES_IN)
 PATIENCE = 300  # seconds for a command whose engine or trainer was killed to end by itself
 LONGEST = 3600  # seconds for any command
 TRACEBACK = "Traceback (most recent call last)"
@@ -153,13 +154,19 @@ class Tally:
 
 
 def disturb(command: Command, usual: dict[str, float], chance: random.Random) -> tuple[str, str] | None:
-    """Kills a random process at a random moment of a random phase: (victim, phase). None where the end came first."""
-    phase = chance.choice(sorted(usual))
+    """Kills a random victim at a random moment of a phase it lives in: (victim, phase). None where the end came first.
+
+    The command itself where the victim lives no more: what is trained is not trained again.
+    """
+    victim = chance.choice([one for one in VICTIMS if usual.keys() & set(LIVES_IN[one])])
+    phase = chance.choice([one for one in LIVES_IN[victim] if one in usual])
     delay = usual[phase] * chance.random() ** 2  # rather early, so that more kills meet work that is left
     if not command.reaches(phase) or command.wait(delay) is not None:
         return None
-    found = command.processes()
-    victim = chance.choice(sorted(found.keys() - {"command"}) * 2 + ["command"])  # the others live for a shorter time
+    while victim not in (found := command.processes()) and command.phase == phase and command.wait(0.05) is None:
+        continue  # it is about to start
+    if victim not in found:
+        victim = "command"
     now = command.phase
     try:
         os.kill(chance.choice(found[victim]), signal.SIGKILL)
