@@ -17,10 +17,12 @@ from typing import Any
 import pytest
 
 from bench import matrix, registry, runs, sqlite
+from bench.errors import UserError
 from bench.generate import openai
 from bench.generate.patience import Patience
 from bench.generate.store import RequestStore
 from bench.runs import RunFolder
+from bench.types import Completion, Prompt
 from benchmarks import endstate
 from benchmarks.endstate import EndState
 from tests import fakes
@@ -309,6 +311,39 @@ def test_a_read_only_folder_is_one_line_and_its_table_can_be_seen(
     disk("rw")
     assert world.run(method=METHODS) == 0
     assert endstate.read(world.out) == unbroken
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_of_a_read_only_folder_every_sample_can_be_seen(
+    killed: bool, world: World, disk: Remount, capfd: pytest.CaptureFixture[str]
+) -> None:
+    disk("size=8m")
+    assert world.run() == 0
+    store = world.out / ".store" / "requests.sqlite"
+    if killed:  # what is stored is still beside the file
+        assert in_a_fork(lambda: dies_with_new_answers(store)) == -signal.SIGKILL
+        assert store.with_name(f"{store.name}-wal").stat().st_size > 0
+    disk("ro")
+    folder = world.folder().path
+    capfd.readouterr()
+    for words in (
+        ("show", folder, "--sample", "Books/u1/r4"),
+        ("report", world.out, "--to", world.path / "report.html"),
+        ("run", *world.words()[1:]),  # finished before
+    ):
+        assert bench(*words) == 0
+    out = capfd.readouterr().out
+    assert "no longer" not in out and "[Item Title]: " in out
+    with closing(sqlite.connect(store)) as db:
+        assert db.execute("SELECT count(*) FROM completions").fetchone() == (TARGETS + killed,)
+    with pytest.raises(UserError, match="readonly database; choose another folder by --out"):
+        RequestStore(store).put("new", Prompt("", ""), Completion("", (), "stop", 0))
+
+
+def dies_with_new_answers(store: Path) -> int:
+    RequestStore(store).put("another", Prompt("", ""), Completion("", (), "stop", 0))
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
 
 
 # ---------------------------------------------------------------- servers
