@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import resource
 import shutil
 import signal
 import sqlite3
@@ -13,7 +14,7 @@ import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -472,6 +473,57 @@ def dies_with_new_answers(store: Path) -> int:
     RequestStore(store).put("another", Prompt("", ""), Completion("", (), "stop", 0))
     os.kill(os.getpid(), signal.SIGKILL)
     return 0
+
+
+@contextmanager
+def small_files() -> Iterator[None]:
+    """No file may grow above a kilobyte."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    ("before", "file", "after"),
+    [
+        (["regress"], "baseline.json", ["--write"]),
+        (["plot", "costs", "--to"], "costs.svg", []),
+        (["report", "--no-uniqueness", "--no-prompts", "--to"], "report.html", []),
+    ],
+)
+def test_where_there_is_no_room_what_was_there_stays(
+    before: list[str], file: str, after: list[str], world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert world.run(method=METHODS) == 0
+    there = world.path / "there"
+    there.mkdir()
+    words = (*before, there / file, world.out, *after)
+    whole = b""
+    for kept in (list[str](), [file]):
+        capfd.readouterr()
+        with small_files():
+            assert bench(*words) == 2
+        assert one_line(capfd).startswith(f"bench: {there / file}: File too large; make room")
+        assert [found.name for found in there.iterdir()] == kept
+        if kept:
+            assert (there / file).read_bytes() == whole
+        assert bench(*words) == 0
+        whole = (there / file).read_bytes()
+
+
+def test_a_link_and_a_device_stay_what_they_are(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    assert world.run() == 0
+    real, link = world.path / "real.json", world.path / "link.json"
+    real.touch(mode=0o640)
+    link.symlink_to(real)
+    assert bench("regress", link, world.out, "--write") == 0
+    assert link.is_symlink() and real.stat().st_size > 0 and real.stat().st_mode & 0o777 == 0o640
+    assert bench("regress", "/dev/full", world.out, "--write") == 2
+    assert "/dev/full: No space left on device" in one_line(capfd)
+    assert Path("/dev/full").is_char_device()
 
 
 # ---------------------------------------------------------------- servers
