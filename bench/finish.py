@@ -86,7 +86,7 @@ def with_those_before(
     folder: RunFolder, names: Iterable[str], options: Mapping[str, Mapping[str, Any]]
 ) -> tuple[list[str], dict[str, Mapping[str, Any]]]:
     """`metrics` and `options` for `score_folder` that add to what a finished run has been scored with."""
-    summary = folder.read(runs.SUMMARY)
+    summary = folder.summary()
     before = {name: values for name, values in summary["metric_options"].items() if name not in options}
     return list(dict.fromkeys([*summary["metric_versions"], *names])), {**before, **options}
 

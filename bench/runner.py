@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import registry, runs, scoring
+from bench import registry, scoring
 from bench.cells import Cell, conclude, prepare
 from bench.config import RunConfig
 from bench.data.corpus import Corpus
@@ -75,16 +75,16 @@ def run(
                 stack.enter_context(cell.folder.locked())
                 names, options = with_those_before(cell.folder, lacking, lacking)
                 score_folder(cell.folder, corpus, metrics=names, options=options, judges=judges)
-    return [cell.folder.read(runs.SUMMARY) for cell in cells]
+    return [cell.folder.summary() for cell in cells]
 
 
 def unfinished(cells: Sequence[Cell], *, retry: bool) -> list[Cell]:
-    return [cell for cell in cells if not cell.folder.done or (retry and cell.folder.read(runs.SUMMARY)["failed"])]
+    return [cell for cell in cells if not cell.folder.done or (retry and cell.folder.summary()["failed"])]
 
 
 def _unscored(cell: Cell) -> dict[str, dict[str, Any]]:
     """Metrics that are asked for now, with their options, and that a run finished before lacks."""
-    has, profile = cell.folder.read(runs.SUMMARY)["metric_versions"], cell.config.profile
+    has, profile = cell.folder.summary()["metric_versions"], cell.config.profile
     return {name: dict(profile.options.get(name, {})) for name in profile.metrics if name not in has}
 
 

@@ -1,4 +1,4 @@
-"""New SQLite files that several processes may make at once."""
+"""SQLite files that several processes may make at once, and that can be read where nothing can be written."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 WAIT = 60.0  # seconds for another process that holds the file
 
@@ -25,9 +26,29 @@ def cure(error: Exception, *, damaged: str) -> str:
 
 
 def connect(path: Path, *, autocommit: bool = False) -> sqlite3.Connection:
-    """A connection that waits for others. Without `autocommit` what is written is one transaction."""
-    db = sqlite3.connect(path, timeout=WAIT, isolation_level=None if autocommit else "DEFERRED")
+    """A connection that waits for others. Without `autocommit` what is written is one transaction.
+
+    In a folder that cannot be written it reads, and refuses to write.
+    """
+    isolation: Literal["DEFERRED"] | None = None if autocommit else "DEFERRED"
+    if path.exists() and not os.access(path.parent, os.W_OK):
+        return _reading(path, isolation)
+    db = sqlite3.connect(path, timeout=WAIT, isolation_level=isolation)
     db.execute("PRAGMA synchronous = NORMAL")
+    return db
+
+
+def _reading(path: Path, isolation: Literal["DEFERRED"] | None) -> sqlite3.Connection:
+    """Beside a file in WAL mode its readers want to write, too, unless they are told that nobody does."""
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    db = sqlite3.connect(address, timeout=WAIT, isolation_level=isolation, uri=True)
+    try:
+        db.execute("SELECT 1 FROM sqlite_schema").fetchone()
+    except sqlite3.OperationalError as error:
+        db.close()
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise
+        db = sqlite3.connect(f"{address}&immutable=1", timeout=WAIT, isolation_level=isolation, uri=True)
     return db
 
 
