@@ -136,7 +136,7 @@ def test_killed_at_any_write_a_grid_ends_as_if_unbroken(world: World, unbroken: 
 
 def test_killed_again_and_again_it_still_ends(world: World, unbroken: EndState) -> None:
     stored = [0]
-    while in_a_fork(lambda: dies_at(9) or world.run(method=METHODS)):
+    while in_a_fork(lambda: dies_at(11) or world.run(method=METHODS)):
         stored.append(len(endstate.stored(world.out)))
         assert stored[-1] >= stored[-2]
         assert len(stored) < 60, stored
