@@ -27,6 +27,10 @@ class UserError(BenchError):
     exit_code = 2
 
 
+class WrongContent(UserError, ValueError):
+    """A file of ours can be read and does not hold what it must: it was edited, or is of another version."""
+
+
 class EngineError(BenchError):
     """The engine died or never started. What was finished is stored: the same command goes on."""
 

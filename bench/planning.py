@@ -25,6 +25,7 @@ from bench.generate.service import GenerationService
 from bench.generate.store import request_key
 from bench.protocols import Embedder
 from bench.seeds import derive
+from bench.shapes import NUMBERS
 from bench.types import Completion, Prompt, Request
 from bench.writing import write_sample
 
@@ -108,9 +109,9 @@ def speeds(out: Path, engine: Mapping[str, Any]) -> Speeds:
     for folder in runs.find(out):
         if not folder.done or folder.read(runs.CONFIG)["generator"] != dict(engine):
             continue
-        summary = folder.read(runs.SUMMARY)
-        use = summary["engine_use"]
-        if use and use["requests"]:
+        summary = folder.summary()
+        use = summary.get("engine_use") or {}
+        if NUMBERS.mistake(use) is None and use.get("requests") and use.get("tokens_per_second"):
             found.per_second.append(use["tokens_per_second"])
         for stage, cost in summary["stages"].items():
             found.per_request.setdefault(stage, []).append(cost["new_tokens"] / max(1, cost["requests"]))
@@ -124,7 +125,8 @@ def plan(cells: Sequence[Cell], corpus: Corpus, service: GenerationService, out:
 
 
 def _plan(cell: Cell, corpus: Corpus, service: GenerationService, measured: Speeds, out: Path) -> Plan:
-    finished = {row["sample_id"] for row in cell.folder.rows(runs.SAMPLES) if row["error"] is None}
+    rows = [] if cell.folder.done else list(cell.folder.rows(runs.SAMPLES))
+    finished = {row["sample_id"] for row in rows if row["error"] is None}
     pending = [] if cell.folder.done else [s for s in cell.samples if s.sample_id not in finished]
     rehearsal = Rehearsal(service, measured)
     method = registry.create("method", cell.config.method, cell.config.method_options)

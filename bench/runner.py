@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import registry, runs, scoring
+from bench import registry, scoring
 from bench.cells import Cell, conclude, prepare
 from bench.config import RunConfig
 from bench.data.corpus import Corpus
@@ -69,11 +69,11 @@ def run(
             progress.say(f"scoring {cell.name}{_place(number, len(todo))} ...")
             conclude(cell, service)
             score_folder(cell.folder, corpus, engine=service.use, judges=judges)
-    return [cell.folder.read(runs.SUMMARY) for cell in cells]
+    return [cell.folder.summary() for cell in cells]
 
 
 def unfinished(cells: Sequence[Cell], *, retry: bool) -> list[Cell]:
-    return [cell for cell in cells if not cell.folder.done or (retry and cell.folder.read(runs.SUMMARY)["failed"])]
+    return [cell for cell in cells if not cell.folder.done or (retry and cell.folder.summary()["failed"])]
 
 
 def train(

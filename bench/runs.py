@@ -7,20 +7,22 @@
     scores.npz       the same as arrays, for tables (bench.matrix); made from scores.jsonl
     summary.json     written last, by rename: its presence means done
 
-Rows are lines of JSON. A last line that a kill tore is dropped; its sample is written again.
+Rows are lines of JSON. A last line that a kill tore is dropped; its sample is written again. What the files hold is
+checked where they are read (`bench.contents`).
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.errors import UserError
+from bench import contents, files
+from bench.errors import UserError, WrongContent
+from bench.shapes import Shape
 
 CONFIG, PROVENANCE, SAMPLES, SCORES, SUMMARY = (
     "config.json",
@@ -29,6 +31,14 @@ CONFIG, PROVENANCE, SAMPLES, SCORES, SUMMARY = (
     "scores.jsonl",
     "summary.json",
 )
+
+SHAPES: dict[str, Shape] = {
+    CONFIG: contents.CONFIG,
+    PROVENANCE: contents.PROVENANCE,
+    SAMPLES: contents.SAMPLE,
+    SCORES: contents.SCORE,
+    "steps.jsonl": contents.STEP,  # of a checkpoint (bench.train.checkpoint)
+}
 
 
 def dump(value: Any, *, indent: int | None = None) -> str:
@@ -41,20 +51,18 @@ def plain(value: Any) -> Any:
     return json.loads(dump(value))
 
 
-@contextmanager
-def _naming(file: Path) -> Iterator[None]:
-    """Where a write fails, says of which file: the system's error does not."""
+def _row(line: bytes, shape: Shape | None) -> dict[str, Any]:
+    """Raises ValueError that says what was found and what was expected."""
     try:
-        yield
-    except OSError as error:
-        error.filename = str(file)
-        raise
-
-
-def _row(line: bytes) -> dict[str, Any]:
-    values = json.loads(line)
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON ({error.msg} at column {error.colno})") from error
+    except RecursionError:
+        raise ValueError("not JSON (nested too deeply)") from None
     if not isinstance(values, dict):
-        raise ValueError("no JSON object")
+        raise ValueError(f"found {values!r:.60}, expected an object")
+    if shape is not None and (wrong := shape.mistake(values)):
+        raise ValueError(wrong)
     return values
 
 
@@ -67,8 +75,10 @@ class RunFolder:
         return (self.path / SUMMARY).is_file()
 
     def read(self, name: str) -> dict[str, Any]:
-        """One of the JSON files. Raises UserError where it is missing or broken."""
+        """One of the JSON files. Raises UserError where it is missing, broken or holds something else."""
         file = self.path / name
+        cure = f"delete {self.path} and run the cell again"
+        files.check_regular(file, cure)
         try:
             values: dict[str, Any] = json.loads(file.read_text())
         except (FileNotFoundError, NotADirectoryError):
@@ -77,7 +87,19 @@ class RunFolder:
             raise UserError(f"{file} is damaged ({error}); delete the folder and run the cell again") from error
         if not isinstance(values, dict):
             raise UserError(f"{file} is damaged (no JSON object); delete the folder and run the cell again")
+        if name in SHAPES and (wrong := SHAPES[name].mistake(values)):
+            raise WrongContent(f"{file}, {wrong}; {cure}")
         return values
+
+    def summary(self) -> dict[str, Any]:
+        """What tables ask of a finished run. Raises UserError where it is not finished, or lacks some of that."""
+        summary, file = self.read(SUMMARY), self.path / SUMMARY
+        wrong = contents.SUMMARY.mistake(summary)
+        if wrong is None and summary["scores"].keys() != {category for category, n in summary["n"].items() if n}:
+            wrong = f"scores: found {list(summary['scores'])!r:.60}, expected the categories of n"
+        if wrong:
+            raise WrongContent(f"{file}, {wrong}; `bench score {self.path}` writes it anew")
+        return summary
 
     def write(self, name: str, value: Mapping[str, Any]) -> None:
         """Whole or not at all."""
@@ -87,37 +109,43 @@ class RunFolder:
         self._replace(name, "".join(dump(row) + "\n" for row in rows))
 
     def _replace(self, name: str, text: str) -> None:
-        temporary = self.path / f".{name}.{os.getpid()}.tmp"
-        try:
-            with _naming(self.path / name):
-                temporary.write_text(text)
-                temporary.replace(self.path / name)
-        finally:
-            temporary.unlink(missing_ok=True)  # of a full disk, it would take the room that is left
+        with files.replacing(self.path / name) as temporary:
+            temporary.write_text(text)
 
     def append(self, name: str, row: Mapping[str, Any]) -> None:
-        with _naming(self.path / name), (self.path / name).open("a") as file:
+        with files.naming(self.path / name), (self.path / name).open("a") as file:
             file.write(dump(row) + "\n")
 
     def rows(self, name: str) -> Iterator[dict[str, Any]]:
-        """Complete rows. A torn last line is skipped; a broken line elsewhere raises UserError."""
+        """Complete rows. A torn last line is skipped, and so is, while the run is not done, any that is no row.
+
+        Raises UserError for another line that is none.
+        """
         file = self.path / name
+        files.check_regular(file, self._cure(name))
         if not file.is_file():
             return
         lines = file.read_bytes().split(b"\n")
         for number, line in enumerate(lines, start=1):
             try:
                 if line.strip():
-                    yield _row(line)
-            except (ValueError, RecursionError) as error:
-                if number == len(lines):
-                    return
-                raise UserError(
-                    f"{file}, line {number} is damaged ({error}); delete that line and run again"
-                ) from error
+                    yield _row(line, SHAPES.get(name))
+            except ValueError as error:
+                if number == len(lines) or (name in (SAMPLES, SCORES) and not self.done):
+                    continue
+                raise WrongContent(f"{file}, line {number}: {error}; {self._cure(name)}") from error
+
+    def _cure(self, name: str) -> str:
+        """The command that writes rows again which cannot be read."""
+        if name == SCORES:
+            return f"`bench score {self.path}` writes them again"
+        if name == SAMPLES:
+            again = "its command writes that sample again, from the stored answers"
+            return f"delete {self.path / SUMMARY}, and {again}"
+        return f"delete {self.path} and run again"
 
     def keep_finished(self) -> set[str]:
-        """Rewrites samples.jsonl without torn or failed rows; the ids that are left need no work."""
+        """Rewrites samples.jsonl of a run that is not done, without torn or failed rows; what is left needs no work."""
         rows = [row for row in self.rows(SAMPLES) if row["error"] is None]
         self.write_rows(SAMPLES, rows)
         return {row["sample_id"] for row in rows}

@@ -30,7 +30,7 @@ def connect(path: Path, *, autocommit: bool = False) -> sqlite3.Connection:
 
     In a folder that cannot be written it reads, and refuses to write.
     """
-    isolation = None if autocommit else "DEFERRED"
+    isolation: Literal["DEFERRED"] | None = None if autocommit else "DEFERRED"
     if path.exists() and not os.access(path.parent, os.W_OK):
         return _reading(path, isolation)
     db = sqlite3.connect(path, timeout=WAIT, isolation_level=isolation)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import registry, runs
-from bench.errors import UserError
+from bench.errors import UserError, WrongContent
 from bench.runs import RunFolder
 
 if TYPE_CHECKING:
@@ -23,11 +23,6 @@ Summary = dict[str, Any]
 COMPARABLE = (
     "data", "profile", "model", "engine", "generator", "dtype", "sampling", "input_budget", "deterministic", "columns",
     "metric_versions",
-)  # fmt: skip
-# What tables ask of a run besides.
-ASKED = (
-    "method", "label", "retriever", "k", "seed", "variant", "encoders", "scores", "n", "users", "failed", "shortened",
-    "stages", "finished",
 )  # fmt: skip
 
 
@@ -42,13 +37,17 @@ class Finished:
     def scores(self) -> Scores | None:
         from bench import matrix
 
-        found = matrix.load(self.folder)
+        file, again = self.folder.path / runs.SCORES, f"`bench score {self.folder.path}` writes them again"
+        try:
+            found = matrix.load(self.folder)
+        except UserError:
+            raise
+        except (KeyError, IndexError, TypeError, ValueError) as error:  # of a metric, about rows that it did not write
+            what = f"{type(error).__name__}: {error}"
+            raise WrongContent(f"{file} does not hold what its metrics write ({what}); {again}") from error
         n = sum(self.summary["n"].values())
         if found is not None and len(found.user) != n:
-            raise UserError(
-                f"{self.folder.path / runs.SCORES} holds {len(found.user)} of {n} samples; "
-                f"`bench score {self.folder.path}` writes them again"
-            )
+            raise UserError(f"{file} holds {len(found.user)} of {n} samples; {again}")
         return found
 
     @property
@@ -74,12 +73,8 @@ def finished(places: Iterable[Path]) -> list[Finished]:
 
 
 def summary_of(folder: RunFolder) -> Summary:
-    """Raises UserError for a run that is not finished, or whose summary lacks what tables ask for."""
-    summary = folder.read(runs.SUMMARY)
-    if lacking := [key for key in (*COMPARABLE, *ASKED) if key not in summary]:
-        file = folder.path / runs.SUMMARY
-        raise UserError(f"{file} lacks {', '.join(lacking)}; `bench score {folder.path}` writes it anew")
-    return summary
+    """Raises UserError for a run that is not finished, or whose summary is not what tables ask for."""
+    return folder.summary()
 
 
 def comparable(found: Sequence[Finished]) -> list[list[Finished]]:

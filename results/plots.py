@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench import files
 from bench.errors import UserError, unknown
 from results import drawing, finished, slices
 from results.board import Row
@@ -49,8 +50,7 @@ def save(figures: Sequence[Figure], to: Path) -> list[Path]:
         raise UserError(f"--to {to}: a name that ends in .svg, .png or .pdf is expected")
     places = [to if not n else to.with_stem(f"{to.stem}-{n + 1}") for n in range(len(figures))]
     for figure, place in zip(figures, places, strict=True):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(rendered(figure, to.suffix[1:]))
+        files.write(place, rendered(figure, to.suffix[1:]))
     return places
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench import runs
+from bench import files, runs
 from bench.errors import UserError, mistake
 from results.board import Leaderboard, Row
 from results.finished import Finished
@@ -52,7 +52,7 @@ class Baseline(BaseModel):
 
     format: Literal[1]
     about: list[list[str]] = []
-    cells: dict[str, Expectations]
+    cells: dict[str, Expectations] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,7 @@ def write(path: Path, found: Sequence[Finished]) -> int:
         "about": [list(board.notes) for board in boards],
         "cells": cells,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(runs.dump(made, indent=1) + "\n")
+    files.write(path, runs.dump(made, indent=1) + "\n")
     return sum(len(values) for cell in cells.values() for values in cell["values"].values())
 
 
@@ -132,8 +131,9 @@ def _values(cell: Expectations, row: Row | None) -> Iterator[tuple[str, float, f
 
 
 def _read(path: Path) -> Baseline:
+    files.check_regular(path, "`bench regress FILE --write` makes one of finished runs")
     try:
-        return Baseline.model_validate(json.loads(path.read_text("utf-8")))
+        return Baseline.model_validate(json.loads(path.read_text("utf-8"), object_pairs_hook=files.once))
     except OSError as error:
         reason = f"cannot read the baseline {path}: {error.strerror}"
         raise UserError(f"{reason}; `bench regress {path} --write` makes one of finished runs") from error

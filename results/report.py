@@ -9,7 +9,7 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
-from bench import runs
+from bench import files, runs
 from bench.errors import UserError
 from results import browser, plots
 from results.board import Leaderboard
@@ -54,10 +54,7 @@ def write(
     for piece in rest:
         name, _, after = piece.partition("}}")
         before += parts[name] + after
-    to.parent.mkdir(parents=True, exist_ok=True)
-    temporary = to.with_name(f".{to.name}.tmp")
-    temporary.write_text(before, "utf-8")
-    temporary.replace(to)
+    files.write(to, before)
 
 
 def _without_values(board: Leaderboard) -> Leaderboard:

@@ -37,7 +37,7 @@ def run(console: Console, path: Path) -> None:
         console.print(f"... and {len(failed) - 20} more failures in {path / runs.SAMPLES}", markup=False)
     if not folder.done:
         return
-    summary = folder.read(runs.SUMMARY)
+    summary = folder.summary()
     keys = ("requests", "from_store", "prompt_tokens", "cached_tokens", "new_tokens", "seconds")
     costs = Table("stage", *(key.replace("_", " ") for key in keys), box=None, pad_edge=False)
     for stage, cost in summary["stages"].items():
@@ -53,7 +53,7 @@ def provenance(console: Console, path: Path) -> None:
     folder = RunFolder(path)
     about = folder.read(runs.CONFIG)
     origin = folder.read(runs.PROVENANCE)
-    finished = folder.read(runs.SUMMARY) if folder.done else {}
+    finished = folder.summary() if folder.done else {}
     facts = {
         "run": path.name,
         "identity": about["identity"],
@@ -91,9 +91,8 @@ def sample(console: Console, path: Path, sample_id: str) -> None:
     store = RequestStore(requests) if requests.is_file() else None
     for stage, key in row["requests"]:
         prompt = store.prompt(key) if store else None
-        _section(
-            console, f"prompt of stage {stage}", f"{prompt.system}\n\n{prompt.text}" if prompt else "no longer stored"
-        )
+        shown = f"{prompt.system}\n\n{prompt.text}".strip() if prompt else "no longer stored"
+        _section(console, f"prompt of stage {stage}", shown)
     _section(console, "retrieved, best first", "\n".join(row["retrieved"]) or "nothing")
     _section(console, "text", row["error"] or row["text"])
     corpus = load(config.data)

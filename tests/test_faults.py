@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
+import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import finish, matrix, registry, runs, sqlite
+from bench import contents, finish, matrix, registry, runs, sqlite
 from bench.errors import UserError
 from bench.generate import openai
 from bench.generate.patience import Patience
@@ -30,6 +34,8 @@ from tests.embed.fakes import FakeEmbedder
 from tests.fakes import FakeGenerator, Plan, World, bench, in_a_process
 from tests.generate.server import FakeServer, Reply, completed, refusal, serving
 from tests.paths import ROOT
+from tests.results import scored
+from tests.results.test_leaderboard import summary as leaderboard_summary
 
 METHODS = "nonperso,pag"  # one request a sample, and two that follow each other
 TARGETS = 6
@@ -248,6 +254,129 @@ def test_a_truncated_dataset_is_named(name: str, world: World, capfd: pytest.Cap
         (world.data / name).write_bytes(whole)
 
 
+# ---------------------------------------------------------------- files that hold something else
+
+
+def test_whatever_a_file_of_a_run_holds_it_is_named_with_what_mends_it(
+    world: World, unbroken: EndState, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert world.run(method=METHODS) == 0
+    folder = runs.find(world.out)[0]
+    sample = next(folder.rows(runs.SAMPLES))["sample_id"]
+    commands: list[tuple[object, ...]] = [
+        ("table", world.out),
+        ("show", folder.path),
+        ("show", folder.path, "--sample", sample),
+        ("show", folder.path, "--provenance"),
+        ("report", world.out, "--to", world.path / "report.html", "--no-uniqueness"),
+        (*world.words(method=METHODS), "--dry-run"),
+        tuple(world.words(method=METHODS)),
+    ]
+    readers = {  # by what they read of a finished run; of config.json each its own part
+        runs.SUMMARY: {0, 1, 3, 4, 5, 6},
+        runs.SAMPLES: {1, 2, 4},
+        runs.SCORES: {0, 2, 4, 6},
+        runs.PROVENANCE: {3},
+    }
+    whole = {name: (folder.path / name).read_text() for name in (*readers, runs.CONFIG)}
+    for name, content in odd_contents(whole):
+        (folder.path / name).write_text(content)
+        named = set()
+        for place, words in enumerate(commands):
+            capfd.readouterr()
+            if code := bench(*words):
+                line = one_line(capfd)
+                assert code == 2 and str(folder.path / name) in line, (name, content, words, line)
+                assert "expected" in line or "does not hold" in line or "configuration" in line, line
+                named.add(place)
+        assert named and named <= readers.get(name, named), (name, content, named)
+        if name in (runs.SUMMARY, runs.SCORES):
+            assert bench("score", folder.path) == 0
+        elif name == runs.SAMPLES:
+            assert bench("score", folder.path) == 2
+            (folder.path / runs.SUMMARY).unlink()
+            assert world.run(method=METHODS) == 0
+        else:
+            shutil.rmtree(folder.path)
+            assert world.run(method=METHODS) == 0
+        assert endstate.read(world.out) == unbroken, (name, content)
+        whole = {kept: (folder.path / kept).read_text() for kept in whole}
+        for kept, text in whole.items():  # as it was made the first time
+            (folder.path / kept).write_text(text)
+
+
+def odd_contents(whole: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """(file, another content): valid JSON that lacks something, or has another type there."""
+    for name in (runs.SAMPLES, runs.SCORES):
+        lines = whole[name].splitlines()
+        row = json.loads(lines[1])
+        for odd in ({}, {"sample_id": "x", "error": None}, {**row, "user_id": 7}, {**row, "bleu": 1, "text": 1}):
+            yield name, "\n".join([lines[0], json.dumps(odd), *lines[2:]]) + "\n"
+    row = json.loads(lines[1])
+    yield runs.SCORES, "\n".join([json.dumps({**row, "rouge": {"rouge1": "x"}}), *lines[1:]]) + "\n"
+    yield runs.SUMMARY, "{}"
+    summary = json.loads(whole[runs.SUMMARY])
+    for key, value in {"scores": {}, "n": {"Books": 3}, "stages": {"review": {}}, "columns": [{}], "k": True}.items():
+        yield runs.SUMMARY, json.dumps({**summary, key: value})
+    yield runs.PROVENANCE, "{}"
+    yield runs.PROVENANCE, json.dumps({**json.loads(whole[runs.PROVENANCE]), "command": "bench"})
+    config = json.loads(whole[runs.CONFIG])
+    for key in ("identity", "sources", "config", "generator"):
+        yield runs.CONFIG, json.dumps({name: value for name, value in config.items() if name != key})
+    yield runs.CONFIG, json.dumps({**config, "config": {"method": "rag"}})
+
+
+@pytest.mark.parametrize("key", sorted(contents.SUMMARY.must.keys() - {"finished"}))
+def test_a_value_of_another_type_in_a_summary_is_named(
+    key: str, world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = scored.finished(world.out / "run", leaderboard_summary(), scored.rows(0.5, users=2)).folder
+    summary = folder.summary()
+    for value in ({"a": []}, [1], None) if key != "retriever" else ({"a": []}, [1], 5):
+        if key == "k" and value is None:
+            continue
+        folder.write(runs.SUMMARY, {**summary, key: value})
+        for words in (("table", world.out), ("plot", "costs", world.out, "--to", world.path / "a.svg")):
+            capfd.readouterr()
+            assert bench(*words) == 2
+            line = one_line(capfd)
+            assert line.startswith(f"bench: {folder.path / runs.SUMMARY}, {key}")
+            assert line.endswith(f"; `bench score {folder.path}` writes it anew")
+
+
+@pytest.mark.parametrize("content", ["garbage", "{}", '{"text": "cut', '{"text": 5, "ids": []}', None, "[" * 100_000])
+def test_a_stored_answer_that_cannot_be_read_is_asked_for_again_and_replaced(
+    content: str | None, world: World, unbroken: EndState
+) -> None:
+    assert world.run(method=METHODS) == 0
+    changed(world, completion=content or b"\xff\x00")
+    for folder in runs.find(world.out):
+        shutil.rmtree(folder.path)
+    FakeGenerator.plan = plan = Plan()
+    assert world.run(method=METHODS) == 0
+    assert endstate.read(world.out) == unbroken
+    assert len(plan.requests) == REQUESTS
+
+
+@pytest.mark.parametrize("prompt", [b"\x00", None, zlib.compress(b"{}"), zlib.compress(b"[1]"), "text", 5])
+def test_a_stored_prompt_that_cannot_be_read_says_so(
+    prompt: object, world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert world.run() == 0
+    changed(world, prompt=prompt)
+    capfd.readouterr()
+    assert bench("show", world.folder().path, "--sample", "Books/u1/r4") == 0
+    assert "prompt of stage review\nno longer readable\n" in capfd.readouterr().out
+    assert bench("report", world.out, "--to", world.path / "report.html", "--no-uniqueness") == 0
+
+
+def changed(world: World, **values: object) -> None:
+    """Every row of the store with another content."""
+    with closing(sqlite3.connect(world.out / ".store" / "requests.sqlite")) as db, db:
+        for column, value in values.items():
+            db.execute(f"UPDATE completions SET {column} = ?", (value,))
+
+
 # ---------------------------------------------------------------- stores that another process holds
 
 
@@ -406,6 +535,57 @@ def dies_with_new_answers(store: Path) -> int:
     RequestStore(store).put("another", Prompt("", ""), Completion("", (), "stop", 0))
     os.kill(os.getpid(), signal.SIGKILL)
     return 0
+
+
+@contextmanager
+def small_files() -> Iterator[None]:
+    """No file may grow above a kilobyte."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    ("before", "file", "after"),
+    [
+        (["regress"], "baseline.json", ["--write"]),
+        (["plot", "costs", "--to"], "costs.svg", []),
+        (["report", "--no-uniqueness", "--no-prompts", "--to"], "report.html", []),
+    ],
+)
+def test_where_there_is_no_room_what_was_there_stays(
+    before: list[str], file: str, after: list[str], world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert world.run(method=METHODS) == 0
+    there = world.path / "there"
+    there.mkdir()
+    words = (*before, there / file, world.out, *after)
+    whole = b""
+    for kept in (list[str](), [file]):
+        capfd.readouterr()
+        with small_files():
+            assert bench(*words) == 2
+        assert one_line(capfd).startswith(f"bench: {there / file}: File too large; make room")
+        assert [found.name for found in there.iterdir()] == kept
+        if kept:
+            assert (there / file).read_bytes() == whole
+        assert bench(*words) == 0
+        whole = (there / file).read_bytes()
+
+
+def test_a_link_and_a_device_stay_what_they_are(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    assert world.run() == 0
+    real, link = world.path / "real.json", world.path / "link.json"
+    real.touch(mode=0o640)
+    link.symlink_to(real)
+    assert bench("regress", link, world.out, "--write") == 0
+    assert link.is_symlink() and real.stat().st_size > 0 and real.stat().st_mode & 0o777 == 0o640
+    assert bench("regress", "/dev/full", world.out, "--write") == 2
+    assert "/dev/full: No space left on device" in one_line(capfd)
+    assert Path("/dev/full").is_char_device()
 
 
 # ---------------------------------------------------------------- servers

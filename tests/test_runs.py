@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +23,28 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def row(sample_id: str, error: str | None = None) -> dict[str, Any]:
-    return {"sample_id": sample_id, "text": f"text \ud800 of {sample_id}\n", "error": error}
+    return {
+        "sample_id": sample_id,
+        "category": "c",
+        "user_id": "u",
+        "text": f"text \ud800 of {sample_id}\n",
+        "error": error,
+        "retrieved": [],
+        "dropped": {"reviews": 0, "description_chars": 0, "text_chars": 0},
+        "stages": {},
+        "requests": [],
+    }
 
 
 def test_values_and_rows_come_back(folder: RunFolder) -> None:
-    folder.write(runs.CONFIG, {"a": [1, None], "ü": "\ud800"})
-    assert folder.read(runs.CONFIG) == {"a": [1, None], "ü": "\ud800"}
+    folder.write(runs.SUMMARY, {"a": [1, None], "ü": "\ud800"})
+    assert folder.read(runs.SUMMARY) == {"a": [1, None], "ü": "\ud800"}
     for name in "abc":
         folder.append(runs.SAMPLES, row(name))
     assert list(folder.rows(runs.SAMPLES)) == [row("a"), row("b"), row("c")]
     folder.write_rows(runs.SAMPLES, [row("d")])
     assert list(folder.rows(runs.SAMPLES)) == [row("d")]
-    assert sorted(file.name for file in folder.path.iterdir()) == [runs.CONFIG, runs.SAMPLES]
+    assert sorted(file.name for file in folder.path.iterdir()) == [runs.SAMPLES, runs.SUMMARY]
 
 
 def test_rows_of_no_file_are_none(folder: RunFolder) -> None:
@@ -81,11 +93,41 @@ def test_failed_rows_are_open_again(folder: RunFolder) -> None:
     assert list(folder.rows(runs.SAMPLES)) == [row("a"), row("c")]
 
 
-def test_a_broken_line_elsewhere_is_named(folder: RunFolder) -> None:
-    (folder.path / runs.SAMPLES).write_text('{"sample_id": "a"}\n{"sample\n{"sample_id": "b"}\n')
-    with pytest.raises(UserError, match=r"samples.jsonl, line 2 is damaged .*delete that line") as error:
+# A line that is no row, and what is said of it.
+NO_ROWS = [
+    ('{"sample', "not JSON"),
+    ("[]", r"found \[\], expected an object"),
+    ("{}", "sample_id: found nothing, expected a value"),
+    (json.dumps({**row("b"), "error": 5}), "error: found 5, expected text"),
+    (json.dumps({**row("b"), "requests": [["review"]]}), r"requests\[0\]: found \['review'\], expected a list of 2"),
+    (json.dumps({**row("b"), "stages": {"x": {"requests": 1}}}), "stages.x.from_store: found nothing"),
+    (json.dumps({**row("b"), "dropped": []}), r"dropped: found \[\], expected an object"),
+    ("[" * 100_000, "nested too deeply"),
+]
+
+
+@pytest.mark.parametrize(("line", "says"), NO_ROWS)
+def test_a_line_that_is_no_row_is_written_again_until_the_run_is_done_and_then_named(
+    line: str, says: str, folder: RunFolder
+) -> None:
+    (folder.path / runs.SAMPLES).write_text(f"{json.dumps(row('a'))}\n{line}\n{json.dumps(row('c'))}\n")
+    assert list(folder.rows(runs.SAMPLES)) == [row("a"), row("c")]
+    folder.write(runs.SUMMARY, {})
+    with pytest.raises(UserError, match=rf"samples.jsonl, line 2: .*{says}.*; delete .*summary.json, and its") as error:
         list(folder.rows(runs.SAMPLES))
     assert "\n" not in str(error.value)
+    (folder.path / runs.SUMMARY).unlink()
+    assert folder.keep_finished() == {"a", "c"}
+
+
+@pytest.mark.parametrize("name", [runs.CONFIG, runs.PROVENANCE, runs.SAMPLES, runs.SCORES])
+def test_what_is_no_regular_file_is_named_and_not_waited_for(name: str, folder: RunFolder) -> None:
+    read = folder.read if name.endswith(".json") else lambda name: list(folder.rows(name))
+    for make, kind in ((Path.mkdir, "a folder"), (os.mkfifo, "a device or a pipe")):
+        make(folder.path / name)  # type: ignore[operator]
+        with pytest.raises(UserError, match=rf"{name} is {kind}, not a file; "):
+            read(name)
+        shutil.rmtree(folder.path / name) if kind == "a folder" else (folder.path / name).unlink()
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[]", "\ud800"])

@@ -82,13 +82,12 @@ def _plan(configs: list[RunConfig], corpus: Corpus, out: Path, progress: Progres
 
 
 def _show(cells: list[Cell]) -> None:
-    from bench import runs
     from results.finished import Finished
     from results.leaderboard import leaderboards
 
     if not cells:
         return
-    found = [Finished(cell.folder, cell.folder.read(runs.SUMMARY)) for cell in cells]
+    found = [Finished(cell.folder, cell.folder.summary()) for cell in cells]
     print_boards(leaderboards(found))
     failed = sum(run.summary["failed"] for run in found)
     if failed:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.data.store import Row, Stored, check_fingerprint, check_row
 from bench.errors import UserError
+from bench.files import check_regular
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,6 +99,7 @@ def _content(path: Path, name: str) -> tuple[list[dict[str, Any]], str]:
 
     if not path.exists():
         raise UserError(f"{path} does not exist; run `bench data build` again")
+    check_regular(path, "put the file itself there")
     columns = schema(name)
     digest, rows = Digest(columns), list[dict[str, Any]]()
     try:

@@ -19,11 +19,33 @@ from typing import Any
 
 from bench import sqlite
 from bench.errors import UserError
+from bench.shapes import NUMBER, TEXT, WHOLE, Every, Has, Is, Maybe, Shape
 from bench.types import Completion, Prompt, Request
 
 _SCHEMA = "CREATE TABLE completions (key TEXT PRIMARY KEY, prompt BLOB, completion TEXT NOT NULL)"
 
 _DAMAGED = "move it away and run the same command again: what samples.jsonl holds is not made again"
+
+_COMPLETION = Has(
+    {
+        "text": TEXT,
+        "ids": Every(Is("a whole number", lambda value: type(value) is int)),
+        "finish": Is("stop or length", lambda value: value in ("stop", "length")),
+        "n_prompt": WHOLE,
+    },
+    {"n_cached": WHOLE, "seconds": NUMBER, "counted": Maybe(WHOLE)},
+    only=True,
+)
+_PROMPT = Has({"system": TEXT, "user": TEXT}, only=True)
+
+
+def _read(text: Any, shape: Shape) -> dict[str, Any] | None:
+    """JSON of this shape, else None: a row that was damaged, or is of another version, is none."""
+    try:
+        values: dict[str, Any] = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return None if shape.mistake(values) else values
 
 
 def request_key(request: Request, identity: Mapping[str, Any]) -> str:
@@ -61,23 +83,30 @@ class RequestStore:
             ) from error
 
     def get(self, key: str) -> Completion | None:
+        """The answer; None where there is none that can be read: it is asked for again."""
         row = self._one("SELECT completion FROM completions WHERE key = ?", key)
-        if row is None:
-            return None
-        values = json.loads(row[0])
-        return Completion(**{**values, "ids": tuple(values["ids"])})
+        values = _read(row[0], _COMPLETION) if row else None
+        return Completion(**{**values, "ids": tuple(values["ids"])}) if values else None
 
     def put(self, key: str, prompt: Prompt, completion: Completion) -> Completion:
         """Keeps an answer, unless another process has kept one meanwhile. Returns what is kept."""
         packed = zlib.compress(json.dumps({"system": prompt.system, "user": prompt.text}).encode())
         answer = json.dumps(asdict(completion))
         self._one("INSERT OR IGNORE INTO completions VALUES (?, ?, ?)", key, packed, answer)
-        return self.get(key) or completion
+        if (kept := self.get(key)) is None:  # what is there cannot be read
+            self._one("INSERT OR REPLACE INTO completions VALUES (?, ?, ?)", key, packed, answer)
+        return kept or completion
 
     def prompt(self, key: str) -> Prompt | None:
-        """The prompt that was answered under this key, for showing: slots are spelled out."""
+        """What was answered under this key, to be shown: slots are spelled out, and an unreadable prompt says so."""
         row = self._one("SELECT prompt FROM completions WHERE key = ?", key)
-        return Prompt(**json.loads(zlib.decompress(row[0]))) if row else None
+        if row is None:
+            return None
+        try:
+            values = _read(zlib.decompress(row[0]), _PROMPT)
+        except (zlib.error, TypeError):
+            values = None
+        return Prompt(**values) if values else Prompt("", "no longer readable")
 
     def __len__(self) -> int:
         count: int = self._one("SELECT COUNT(*) FROM completions")[0]

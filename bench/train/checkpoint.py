@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from bench import assets, provenance, registry, runs
 from bench.config import RunConfig, fingerprint
 from bench.embed.encoders import create as create_encoder
-from bench.errors import UserError
+from bench.errors import UserError, mistake
 from bench.protocols import Space
 from bench.runs import RunFolder
 
@@ -87,9 +87,20 @@ class Checkpoint:
         """Raises UserError where the folder is none, is damaged or of another format."""
         manifest = self.folder.read(MANIFEST)
         spec = manifest.get("spec")
-        if not isinstance(spec, dict) or spec.get("format") != FORMAT:
+        if not isinstance(spec, dict) or spec.get("format") != FORMAT or not isinstance(spec.get("train.k"), int):
             raise UserError(f"{self.path} is no checkpoint of this version; train it again")
         return manifest
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """What it is trained for. Raises UserError where the manifest does not hold a configuration."""
+        from pydantic import ValidationError
+
+        try:
+            return RunConfig.model_validate(self.manifest.get("config"))
+        except ValidationError as error:
+            where = f"{self.path / MANIFEST}, config"
+            raise UserError(f"{where}: {mistake(error)}; delete {self.path} and train again") from error
 
     @property
     def trained(self) -> bool:

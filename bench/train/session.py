@@ -103,7 +103,7 @@ class Session:
 
 def open_session(checkpoint: Checkpoint, ranks: Ranks, logs: Logs) -> Session:
     """Loads data, language model and module, and the saved state where there is one."""
-    config = RunConfig.model_validate(checkpoint.manifest["config"])
+    config = checkpoint.config
     profile, train = config.profile, config.profile.train
     corpus = load(config.data)
     if corpus.fingerprint != config.data_fingerprint:

@@ -28,7 +28,7 @@ def main(folder: Path) -> None:
 
     checkpoint = Checkpoint(folder)
     ranks = join()
-    logs = Logs(checkpoint.manifest["config"]["method"], folder, quiet=not ranks.first)
+    logs = Logs(checkpoint.config.method, folder, quiet=not ranks.first)
     try:
         open_session(checkpoint, ranks, logs).run()
     finally:

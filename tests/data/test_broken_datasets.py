@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def replace(table: str, index: int, line: str) -> Callable[[Tables], None]:
         (replace("reviews", 3, '{"review_id": "A'), r"reviews\.jsonl line 4: not JSON .*review_id"),
         (replace("items", 0, "[1]"), r"items\.jsonl line 1: not a JSON object: '\[1\]'"),
         (replace("reviews", 0, '{"rating": NaN}'), r"reviews\.jsonl line 1: NaN is not a number"),
+        (replace("items", 1, '{"title": "a", "title": "b"}'), r"items\.jsonl line 2: the key 'title' is there twice; "),
         (drop_key("reviews", 2, "text"), r"reviews\.jsonl line 3: 'text' is missing"),
         (change("reviews", 2, rating="5"), r"reviews\.jsonl line 3: 'rating' must be .* a number, found '5'"),
         (change("reviews", 2, rating=10**400), r"line 3: 'rating' must be .* a number, found 1000"),
@@ -109,11 +111,29 @@ def test_missing_and_doubled_files(tmp_path: Path) -> None:
         load(str(folder))
 
 
+@pytest.mark.parametrize("table", ["items", "reviews", "samples"])
+@pytest.mark.parametrize("packed", ["", ".gz"])
+def test_what_is_no_regular_file_is_named_and_not_waited_for(tmp_path: Path, table: str, packed: str) -> None:
+    folder = write_toy(tmp_path / "toy")
+    path = folder / f"{table}.jsonl"
+    path.unlink()
+    path = folder / f"{table}.jsonl{packed}"
+    for make, kind in ((Path.mkdir, "a folder"), (os.mkfifo, "a device or a pipe")):
+        make(path)  # type: ignore[operator]
+        with pytest.raises(UserError, match=rf"{path.name} is {kind}, not a file; put the file itself there"):
+            load(str(folder))
+        path.rmdir() if kind == "a folder" else path.unlink()
+    path.symlink_to("/dev/null")
+    with pytest.raises(UserError, match="is a device or a pipe, not a file"):
+        load(str(folder))
+
+
 @pytest.mark.parametrize(
     ("manifest", "expected"),
     [
         ('{\n"format": 1,\n"name" "toy"}', r"dataset\.json line 3: not JSON"),
         ("[]", r"dataset\.json line 1: not a JSON object"),
+        ('{"format": 1, "name": "a", "name": "b"}', r"dataset\.json: not JSON .*the key 'name' is there twice"),
         ('{"format": 1}', r"dataset\.json: 'name' is missing"),
         ("[" * 3000, r"dataset\.json: not JSON \(maximum recursion"),
         (json.dumps(WHOLE | {"categories": [5]}), r"dataset\.json: a name must be text .*, found 5"),

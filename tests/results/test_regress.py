@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -84,8 +85,32 @@ def test_the_command_s_exit_codes(baseline: Path, found: list[Finished], capfd: 
     assert bench("regress", baseline.with_name("none.json"), out) == 2
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2, "cells": {}}', '{"format": 1, "cells": {"a": {}}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"format": 1, "cells": {}}',
+        '{"format": 2, "cells": {}}',
+        '{"format": 1, "cells": {"a": {}}}',
+    ],
+)
 def test_what_is_no_baseline(baseline: Path, found: list[Finished], text: str) -> None:
     baseline.write_text(text)
     with pytest.raises(UserError, match=r"smoke\.json is "):
         regress.compare(baseline, found)
+
+
+def test_a_key_that_is_there_twice_is_named(baseline: Path, found: list[Finished]) -> None:
+    baseline.write_text(baseline.read_text().replace('"n": ', '"n": 7, "n": ', 1))
+    with pytest.raises(UserError, match=r"smoke\.json is no baseline \(the key 'n' is there twice\)"):
+        regress.compare(baseline, found)
+
+
+def test_a_baseline_that_is_no_regular_file_is_not_waited_for(tmp_path: Path, found: list[Finished]) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path, kind in ((pipe, "a device or a pipe"), (Path("/dev/null"), "a device or a pipe"), (tmp_path, "a folder")):
+        with pytest.raises(UserError, match=f"{path} is {kind}, not a file; `bench regress FILE --write` makes one"):
+            regress.compare(path, found)

@@ -119,7 +119,7 @@ DOCTORED: dict[str, tuple[Callable[[RunFolder], None], set[str]]] = {
     "the data": (within("data", synthetic=False, title="real"), SUMMARY),
     "the profile": (within("profile", name="paper-7b"), SUMMARY),
     "a column": (edit(runs.SUMMARY, lambda s: s["columns"][0].update(label="BEST")), SUMMARY),
-    "a column more": (edit(runs.SUMMARY, lambda s: s["columns"].append({"key": "best"})), SUMMARY),
+    "a column more": (edit(runs.SUMMARY, lambda s: s["columns"].append({**s["columns"][0], "key": "best"})), SUMMARY),
     "counts": (summary(users=999, shortened=0, empty=1, dropped={}), SUMMARY),
     "samples of another category": (edit(runs.SUMMARY, move_a_sample), SUMMARY),
     "the costs": (edit(runs.SUMMARY, lambda s: s["stages"]["review"].update(seconds=0.5)), SUMMARY),

@@ -133,6 +133,24 @@ def test_a_truncated_state_is_one_line(world: World, unbroken: Checkpoint) -> No
     assert "resume.safetensors cannot be read" in refused(checkpoint)
 
 
+def test_a_manifest_without_a_configuration_is_one_line(world: World) -> None:
+    checkpoint = world.checkpoint("odd", world.config())
+    about = checkpoint.folder.read(MANIFEST)
+    for config in (None, [1], {}, {"method": "soft"}, {**about["config"], "k": "four"}):
+        checkpoint.folder.write(MANIFEST, {**about, "config": config})
+        with pytest.raises(UserError, match=r"manifest\.json, config: .*; delete .* and train again"):
+            _ = Checkpoint(checkpoint.path).config
+    checkpoint.folder.write(MANIFEST, {key: value for key, value in about.items() if key != "config"})
+    assert "manifest.json, config: " in refused(checkpoint)
+
+
+def test_a_step_that_is_none_is_named(world: World) -> None:
+    checkpoint = world.checkpoint("step", world.config())
+    (checkpoint.path / STEPS).write_text('{}\n{"step": 1, "epoch": 1, "tokens": 5, "seconds": 1, "loss": 2}\n')
+    with pytest.raises(UserError, match=r"steps\.jsonl, line 1: step: found nothing, .*; delete .* and run again"):
+        list(checkpoint.folder.rows(STEPS))
+
+
 def refused(checkpoint: Checkpoint) -> str:
     """The one line with which a worker gives up."""
     process = start(checkpoint, stderr=subprocess.PIPE)

@@ -1,0 +1,69 @@
+"""Files that a user may own: replaced whole or not at all, and read only where they are files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UserError
+
+
+@contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """Where a write fails, says of which file: the system's error does not."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(file)
+        raise
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A temporary file beside this one, which takes its place at the end; where that fails, the old one is as it was.
+
+    A link keeps leading to where it led.
+    """
+    target = Path(os.path.realpath(file))
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with naming(file):
+            yield temporary
+            if target.is_file():
+                shutil.copymode(target, temporary)
+            temporary.replace(target)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)  # of a full disk, it would take the room that is left
+
+
+def write(file: Path, content: str | bytes) -> None:
+    """Whole or not at all; the folders above are made. A device or a pipe is written as it is."""
+    data = content.encode() if isinstance(content, str) else content
+    with naming(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.exists() and not file.is_file():
+            file.write_bytes(data)
+            return
+    with replacing(file) as temporary:
+        temporary.write_bytes(data)
+
+
+def check_regular(path: Path, cure: str) -> None:
+    """Raises UserError for what is there and no file: a folder cannot be read, and a pipe is waited for without end."""
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a device or a pipe"
+        raise UserError(f"{path} is {kind}, not a file; {cure}")
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For json.loads: of a key that is there twice, one value would silently be lost. Raises ValueError."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r:.60} is there twice")
+    return values
