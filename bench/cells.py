@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import provenance, registry, runs
+from bench import finish, provenance, registry, runs
 from bench.config import RunConfig, identity
 from bench.data.corpus import Corpus
 from bench.embed.encoders import create as create_encoder
@@ -109,6 +109,8 @@ def prepare(cell: Cell, service: GenerationService) -> None:
     cell.folder.write(runs.PROVENANCE, origin)
     finished = cell.folder.keep_finished()
     cell.pending = [sample for sample in cell.samples if sample.sample_id not in finished]
+    if cell.pending:  # else the run is what it was, and so is when it was finished
+        (cell.folder.path / finish.EARLIER).unlink(missing_ok=True)
 
 
 def conclude(cell: Cell, service: GenerationService) -> None:

@@ -19,6 +19,8 @@ from bench.protocols import Metric
 from bench.runs import RunFolder
 from bench.types import Sample, StageCost
 
+EARLIER = ".summary.json.earlier"  # the summary of a run that is being scored again
+
 
 def read_config(folder: RunFolder) -> RunConfig:
     """The resolved configuration of a run folder. Raises UserError where it is damaged."""
@@ -62,23 +64,22 @@ def score_folder(
         asked = judges or stack.enter_context(Judges())
         asked.bind(chosen, config, out=folder.path.parent)
         scores = score_rows(chosen, rows, samples, corpus)
+    earlier = _set_aside(folder)  # scoring again changes neither when nor how fast
     folder.write_rows(runs.SAMPLES, rows)  # in corpus order, whatever order they were written in
     folder.write_rows(runs.SCORES, scores)
     matrix.build(folder)
-    earlier = folder.read(runs.SUMMARY) if folder.done else {}  # scoring again changes neither when nor how fast
+    use = asdict(engine) | {"tokens_per_second": engine.tokens_per_second} if engine else None
     summary = {
-        **describe(folder, config, corpus, rows),
-        "columns": scoring.columns(chosen),
-        "scores": scoring.aggregate(chosen, scores),
-        "metric_versions": {name: metric.versions() for name, metric in chosen.items()},
+        **describe(folder, config, corpus, rows, samples),
+        **scored(chosen, scores),
         "metric_options": {name: dict(values) for name, values in (options or {}).items()},
         "files": digests(folder),
-        "engine_use": asdict(engine) | {"tokens_per_second": engine.tokens_per_second}
-        if engine
-        else earlier.get("engine_use"),
+        "engine_use": earlier.get("engine_use", use),
         "finished": earlier.get("finished", provenance.now()),
     }
+    summary["digest"] = digest(summary)
     folder.write(runs.SUMMARY, summary)
+    (folder.path / EARLIER).unlink(missing_ok=True)
     return summary
 
 
@@ -86,9 +87,26 @@ def with_those_before(
     folder: RunFolder, names: Iterable[str], options: Mapping[str, Mapping[str, Any]]
 ) -> tuple[list[str], dict[str, Mapping[str, Any]]]:
     """`metrics` and `options` for `score_folder` that add to what a finished run has been scored with."""
-    summary = folder.summary()
+    summary = folder.read(EARLIER) if interrupted(folder) else folder.summary()
     before = {name: values for name, values in summary["metric_options"].items() if name not in options}
     return list(dict.fromkeys([*summary["metric_versions"], *names])), {**before, **options}
+
+
+def interrupted(folder: RunFolder) -> bool:
+    """Whether a finished run is unfinished only because scoring it again was cut off."""
+    return not folder.done and (folder.path / EARLIER).is_file()
+
+
+def _set_aside(folder: RunFolder) -> dict[str, Any]:
+    """Takes the summary out of the way of other scores than its own, and returns it: a kill leaves no mixture.
+
+    Also what such a kill left. Empty for a run that is scored for the first time.
+    """
+    if folder.done:
+        earlier = folder.read(runs.SUMMARY)
+        (folder.path / runs.SUMMARY).replace(folder.path / EARLIER)
+        return earlier
+    return folder.read(EARLIER) if interrupted(folder) else {}
 
 
 def score_rows(
@@ -97,9 +115,25 @@ def score_rows(
     """A row of scores for each written row, with its sample's properties. Raises KeyError for an unknown sample."""
     known = {sample.sample_id: sample for sample in samples}
     scores = scoring.score(metrics, rows, {row["sample_id"]: corpus.reference(row["sample_id"]) for row in rows})
-    for row in scores:
-        row["properties"] = properties(known[row["sample_id"]], corpus)
+    for row in scores:  # what slices them is the corpus's, whatever the written row says
+        sample = known[row["sample_id"]]
+        row.update(category=sample.category, user_id=sample.user_id, properties=properties(sample, corpus))
     return scores
+
+
+def scored(metrics: Mapping[str, Metric], scores: scoring.Rows) -> dict[str, Any]:
+    """What tables say of a run's scores."""
+    return {
+        "metrics": list(metrics),
+        "columns": scoring.columns(metrics),
+        "scores": scoring.aggregate(metrics, scores),
+        "metric_versions": {name: metric.versions() for name, metric in metrics.items()},
+    }
+
+
+def digest(summary: Mapping[str, Any]) -> str:
+    """sha256 of all else that a summary says."""
+    return fingerprint({key: value for key, value in summary.items() if key != "digest"})
 
 
 def digests(folder: RunFolder) -> dict[str, str]:
@@ -119,7 +153,13 @@ def properties(sample: Sample, corpus: Corpus) -> dict[str, float]:
     }
 
 
-def describe(folder: RunFolder, config: RunConfig, corpus: Corpus, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def describe(
+    folder: RunFolder,
+    config: RunConfig,
+    corpus: Corpus,
+    rows: Sequence[Mapping[str, Any]],
+    samples: Sequence[Sample],
+) -> dict[str, Any]:
     """What tables say of a run besides its scores: who, on what, how many, how many failed, at what cost."""
     stages: dict[str, StageCost] = {}
     for row in rows:
@@ -155,8 +195,8 @@ def describe(folder: RunFolder, config: RunConfig, corpus: Corpus, rows: Sequenc
         "deterministic": config.deterministic,
         "commit": _commit(folder),
         "trained": about.get("trained"),
-        "n": {category: sum(row["category"] == category for row in rows) for category in corpus.categories},
-        "users": len({(row["category"], row["user_id"]) for row in rows}),
+        "n": {category: sum(sample.category == category for sample in samples) for category in corpus.categories},
+        "users": len({(sample.category, sample.user_id) for sample in samples}),
         "failed": sum(row["error"] is not None for row in rows),
         "empty": sum(row["error"] is None and not row["text"] for row in rows),
         "shortened": sum(any(row["dropped"].values()) for row in rows),

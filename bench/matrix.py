@@ -3,7 +3,9 @@
     scores.npz      header (JSON as bytes), codes (2, n) int32: category and user of each sample,
                     values (n, c) float64: each metric's statistics, then the samples' properties
 
-Made from scores.jsonl alone, beside it, whenever it is missing or older; deleting it loses nothing.
+Made from scores.jsonl alone, beside it, whenever it is missing or not of what stands there; deleting it loses nothing.
+The header holds checksums of scores.jsonl and of the arrays. They find every mishap and whoever changes one file; who
+makes new ones as well is found by `bench verify`.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -28,9 +32,11 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-FORMAT = 1
+FORMAT = 2
 FILE = "scores.npz"
 ABOUT = ("sample_id", "category", "user_id", "properties")
+# What reading arrays that somebody else wrote may raise.
+UNREADABLE = (OSError, EOFError, ValueError, TypeError, AttributeError, LookupError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -53,45 +59,69 @@ class Scores:
 
 def load(folder: RunFolder) -> Scores | None:
     """The arrays of a finished run; None for a run without scores.jsonl. Raises UserError where that is damaged."""
-    source = folder.path / runs.SCORES
     try:
-        stamp = _stamp(source.stat())
+        source = _checksum((folder.path / runs.SCORES).read_bytes())
     except OSError:
         return None
-    try:
-        with np.load(folder.path / FILE) as file:
-            header = json.loads(file["header"].tobytes())
-            if header["format"] == FORMAT and header["stamp"] == stamp:
-                return _unpack(header, file["codes"], file["values"])
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-        pass
+    with suppress(*UNREADABLE):
+        header, codes, values = _read(folder)
+        arrays = _checksum(_content(header, codes, values))
+        if (header["format"], header["source"], header["arrays"]) == (FORMAT, source, arrays):
+            return _unpack(header, codes, values)
     return build(folder)
 
 
 def build(folder: RunFolder) -> Scores:
-    """Reads scores.jsonl and keeps the arrays beside it, where that can be written."""
-    stamp = _stamp((folder.path / runs.SCORES).stat())
-    rows = list(folder.rows(runs.SCORES))
-    if not rows:
-        raise UserError(f"{folder.path / runs.SCORES} holds no scores; `bench score {folder.path}` writes them")
-    header, codes, values = _pack(rows)
-    temporary = folder.path / f".{FILE}.{os.getpid()}.tmp"
-    try:
-        with temporary.open("wb") as file:
-            np.savez(
-                file,
-                header=np.frombuffer(json.dumps({**header, "stamp": stamp}).encode(), np.uint8),
-                codes=codes,
-                values=values,
-            )
-        temporary.replace(folder.path / FILE)
-    except OSError:  # a folder of somebody else's: slower, not worse
-        temporary.unlink(missing_ok=True)
+    """Reads scores.jsonl and keeps the arrays beside it, where that can be written and all its metrics are known."""
+    source = _checksum((folder.path / runs.SCORES).read_bytes())
+    header, codes, values = _pack(_rows(folder))
+    if all(_metric(name) is not None for name in header["metrics"]):
+        _keep(folder, {**header, "source": source, "arrays": _checksum(_content(header, codes, values))}, codes, values)
     return _unpack(header, codes, values)
 
 
-def _stamp(stat: os.stat_result) -> list[int]:
-    return [stat.st_size, stat.st_mtime_ns]
+def _keep(folder: RunFolder, header: Mapping[str, Any], codes: NDArray[np.int32], values: Array) -> None:
+    temporary = folder.path / f".{FILE}.{os.getpid()}.tmp"
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), codes=codes, values=values)
+        temporary.replace(folder.path / FILE)
+    except OSError:  # a folder of somebody else's: slower, not worse
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def agrees(folder: RunFolder) -> bool:
+    """Whether the arrays that are kept, if any of this format, are those of scores.jsonl. Writes nothing."""
+    try:
+        header, codes, values = _read(folder)
+        return header["format"] != FORMAT or _content(header, codes, values) == _content(*_pack(_rows(folder)))
+    except FileNotFoundError:
+        return True
+    except UNREADABLE:
+        return False
+
+
+def _read(folder: RunFolder) -> tuple[dict[str, Any], NDArray[np.int32], Array]:
+    with np.load(folder.path / FILE) as file:
+        return json.loads(file["header"].tobytes()), file["codes"], file["values"]
+
+
+def _rows(folder: RunFolder) -> list[dict[str, Any]]:
+    rows = list(folder.rows(runs.SCORES))
+    if not rows:
+        raise UserError(f"{folder.path / runs.SCORES} holds no scores; `bench score {folder.path}` writes them")
+    return rows
+
+
+def _checksum(content: bytes) -> list[int]:
+    """Of hundreds of megabytes in a tenth of a second: a digest would be the greater part of a table's time."""
+    return [len(content), zlib.crc32(content)]
+
+
+def _content(header: Mapping[str, Any], codes: NDArray[np.int32], values: Array) -> bytes:
+    about = {key: value for key, value in header.items() if key not in ("source", "arrays")}
+    return b"".join([json.dumps(about, sort_keys=True).encode(), codes.tobytes(), values.tobytes()])
 
 
 def _pack(rows: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], NDArray[np.int32], Array]:

@@ -122,6 +122,19 @@ def _checked(text: Any, ctx: SampleContext) -> str:
     return text
 
 
+def facts(sample: Sample) -> dict[str, Any]:
+    """What a row says of its sample, whatever is written."""
+    return {
+        "sample_id": sample.sample_id,
+        "category": sample.category,
+        "user_id": sample.user_id,
+        "item_id": sample.item.item_id,
+        "rating": sample.rating,
+        "title": sample.title,
+        "history": len(sample.history),
+    }
+
+
 async def write_sample(method: Method, sample: Sample, resources: CellResources) -> dict[str, Any]:
     """The sample's row. A failure of this sample, a bug in a method included, is recorded on it."""
     ctx = SampleContext(sample, resources)
@@ -136,13 +149,7 @@ async def write_sample(method: Method, sample: Sample, resources: CellResources)
     except Exception as failure:
         error, trace = f"{type(failure).__name__}: {failure}", traceback.format_exc()
     return {
-        "sample_id": sample.sample_id,
-        "category": sample.category,
-        "user_id": sample.user_id,
-        "item_id": sample.item.item_id,
-        "rating": sample.rating,
-        "title": sample.title,
-        "history": len(sample.history),
+        **facts(sample),
         "text": text,
         "error": error,
         "traceback": trace,

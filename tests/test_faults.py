@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from bench import contents, matrix, registry, runs, sqlite
+from bench import contents, finish, matrix, registry, runs, sqlite
 from bench.errors import UserError
 from bench.generate import openai
 from bench.generate.patience import Patience
@@ -30,6 +30,7 @@ from bench.types import Completion, Prompt
 from benchmarks import endstate
 from benchmarks.endstate import EndState
 from tests import fakes
+from tests.embed.fakes import FakeEmbedder
 from tests.fakes import FakeGenerator, Plan, World, bench, in_a_process
 from tests.generate.server import FakeServer, Reply, completed, refusal, serving
 from tests.paths import ROOT
@@ -147,6 +148,44 @@ def test_killed_again_and_again_it_still_ends(world: World, unbroken: EndState) 
         assert len(stored) < 60, stored
     assert endstate.read(world.out) == unbroken
     assert len(stored) > 4
+
+
+def test_killed_while_it_is_scored_again_a_run_is_unfinished_and_no_mixture(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert world.run() == 0
+    folder = world.folder()
+    unbroken = folder.read(runs.SUMMARY)
+    for moment in range(1, 100):
+        if in_a_fork(lambda n=moment: dies_at(n) or bench("score", world.out, "--metric", "rouge")) == 0:  # type: ignore[misc]
+            break
+        capfd.readouterr()
+        if folder.done:
+            assert bench("table", world.out) == 0
+        else:
+            assert bench("table", world.out) == 2
+            assert "none of the 1 runs is finished" in one_line(capfd)
+            assert bench("verify", world.out) == 1
+            assert f"run `bench score {folder.path}`" in capfd.readouterr().out
+        again = bench("score", world.out) if moment % 2 else world.run()
+        summary = folder.read(runs.SUMMARY)
+        assert again == 0
+        assert {key for key in unbroken if summary[key] != unbroken[key]} <= {"files", "digest"}  # a start more
+        assert {file.name for file in folder.path.glob(".*")} <= {".lock"}
+    assert moment >= 5
+    assert folder.read(runs.SUMMARY)["metrics"] == ["rouge"]
+
+
+def test_a_run_that_is_written_on_after_that_is_finished_anew(world: World) -> None:
+    FakeGenerator.plan.refuse = "u1"
+    assert world.run(method="rag") == 1
+    folder = world.folder()
+    folder.write(runs.SUMMARY, {**folder.read(runs.SUMMARY), "finished": "2001-01-01", "engine_use": None})
+    (folder.path / runs.SUMMARY).rename(folder.path / finish.EARLIER)
+    FakeGenerator.plan.refuse = ""
+    assert world.run(method="rag") == 0
+    summary = folder.read(runs.SUMMARY)
+    assert summary["finished"] > "2001-01-01" and summary["engine_use"]["requests"] == 2
 
 
 # ---------------------------------------------------------------- damaged files
@@ -440,6 +479,29 @@ def test_a_read_only_folder_is_one_line_and_its_table_can_be_seen(
     disk("rw")
     assert world.run(method=METHODS) == 0
     assert endstate.read(world.out) == unbroken
+
+
+@pytest.mark.parametrize("arrays", [True, False])
+def test_of_a_read_only_folder_runs_are_proved_and_tables_made(
+    arrays: bool, world: World, disk: Remount, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for place in ("bench.lookups", "bench.cells"):
+        monkeypatch.setattr(f"{place}.create_encoder", lambda config: FakeEmbedder())
+    disk("size=8m")
+    assert world.run("--retriever", "contriever", method="rag") == 0
+    if not arrays:
+        (world.folder().path / matrix.FILE).unlink()
+    disk("ro")
+    before = {file: file.stat().st_mtime_ns for file in world.out.rglob("*") if file.is_file()}
+    capfd.readouterr()
+    assert bench("verify", world.out) == 0
+    assert capfd.readouterr().out.endswith("proved\n")
+    assert bench("table", world.out) == 0
+    assert "±" in capfd.readouterr().out
+    assert bench("plot", "costs", world.out, "--to", world.path / "plot.svg") == 0
+    disk("rw")
+    assert bench("verify", world.out) == 0
+    assert {file: file.stat().st_mtime_ns for file in world.out.rglob("*") if file.is_file()} == before
 
 
 @pytest.mark.parametrize("killed", [False, True])

@@ -36,7 +36,7 @@ def show(
 def verify(places: Runs = None, plugin: Plugin = None) -> None:
     """Whether finished runs still prove their rows: files, data, sources, weights, texts and scores. Generates nothing.
 
-    Exit code 3 if one does not, 1 if something could not be checked.
+    Exit code 3 if one does not, 1 if something could not be checked or a run is not finished.
     """
     from bench import runs
     from results import verify as verification
@@ -45,13 +45,14 @@ def verify(places: Runs = None, plugin: Plugin = None) -> None:
     if not folders:
         raise UserError("no runs here; name a run folder or an output folder")
     worst, out = 0, console()
-    for folder in folders:
-        out.print(folder.path.name, markup=False)
-        for check in verification.verify(folder):
-            word = {True: "ok", False: "WRONG", None: "unknown"}[check.holds]
-            out.print(f"  {word:8}{check.name:10}{check.says}", markup=False)
-            code = {True: 0, False: verification.DISPROVED, None: verification.UNKNOWN}[check.holds]
-            worst = max(worst, code)
+    with verification.Verifier() as verifier:
+        for folder in folders:
+            out.print(folder.path.name, markup=False)
+            for check in verifier.verify(folder):
+                word = {True: "ok", False: "WRONG", None: "unknown"}[check.holds]
+                out.print(f"  {word:8}{check.name:10}{check.says}", markup=False)
+                code = {True: 0, False: verification.DISPROVED, None: verification.UNKNOWN}[check.holds]
+                worst = max(worst, code)
     verdicts = {0: "proved", verification.UNKNOWN: "not proved: not all could be checked"}
     out.print(verdicts.get(worst, "NOT PROVED"))
     if worst:
@@ -73,7 +74,7 @@ def score(
 
     from bench import grid, runs
     from bench.data.corpus import load
-    from bench.finish import read_config, score_folder, with_those_before
+    from bench.finish import interrupted, read_config, score_folder, with_those_before
     from bench.judging import Judges
     from results.finished import Finished
     from results.leaderboard import leaderboards
@@ -85,7 +86,7 @@ def score(
     scored, corpus_of = [], cache(load)
     with Judges(say=to_stderr) as judges:
         for folder in folders:
-            if not folder.done:
+            if not folder.done and not interrupted(folder):
                 to_stderr(f"{folder.path.name} is not finished: left out; run its command again")
                 continue
             with folder.locked():

@@ -24,7 +24,7 @@ Progress = Callable[[int, int], None]
 # Texts computed between two commits: what a killed process loses at most.
 CHUNK = 256
 
-# `dimensions` makes a damaged vector visible by its length, without loading the embedder.
+# `dimensions` makes a vector of another length visible without loading the embedder.
 SCHEMA = """
 CREATE TABLE embedders (
     id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE, dimensions INTEGER NOT NULL
@@ -37,7 +37,8 @@ CREATE TABLE vectors (
 
 FIND = """
 SELECT text, vector FROM vectors JOIN embedders ON embedders.id = embedder
-WHERE identity = ? AND length(vector) = 4 * dimensions AND text IN ({marks})
+WHERE identity = ? AND dimensions > 0 AND typeof(vector) = 'blob' AND length(vector) = 4 * dimensions
+AND text IN ({marks})
 """
 
 
@@ -45,8 +46,9 @@ WHERE identity = ? AND length(vector) = 4 * dimensions AND text IN ({marks})
 class VectorStore:
     """An SQLite file (WAL) that any number of processes may read and write at once.
 
-    Texts are kept as their SHA-256, vectors as little-endian fp32. A vector whose length is not its
-    embedder's counts as missing and is computed again. Raises UserError where the file is unusable.
+    Texts are kept as their SHA-256, vectors as little-endian fp32. A vector that is damaged, of another length
+    than its embedder's or not finite, counts as missing and is computed again. Raises UserError where the file is
+    unusable.
     """
 
     path: Path
@@ -59,7 +61,8 @@ class VectorStore:
             for digests in _chunks(list(by_digest)):
                 find = FIND.format(marks=",".join("?" * len(digests)))
                 for digest, blob in db.execute(find, (embedder, *digests)):
-                    found[by_digest[digest]] = np.frombuffer(blob, "<f4")
+                    if np.isfinite(vector := np.frombuffer(blob, "<f4")).all():
+                        found[by_digest[digest]] = vector
         return found
 
     def ensure(

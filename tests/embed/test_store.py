@@ -99,6 +99,24 @@ def test_a_damaged_vector_is_computed_again(store: VectorStore) -> None:
     assert query(store, "SELECT DISTINCT length(vector) FROM vectors") == [(20,)]
 
 
+@pytest.mark.parametrize("damage", [np.nan, np.inf, -np.inf])
+def test_a_vector_that_is_not_finite_is_computed_again(store: VectorStore, damage: float) -> None:
+    store.ensure(FakeEmbedder(), ["a", "b", "c"])
+    blob = np.full(5, damage, "<f4").tobytes().hex()
+    query(store, f"UPDATE vectors SET vector = x'{blob}' WHERE rowid = 2")
+    embedder = FakeEmbedder()
+    found = store.ensure(embedder, ["a", "b", "c"])
+    assert len(embedder.asked) == 1
+    assert all(np.array_equal(found[text], vector(text)) for text in "abc")
+
+
+@pytest.mark.parametrize("damage", ["'a text of twenty lett'", "x''", "12345"])
+def test_what_is_no_vector_is_computed_again(store: VectorStore, damage: str) -> None:
+    store.ensure(FakeEmbedder(), ["a"])
+    query(store, f"UPDATE vectors SET vector = {damage}")
+    assert np.array_equal(store.ensure(FakeEmbedder(), ["a"])["a"], vector("a"))
+
+
 def test_lone_surrogates_and_their_pairs_are_texts_of_their_own(store: VectorStore) -> None:
     texts = ["\ud83d", "\udcff tail", "\ud83d\ude00", "\U0001f600", "\x00", ""]
     embedder = FakeEmbedder()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import statistics as plain
@@ -68,6 +69,48 @@ def test_arrays_are_kept_and_made_again_when_the_scores_change(found: list[Finis
         kept.write_bytes(damage)
         again = matrix.load(folder)
         assert again is not None and again.statistics("rouge")[0, 0] == 0.125
+
+
+def test_arrays_are_of_what_the_scores_say_not_of_when_they_were_written(found: list[Finished]) -> None:
+    folder = found[0].folder
+    scores, kept = folder.path / runs.SCORES, folder.path / matrix.FILE
+    matrix.load(folder)
+    made = kept.stat().st_mtime_ns
+    os.utime(scores)  # as a copy
+    matrix.load(folder)
+    assert kept.stat().st_mtime_ns == made
+    before, text = scores.stat(), scores.read_text()
+    value = json.loads(text.splitlines()[0])["rouge"]["rouge1"]
+    scores.write_text(text.replace(f'"rouge1": {value}', f'"rouge1": {"9" * len(str(value))}', 1))
+    os.utime(scores, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert scores.stat().st_size == before.st_size
+    changed = matrix.load(folder)
+    assert changed is not None and changed.statistics("rouge")[0, 0] > 1
+
+
+@pytest.mark.parametrize("part", ["codes", "values", "header"])
+def test_arrays_that_were_changed_are_made_again(found: list[Finished], part: str) -> None:
+    folder = found[0].folder
+    before = matrix.load(folder)
+    with np.load(folder.path / matrix.FILE) as file:
+        arrays = dict(file)
+    changed = arrays["header"].tobytes().replace(b'"Books"', b'"Hooks"')
+    arrays[part] = np.frombuffer(changed, np.uint8) if part == "header" else np.ones_like(arrays[part])
+    np.savez(folder.path / matrix.FILE, **arrays)
+    after = matrix.load(folder)
+    assert before is not None and after is not None
+    assert before.categories == after.categories
+    assert (before.user == after.user).all() and (before.numbers == after.numbers).all()
+
+
+def test_without_a_metric_of_a_plug_in_no_arrays_are_kept(found: list[Finished]) -> None:
+    folder = found[0].folder
+    rows = [{**row, "not-here": {"x": 1.0}} for row in folder.rows(runs.SCORES)]
+    folder.write_rows(runs.SCORES, rows)
+    (folder.path / matrix.FILE).unlink(missing_ok=True)
+    scores = matrix.load(folder)
+    assert scores is not None and scores.statistics("not-here").shape == (120, 0)
+    assert not (folder.path / matrix.FILE).exists()
 
 
 def test_a_missing_value_counts_for_nothing() -> None:
