@@ -23,7 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, cast, get_type_hints
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, shown, unknown
 
 Kind = Literal["method", "retriever", "metric", "generator", "data"]
 
@@ -190,9 +190,9 @@ def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> A
         try:
             values[key] = TypeAdapter(hints[key]).validate_python(value)
         except ValidationError as error:
-            raise UserError(f"{name}.{key}={value!r}: {error.errors()[0]['msg']}") from error
+            raise UserError(f"{name}.{key}={shown(value)}: {error.errors()[0]['msg']}") from error
         if isinstance(values[key], float) and not math.isfinite(values[key]):
-            raise UserError(f"{name}.{key}={value!r}: a finite number is expected")
+            raise UserError(f"{name}.{key}={shown(value)}: a finite number is expected")
     try:
         return cls(**values)
     except ValueError as error:  # what a class of options refuses

@@ -76,7 +76,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     once = content(tmp_path / "out")
     assert once == content(tmp_path / "elsewhere")
     tables = ("items", "reviews", "test", "train", "val")
-    assert set(once) == {"dataset.json", *(f"Toys/{table}.parquet" for table in tables)}
+    assert set(once) == {".lock", "dataset.json", *(f"Toys/{table}.parquet" for table in tables)}
     run(tmp_path)
     assert once == content(tmp_path / "out")
 
