@@ -69,7 +69,7 @@ def score(
     """Score finished runs again from their stored texts. Writes no sample; a judge is asked once an answer."""
     from functools import cache
 
-    from bench import grid, runs
+    from bench import grid, plugs, runs
     from bench.data.corpus import load
     from bench.finish import read_config, score_folder
     from bench.judging import Judges
@@ -89,7 +89,8 @@ def score(
             with folder.locked():
                 corpus = corpus_of(read_config(folder).data)
                 wanted = grid.words(metric) or None
-                summary = score_folder(folder, corpus, metrics=wanted, options=options, judges=judges)
+                with plugs.traced(folder.path):
+                    summary = score_folder(folder, corpus, metrics=wanted, options=options, judges=judges)
                 scored.append(Finished(folder, summary))
     if not scored:
         raise UserError("none of these runs is finished; run the same `bench run` again to go on")
