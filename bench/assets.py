@@ -14,18 +14,21 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from bench import fetch, folders
 from bench.errors import UserError, unknown
+from bench.folders import MARKER
 
 Say = Callable[[str], None]
 
 PULL = "run `bench models pull`"
-MARKER = "asset.json"
+# What a marker says besides `files`: each a text.
+TOLD = ("name", "source", "version", "sha256", "licence", "tree")
 
 
 @dataclass(frozen=True)
@@ -115,10 +118,8 @@ def home() -> Path:
 
 
 def is_present(name: str) -> bool:
-    """Whether this very version is complete: the marker is the last thing that a pull writes."""
-    asset = _asset(name)
-    marker = home() / asset.folder / MARKER
-    return marker.is_file() and json.loads(marker.read_text())["sha256"] == asset.sha256
+    """Whether this very version was fetched to its end: the marker, which a pull writes last, is there and readable."""
+    return _marker(_asset(name)) is not None
 
 
 def path(name: str) -> Path:
@@ -129,27 +130,67 @@ def path(name: str) -> Path:
 
 
 def record(name: str) -> dict[str, Any]:
-    """What a present asset's marker says: name, source, version, sha256, licence, tree (a sha256)."""
-    return cast(dict[str, Any], json.loads((path(name) / MARKER).read_text()))
+    """What a present asset's marker says: name, source, version, sha256, licence, tree (a sha256), files.
+
+    `files` (name -> sha256) is missing in markers of older versions.
+    """
+    path(name)
+    return _marker(_asset(name)) or {}
+
+
+def damage(name: str) -> str | None:
+    """What in a present asset's folder is not as it was fetched, in words; None where all is. Reads every file."""
+    asset = _asset(name)
+    folder, note = home() / asset.folder, record(name)
+    found = folders.digests(folder)
+    if folders.tree(found) == note["tree"]:
+        return None
+    told = note.get("files")
+    known: dict[str, str] = told if isinstance(told, dict) else {}
+    if folders.tree(known) != note["tree"]:
+        return f"a file in {folder} is not as it was fetched"
+    odd = next(file for file in sorted({*known, *found}) if known.get(file) != found.get(file))
+    state = "is missing" if odd not in found else "does not belong there" if odd not in known else "is damaged"
+    return f"{folder / odd} {state}"
+
+
+def whole(name: str) -> Path:
+    """An asset's folder, every file compared with what was fetched: for data that a library reads unchecked.
+
+    Raises UserError naming the file. Files are read once, until they change.
+    """
+    folder = path(name)
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+    stats = [(file, file.stat()) for file in files]
+    if found := _damage(name, folder, tuple((file, stat.st_size, stat.st_mtime_ns) for file, stat in stats)):
+        raise UserError(f"model '{name}': {found}; run `bench models pull {name}`")
+    return folder
+
+
+@cache
+def _damage(name: str, folder: Path, state: tuple[tuple[Path, int, int], ...]) -> str | None:
+    return damage(name)
 
 
 def nltk_path() -> Path:
-    """The nltk data folder that holds WordNet 3.0 and Punkt. Raises UserError when one is missing."""
-    path("wordnet")
-    path("punkt")
+    """The nltk data folder that holds WordNet 3.0 and Punkt. Raises UserError when one is missing or damaged."""
+    whole("wordnet")
+    whole("punkt")
     return home() / "nltk_data"
 
 
 def pull(name: str, *, say: Say | None = None) -> Path:
-    """Fetch an asset unless it is there, and return its folder. `say` gets progress lines (stderr).
+    """Fetch an asset unless it is there and whole, and return its folder. `say` gets progress lines (stderr).
 
     Safe to kill at any moment and to run twice at once: the folder appears, complete, by a rename.
     Raises UserError where the network, the hash, the disk or a permission fails.
     """
     asset = _asset(name)
     try:
-        if not is_present(name):
+        if not (is_present(name) and damage(name) is None):
             _build(asset, say or _to_stderr)
+        elif "files" not in record(name):  # a marker of an older version, which could not name a damaged file
+            _mark(home() / asset.folder, record(name))
     except OSError as error:
         raise UserError(
             f"model '{name}' cannot be stored in {home()}: {error.strerror or error}; "
@@ -193,6 +234,18 @@ def _asset(name: str) -> Asset:
     return ASSETS[name]
 
 
+def _marker(asset: Asset) -> dict[str, Any] | None:
+    """What the marker of this very version says; None where there is none, or none that can be read."""
+    file = home() / asset.folder / MARKER
+    try:
+        note = json.loads(file.read_bytes()) if file.is_file() else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(note, dict) or not all(isinstance(note.get(key), str) for key in TOLD):
+        return None
+    return note if note["sha256"] == asset.sha256 else None
+
+
 def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
@@ -202,7 +255,9 @@ def _build(asset: Asset, say: Say) -> None:
     work = home() / f".{asset.name}.part"
     with _locked(home() / f".{asset.name}.lock"):
         if is_present(asset.name):
-            return
+            if (found := damage(asset.name)) is None:
+                return
+            say(f"{asset.name}: {found}")
         if shutil.disk_usage(home()).free < 2_000_000 * asset.size_mb:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         # Nobody else works here while the lock is held: leftovers are a killed pull's.
@@ -235,10 +290,17 @@ def _make(asset: Asset, work: Path, say: Say) -> Path:
         "version": asset.version,
         "sha256": asset.sha256,
         "licence": asset.licence,
-        "tree": folders.tree(made),
     }
-    (made / MARKER).write_text(json.dumps(note, indent=2) + "\n")
+    _mark(made, note)
     return made
+
+
+def _mark(folder: Path, note: Mapping[str, Any]) -> None:
+    """Writes the marker, whole or not at all."""
+    files = folders.digests(folder)
+    part = home() / f".{note['name']}.{os.getpid()}.marker"
+    part.write_text(json.dumps({**note, "tree": folders.tree(files), "files": files}, indent=2) + "\n")
+    part.replace(folder / MARKER)
 
 
 @contextlib.contextmanager

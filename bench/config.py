@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from bench.embed.encoders import EncoderConfig
-from bench.errors import UserError, mistake, unknown
+from bench.errors import UserError, is_file, mistake, secrets, shown, unknown
 from bench.types import Sampling, Split
 
 
@@ -75,8 +75,14 @@ class Profile(BaseModel):
     def _engine(cls, given: dict[str, JsonValue]) -> dict[str, JsonValue]:
         if not isinstance(given.get("trust_remote_code", False), bool):
             raise ValueError("trust_remote_code is true or false")
-        if isinstance(given.get("hf_token"), str):
-            raise ValueError("hf_token would be kept with every run; set HF_TOKEN in the environment instead")
+        return given
+
+    @field_validator("engine", "options")
+    @classmethod
+    def _no_secrets(cls, given: dict[str, Any]) -> dict[str, Any]:
+        for name in secrets(given):
+            cure = "set HF_TOKEN" if name == "hf_token" else "give a secret"
+            raise ValueError(f"{name} would be kept with every run; {cure} in the environment instead")
         return given
 
     @property
@@ -150,20 +156,31 @@ def load_profile(name: str, overrides: Mapping[str, Any] | None = None) -> Profi
     """A shipped profile by name, or a TOML file by path; `overrides` by dotted keys (`engine.max_num_seqs`)."""
     shipped = profiles()
     path = shipped.get(name) or Path(name)
-    if not path.is_file():
+    which = name if name in shipped else str(path)
+    if not name or not is_file(path, "profile"):
         raise unknown("profile", name, shipped)
-    try:
-        values: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"profile {path}: {error}") from error
+    values = _toml(path)
     for key, value in (overrides or {}).items():
         _override(values, key, value)
     try:
         return Profile(name=path.stem, **values)
     except ValidationError as error:
-        raise UserError(f"profile {path.stem}, {mistake(error)}") from error
+        raise UserError(f"profile {which}, {mistake(error)}") from error
     except TypeError as error:
-        raise UserError(f"profile {path.stem}: {error}") from error
+        raise UserError(f"profile {which}: {error}") from error
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    """What a profile's file holds. Raises UserError that names its line."""
+    content = path.read_bytes()
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise UserError(f"profile {path}: line {line} is no UTF-8 ({error})") from error
+    except (ValueError, RecursionError) as error:
+        end = f"at the end, line {len(content.splitlines())}"
+        raise UserError(f"profile {path}: {str(error).replace('at end of document', end)}") from error
 
 
 def _override(values: dict[str, Any], key: str, value: Any) -> None:
@@ -172,5 +189,7 @@ def _override(values: dict[str, Any], key: str, value: Any) -> None:
     for parent in parents:
         table = table.setdefault(parent, {})
         if not isinstance(table, dict):
-            raise UserError(f"--set {key}={value!r}: '{parent}' is a value, not a table; leave out what follows it")
+            raise UserError(
+                f"--set {key}={shown(value)}: '{parent}' is a value, not a table; leave out what follows it"
+            )
     table[last] = value

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.data.corpus import Corpus
-from bench.errors import UserError
+from bench.errors import BenchError, UserError
 from bench.generate.budget import fit
 from bench.generate.service import Completer
 from bench.protocols import PromptBuilder, TextVectors
@@ -38,7 +38,8 @@ def unseen(stage: str, cost: StageCost) -> None:
 class CellResources:
     """What all samples of one cell share.
 
-    `retrieved` maps sample id to its reviews, best first; `answered` is told of every answer.
+    `retrieved` maps sample id to its reviews, best first, and `failed` to why a sample cannot be written: what was
+    looked up for it beforehand failed. `answered` is told of every answer.
     """
 
     corpus: Corpus
@@ -50,6 +51,7 @@ class CellResources:
     seed: int
     rows: Rows = untrained
     answered: Callable[[str, StageCost], None] = unseen
+    failed: dict[str, BenchError] = field(default_factory=dict)
 
 
 @dataclass
@@ -61,6 +63,8 @@ class SampleContext:
     trace: Trace = field(default_factory=Trace)
 
     def retrieve(self, sample: Sample) -> tuple[Review, ...]:
+        if failure := self.cell.failed.get(sample.sample_id):
+            raise failure
         reviews = self.cell.retrieved.get(sample.sample_id, ())
         self.trace.retrieved = tuple(review.review_id for review in reviews)
         return reviews

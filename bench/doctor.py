@@ -29,10 +29,12 @@ def checks(out: Path) -> Iterator[Check]:
     yield _engine()
     yield _gpu()
     for name, asset in assets.ASSETS.items():
-        if assets.is_present(name):
-            yield Check(name, "ok", str(assets.path(name)))
-        else:
+        if not assets.is_present(name):
             yield Check(name, "missing", f"not here ({asset.kind}, {asset.size_mb} MB)", "bench models pull")
+        elif damage := assets.damage(name):
+            yield Check(name, "missing", damage, f"bench models pull {name}")
+        else:
+            yield Check(name, "ok", str(assets.path(name)))
     for package in ("rank_bm25", "faiss", "FlagEmbedding", "bert_score"):
         if importlib.util.find_spec(package):
             yield Check(package, "ok", "installed")

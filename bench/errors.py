@@ -1,15 +1,17 @@
 """Errors that carry one line for the user, and nothing else.
 
 Exit codes (bench.cli): a `UserError` ends with 2, a run with failed samples with 1,
-`EngineError` with 1. Anything else is a bug of ours and keeps its traceback.
+`EngineError` and `PlugError` with 1. Anything else is a bug of ours and keeps its traceback.
 """
 
 from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -33,6 +35,10 @@ class WrongContent(UserError, ValueError):
 
 class EngineError(BenchError):
     """The engine died or never started. What was finished is stored: the same command goes on."""
+
+
+class PlugError(BenchError):
+    """A plug-in's own code failed at work. What was generated is stored: mended, the same command goes on."""
 
 
 class SampleFailure(BenchError):
@@ -73,5 +79,52 @@ def mistake(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     where = ".".join(map(str, first["loc"]))
     # A check of our own says what it has to say, and may be about what must not be shown.
-    given = "" if first["type"] in ("missing", "value_error") else f" = {first['input']!r:.60}"
+    given = "" if first["type"] in ("missing", "value_error") else f" = {shown(first['input'])}"
     return f"{where}{given}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def is_file(path: Path, kind: str) -> bool:
+    """Whether there is a file. Raises UserError for what is there and is none: a folder, a pipe, a device."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"{kind} {path} is no regular file; name a TOML file")
+    return path.is_file()
+
+
+# ---------------------------------------------------------------- what must not be shown or kept
+
+# A key of OpenAI's, of the Hugging Face hub, of GitHub.
+_KEY = re.compile(r"(?<![A-Za-z0-9])(?:sk-(?=[\w-]*\d)[\w-]{6,}|hf_[A-Za-z0-9]{16,}|gh[opsu]_[A-Za-z0-9]{16,})")
+_LONG = re.compile(r"(?=\w*\d)(?=\w*[A-Za-z])[\w-]{32,}")
+_SECRET = re.compile(r"api_?key|secret|password|passwd|credential|(?:^|[^a-z])auth(?:orization)?$", re.IGNORECASE)
+_TOKEN = re.compile(r"(?:^|[^a-z])(?:token|bearer)$", re.IGNORECASE)
+_SPECIAL = re.compile(r"(?:bos|eos|pad|unk|sep|cls|mask|image|audio|video)_token$")  # of a tokenizer
+HIDDEN = "***"
+
+
+def without_keys(word: str) -> str:
+    """A word of a command line as it may be kept: keys, and the value of what is named like one, are stars."""
+    name, equals, _ = word.removeprefix("--set=").partition("=")
+    if equals and (_SECRET.search(name) or _TOKEN.search(name)):
+        return f"{word[: word.index(name) + len(name)]}={HIDDEN}"
+    return _KEY.sub(HIDDEN, word)
+
+
+def shown(value: Any) -> str:
+    """A refused value as a message may show it: short, and not at all where it looks like a key."""
+    text = repr(value)
+    looks = _KEY.search(text) or (isinstance(value, str) and _LONG.fullmatch(value))
+    return f"{HIDDEN} (it looks like a key)" if looks else f"{text:.60}"
+
+
+def secrets(values: Any, name: str = "") -> Iterator[str]:
+    """The names in a table, also of tables below it, that look like a secret's or whose value looks like a key."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from secrets(value, f"{name}.{key}" if name else str(key))
+    elif isinstance(values, list):
+        for value in values:
+            yield from secrets(value, name)
+    elif values is not None and not isinstance(values, bool):
+        token = isinstance(values, str) and _TOKEN.search(name) and not _SPECIAL.search(name)
+        if token or _SECRET.search(name) or (isinstance(values, str) and _KEY.fullmatch(values)):
+            yield name

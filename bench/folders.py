@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from bench.errors import UserError
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 MODEL_FILES = ("*.json", "*.jinja", "*.txt", "*.model", "*.safetensors", "*.bin", "*.pt", "*.py", "*/config.json")
-NOT_THE_MODEL = ("asset.json",)
+MARKER = "asset.json"  # says of a fetched folder what it is; no part of the model
 HUB_IGNORED = ["onnx/*", "openvino/*", "original/*", "*.onnx", "*.gguf", "*.h5", "*.msgpack", "*.ot", "*.pth"]
 LARGE = 1 << 20
 
@@ -96,17 +97,23 @@ def pull_snapshot(model: str, revision: str | None) -> Path:
 
 def fingerprint(folder: Path, *, notes: Path) -> str:
     """sha256 over configs, tokenizer, templates and weights. `notes` keeps the digests of large files."""
-    files = {file for pattern in MODEL_FILES for file in folder.glob(pattern) if file.name not in NOT_THE_MODEL}
-    return _combined(folder, {file: _digest(file, notes) for file in files})
+    files = {file for pattern in MODEL_FILES for file in folder.glob(pattern) if file.name != MARKER}
+    return _combined({file.relative_to(folder): _digest(file, notes) for file in files})
 
 
-def tree(folder: Path) -> str:
-    """sha256 over every file of a folder, names included."""
-    return _combined(folder, {file: _sha256(file) for file in folder.rglob("*") if file.is_file()})
+def digests(folder: Path) -> dict[str, str]:
+    """Relative path -> sha256 of every file of a folder but an asset's marker; "" for one that cannot be read."""
+    files = [file for file in folder.rglob("*") if file.is_file() and file.relative_to(folder) != Path(MARKER)]
+    return {file.relative_to(folder).as_posix(): _sha256_or_nothing(file) for file in sorted(files)}
 
 
-def _combined(folder: Path, digests: Mapping[Path, str]) -> str:
-    lines = (f"{file.relative_to(folder).as_posix()} {digests[file]}\n" for file in sorted(digests))
+def tree(digests: Mapping[str, str]) -> str:
+    """sha256 over the digests of every file of a folder, names included."""
+    return _combined({Path(name): digest for name, digest in digests.items()})
+
+
+def _combined(digests: Mapping[Path, str]) -> str:
+    lines = (f"{file.as_posix()} {digests[file]}\n" for file in sorted(digests))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -115,19 +122,44 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def _sha256_or_nothing(file: Path) -> str:
+    try:
+        return _sha256(file)
+    except OSError:
+        return ""
+
+
 def _digest(file: Path, notes: Path) -> str:
     stat = file.stat()
     if stat.st_size < LARGE:
         return _sha256(file)
     key = hashlib.sha256(f"{file.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()
-    kept = notes / key
-    if kept.is_file():
-        return kept.read_text()
+    kept = notes / f"{key}.sha256"
+    if known := _noted(kept, key):
+        return known
     digest = _sha256(file)
     # Kept for speed alone: a cache folder that cannot be written costs seconds, not the run.
     with contextlib.suppress(OSError):
         notes.mkdir(parents=True, exist_ok=True)
-        part = kept.with_suffix(f".{os.getpid()}")
-        part.write_text(digest)
-        part.replace(kept)
+        part = notes / f"{key}.{os.getpid()}-{threading.get_ident()}"
+        try:
+            part.write_text(_note(key, digest))
+            part.replace(kept)
+        finally:
+            part.unlink(missing_ok=True)
     return digest
+
+
+def _note(key: str, digest: str) -> str:
+    """A digest with a seal: a run's identity hangs on it, so that a damaged note must not pass for one."""
+    return f"{digest} {hashlib.sha256(f'{key} {digest}'.encode()).hexdigest()}\n"
+
+
+def _noted(kept: Path, key: str) -> str | None:
+    """The digest that a note tells, if it is this file's and whole."""
+    try:
+        text = kept.read_bytes().decode("ascii") if kept.is_file() else ""
+    except (OSError, ValueError):
+        return None
+    digest = text.partition(" ")[0]
+    return digest if text == _note(key, digest) else None

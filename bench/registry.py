@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import json
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import metadata
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, cast, get_type_hints
+from typing import Any, Literal, NoReturn, cast, get_type_hints
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, shown, unknown
+from bench.types import Column
 
 Kind = Literal["method", "retriever", "metric", "generator", "data"]
 
@@ -152,6 +154,12 @@ def load(kind: Kind, name: str) -> type:
         raise UserError(f"{kind} '{name}' ({known[name]}) cannot be loaded: {error}; see `bench doctor`") from error
 
 
+def origin(kind: Kind, name: str) -> str:
+    """The file of a loaded plug, as far as it is known."""
+    target = names(kind).get(name, name)
+    return getattr(sys.modules.get(target.partition(":")[0]), "__file__", None) or target
+
+
 def options_of(kind: Kind, name: str) -> dict[str, Any]:
     """option -> default of a registered dataclass. Raises UserError for what is none, or lacks a default."""
     cls = load(kind, name)
@@ -162,7 +170,13 @@ def options_of(kind: Kind, name: str) -> dict[str, Any]:
 
 def _default(kind: Kind, name: str, field: dataclasses.Field[Any]) -> Any:
     if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
+        try:
+            return field.default_factory()
+        except Exception as error:
+            if name in BUILTIN[kind]:
+                raise
+            said = f"{type(error).__name__}: {error}"
+            raise UserError(f"{kind} '{name}' ({names(kind)[name]}): the default of '{field.name}': {said}") from error
     if field.default is dataclasses.MISSING:
         raise UserError(f"{kind} '{name}' ({names(kind)[name]}): its option '{field.name}' needs a default")
     return field.default
@@ -173,27 +187,122 @@ def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> A
 
     Values may be strings, as the command line gives them. Raises UserError that names the option.
     """
-    from pydantic import TypeAdapter, ValidationError
-
     cls = load(kind, name)
     known = options_of(kind, name)
     if lacking := [need for need in NEEDED.get(kind, ()) if not hasattr(cls, need)]:
         raise UserError(f"{kind} '{name}' ({names(kind)[name]}) lacks {', '.join(lacking)}; see bench/protocols.py")
+    values = _converted(kind, name, cls, known, options or {})
+    try:
+        made = cls(**values)
+    except ValueError as error:  # what a class of options refuses
+        raise UserError(f"{kind} '{name}': {error}") from error
+    except Exception as error:
+        if name in BUILTIN[kind]:
+            raise
+        said = f"{type(error).__name__}: {error}"
+        raise UserError(f"{kind} '{name}' ({names(kind)[name]}) cannot be made: {said}") from error
+    if name not in BUILTIN[kind]:
+        _check(kind, name, made)
+    return made
+
+
+def _converted(kind: Kind, name: str, cls: type, known: Iterable[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are given, as their fields' types."""
+    from pydantic import TypeAdapter, ValidationError
+
     try:
         hints = get_type_hints(cls)
     except NameError as error:
         raise UserError(f"{kind} '{name}' ({names(kind)[name]}): the type of an option: {error}") from error
     values: dict[str, Any] = {}
-    for key, value in (options or {}).items():
+    for key, value in options.items():
         if key not in known:
             raise unknown(f"option of {kind} '{name}'", key, known)
         try:
             values[key] = TypeAdapter(hints[key]).validate_python(value)
         except ValidationError as error:
-            raise UserError(f"{name}.{key}={value!r}: {error.errors()[0]['msg']}") from error
+            raise UserError(f"{name}.{key}={shown(value)}: {error.errors()[0]['msg']}") from error
         if isinstance(values[key], float) and not math.isfinite(values[key]):
-            raise UserError(f"{name}.{key}={value!r}: a finite number is expected")
+            raise UserError(f"{name}.{key}={shown(value)}: a finite number is expected")
+    return values
+
+
+def _check(kind: Kind, name: str, made: Any) -> None:
+    """Raises UserError for what of a plug-in would be missed or misread only when something has been generated."""
+    for attribute, expected, fits in SHAPES.get(kind, ()):
+        # Some are asked of the class, which has no property's value.
+        found = getattr(type(made), attribute) if attribute in OF_THE_CLASS else _read(kind, name, made, attribute)
+        if not fits(found):
+            _refuse(kind, name, attribute, found, expected)
+    if kind == "method" and made.uses_embeddings and not callable(getattr(made, "texts", None)):
+        _refuse(kind, name, "texts", None, "a method, as uses_embeddings is true,")
+    if kind in ("method", "retriever"):  # they are written into the run's configuration
+        for option in options_of(kind, name):
+            value = _read(kind, name, made, option)
+            if not _is_json(value):
+                _refuse(kind, name, f"the option '{option}'", value, "a JSON value")
+
+
+def _read(kind: Kind, name: str, made: Any, attribute: str) -> Any:
     try:
-        return cls(**values)
-    except ValueError as error:  # what a class of options refuses
-        raise UserError(f"{kind} '{name}': {error}") from error
+        return getattr(made, attribute)
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        raise UserError(f"{kind} '{name}' ({names(kind)[name]}): reading {attribute} raises {said}") from error
+
+
+def _refuse(kind: Kind, name: str, attribute: str, found: Any, expected: str) -> NoReturn:
+    raise UserError(
+        f"{kind} '{name}' ({names(kind)[name]}): {attribute} is {shown(found)}, but {expected} is expected; "
+        f"see bench/protocols.py"
+    )
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _are_columns(value: Any) -> bool:
+    if not isinstance(value, tuple | list) or not value or not all(isinstance(one, Column) for one in value):
+        return False
+    keys = [one.key for one in value]
+    shapes = all(_is_text(one.key) and _is_text(one.label) and type(one.digits) is int for one in value)
+    return shapes and len(set(keys)) == len(keys)
+
+
+# attribute, what is expected of it, whether it fits
+Shape = tuple[str, str, Callable[[Any], bool]]
+_FLAG = "true or false as an attribute of the class"
+SHAPES: dict[Kind, tuple[Shape, ...]] = {
+    "method": (
+        ("label", "a text as an attribute of the class", _is_text),
+        ("uses_retriever", _FLAG, _is_bool),
+        ("uses_embeddings", _FLAG, _is_bool),
+        ("write", "a method", callable),
+    ),
+    "retriever": (
+        ("uses_embeddings", _FLAG, _is_bool),
+        ("texts", "a method", callable),
+        ("rank", "a method", callable),
+    ),
+    "metric": (
+        ("columns", "a tuple of bench.types.Column with a key of its own each", _are_columns),
+        ("score", "a method", callable),
+        ("aggregate", "a method", callable),
+        ("versions", "a method", callable),
+    ),
+    "data": (("folder", "a method", callable),),
+}
+OF_THE_CLASS = ("label", "uses_retriever", "uses_embeddings")

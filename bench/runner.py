@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import registry, scoring
+from bench import plugs, registry, scoring
 from bench.cells import Cell, conclude, prepare
 from bench.config import RunConfig
 from bench.data.corpus import Corpus
@@ -68,13 +68,15 @@ def run(
         for number, cell in enumerate(todo, start=1):
             progress.say(f"scoring {cell.name}{_place(number, len(todo))} ...")
             conclude(cell, service)
-            score_folder(cell.folder, corpus, engine=service.use, judges=judges)
+            with plugs.traced(cell.folder.path):
+                score_folder(cell.folder, corpus, engine=service.use, judges=judges)
         for cell in cells:
             if lacking := _unscored(cell):
                 progress.say(f"scoring {cell.name} by {', '.join(lacking)} ...")
                 stack.enter_context(cell.folder.locked())
                 names, options = with_those_before(cell.folder, lacking, lacking)
-                score_folder(cell.folder, corpus, metrics=names, options=options, judges=judges)
+                with plugs.traced(cell.folder.path):
+                    score_folder(cell.folder, corpus, metrics=names, options=options, judges=judges)
     return [cell.folder.summary() for cell in cells]
 
 
@@ -148,8 +150,8 @@ def check_metrics(cells: Sequence[Cell], judges: Judges, out: Path) -> None:
     for cell in cells:
         metrics = scoring.create(cell.config.profile)
         judges.bind(metrics, cell.config, out=out)
-        for metric in metrics.values():
-            metric.versions()
+        for name, metric in metrics.items():
+            scoring.check_versions(name, metric)
 
 
 def what_was_done(cells: Sequence[Cell], todo: Sequence[Cell], service: GenerationService) -> str:

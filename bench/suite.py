@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, f
 from bench import grid, registry
 from bench.config import RunConfig
 from bench.data.corpus import Corpus
-from bench.errors import UserError, mistake, unknown
+from bench.errors import UserError, is_file, mistake, unknown
 from bench.finish import variant
 from bench.types import Split
 
@@ -106,7 +106,7 @@ def load(name: str) -> Suite:
     """A shipped suite by name, or a TOML file by path. Raises UserError naming the file and key."""
     shipped = suites()
     path = shipped.get(name) or Path(name)
-    if not path.is_file():
+    if not name or not is_file(path, "suite"):
         raise unknown("suite", name, shipped)
     try:
         return Suite(name=path.stem, **tomllib.loads(path.read_text("utf-8")))

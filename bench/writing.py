@@ -19,7 +19,7 @@ from bench import lookups, registry, runs
 from bench.cells import Cell
 from bench.context import CellResources, SampleContext
 from bench.data.corpus import Corpus
-from bench.errors import EngineError, SampleFailure, UserError
+from bench.errors import EngineError, PlugError, SampleFailure, UserError
 from bench.generate.service import GenerationService
 from bench.progress import Progress, Task
 from bench.protocols import Method
@@ -141,12 +141,16 @@ async def write_sample(method: Method, sample: Sample, resources: CellResources)
     text, error, trace = "", None, None
     started = time.perf_counter()
     try:
+        if failure := resources.failed.get(sample.sample_id):
+            raise failure
         text = _checked(await method.write(sample, ctx), ctx)
     except (EngineError, UserError):
         raise
     except SampleFailure as failure:
         error = str(failure)
-    except Exception as failure:
+    except PlugError as failure:
+        error, trace = str(failure), traceback.format_exc()
+    except (Exception, SystemExit) as failure:
         error, trace = f"{type(failure).__name__}: {failure}", traceback.format_exc()
     return {
         **facts(sample),

@@ -31,7 +31,7 @@ class Meteor:
     columns = (Column("meteor", "MET."),)
 
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:
-        """Raises UserError without WordNet or Punkt, ValueError for lists of different length."""
+        """Raises UserError without a whole WordNet and Punkt, ValueError for lists of different length."""
         compared = pairs(predictions, references)
         meteor = _meteor(assets.nltk_path())
         return [{"meteor": 0.0 if blank(*pair) else meteor(*pair)} for pair in compared]
@@ -40,6 +40,8 @@ class Meteor:
         return {"meteor": mean(rows, "meteor")}
 
     def versions(self) -> dict[str, str]:
+        """Raises UserError without WordNet or Punkt, or where a file of theirs is damaged."""
+        assets.nltk_path()
         return {
             "nltk": version("nltk"),
             "wordnet": f"3.0 {assets.record('wordnet')['tree'][:12]}",

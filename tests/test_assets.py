@@ -18,6 +18,7 @@ import pytest
 
 from bench import assets, fetch
 from bench.errors import UserError
+from tests.fakes import bench
 
 FILES = {"toy/model/config.json": b"{}", "toy/model/deep/words.txt": b"one\r\ntwo\r\n", "toy/__init__.py": b"1 / 0"}
 
@@ -88,6 +89,7 @@ def test_a_pull_takes_the_files_out_and_leaves_nothing_else(toy: assets.Asset) -
             "sha256": toy.sha256,
             "licence": "none",
             "tree": hashlib.sha256(by_hand.encode()).hexdigest(),
+            "files": {name: hashlib.sha256(data).hexdigest() for name, data in found.items()},
         }
     )
     assert sorted(path.name for path in assets.home().iterdir()) == [".toy.lock", "models"]
@@ -100,6 +102,68 @@ def test_a_second_pull_does_nothing(toy: assets.Asset, monkeypatch: pytest.Monke
     lines: list[str] = []
     assert assets.pull("toy", say=lines.append) == assets.path("toy")
     assert lines == []
+
+
+@pytest.mark.parametrize(
+    "damaged", [b'{"name": "toy", "sha', b"", b"{}", b"[]", b"null", b"\xff\xfe\0", b"[" * 100_000, b'{"sha256": 5}']
+)
+def test_a_marker_that_cannot_be_read_is_no_marker(
+    toy: assets.Asset, damaged: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = assets.pull("toy", say=lambda line: None)
+    whole = (folder / "asset.json").read_bytes()
+    (folder / "asset.json").write_bytes(damaged)
+    assert not assets.is_present("toy")
+    with pytest.raises(UserError, match="model 'toy' is not on this machine; run `bench models pull`"):
+        assets.resolve("toy")
+    assert bench("ls", "models") == 0
+    assert ["toy", "not", "here"] in [line.split()[:3] for line in capfd.readouterr().out.splitlines()]
+    assert bench("doctor", "--out", tmp_path / "o") == 2
+    assert ["missing", "toy"] in [line.split()[:2] for line in capfd.readouterr().out.splitlines()]
+    assert bench("models", "pull", "toy") == 0
+    assert (folder / "asset.json").read_bytes() == whole
+
+
+CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "half": (lambda folder: (folder / "deep/words.txt").write_bytes(b"one"), "deep/words.txt is damaged"),
+    "gone": (lambda folder: (folder / "config.json").unlink(), "config.json is missing"),
+    "more": (lambda folder: (folder / "added.json").write_text("{}"), "added.json does not belong there"),
+}
+
+
+@pytest.mark.parametrize("how", CHANGES)
+def test_files_that_are_not_as_fetched_are_named_and_fetched_again(
+    toy: assets.Asset, how: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = assets.pull("toy", say=lambda line: None)
+    before = everything(folder)
+    assert assets.whole("toy") == folder
+    change, says = CHANGES[how]
+    change(folder)
+    assert assets.damage("toy") == f"{folder}/{says}"
+    with pytest.raises(UserError, match=rf"^model 'toy': {folder}/{says}; run `bench models pull toy`$"):
+        assets.whole("toy")
+    assert bench("doctor", "--out", tmp_path / "o") == 2
+    (line,) = [line for line in capfd.readouterr().out.splitlines() if line.split()[1] == "toy"]
+    assert line.startswith("missing") and says in line and line.rstrip().endswith("bench models pull toy")
+    lines: list[str] = []
+    assets.pull("toy", say=lines.append)
+    assert everything(folder) == before
+    assert [line.split(": ")[1].split()[0] for line in lines] == [f"{folder}/{says}".split()[0], "fetching", "ready"]
+
+
+def test_a_marker_of_an_older_version_checks_and_then_names_its_files(toy: assets.Asset) -> None:
+    folder = assets.pull("toy", say=lambda line: None)
+    whole = json.loads((folder / "asset.json").read_text())
+    older = {key: value for key, value in whole.items() if key != "files"}
+    (folder / "asset.json").write_text(json.dumps(older))
+    assert assets.damage("toy") is None
+    (folder / "config.json").write_bytes(b"")
+    assert assets.damage("toy") == f"a file in {folder} is not as it was fetched"
+    (folder / "config.json").write_bytes(b"{}")
+    lines: list[str] = []
+    assets.pull("toy", say=lines.append)
+    assert (lines, json.loads((folder / "asset.json").read_text())) == ([], whole)
 
 
 def test_two_pulls_at_once_fetch_once(toy: assets.Asset) -> None:
@@ -271,6 +335,26 @@ def test_large_files_are_read_once_until_they_change(tmp_path: Path, monkeypatch
     os.utime(weights, ns=(1, 1))
     assert assets.fingerprint(folder) == before
     assert len(list((tmp_path / "home" / "digests").iterdir())) == 2
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\xff\xfe", b"abcd", b"0" * 64, b"swapped"])
+def test_a_damaged_note_of_a_digest_changes_no_identity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bytes
+) -> None:
+    monkeypatch.setenv("DEP_BENCH_HOME", str(tmp_path / "home"))
+    folder = model_folder(tmp_path / "mine")
+    for number in range(2):
+        (folder / f"model-{number}.safetensors").write_bytes(b"%d" % number * 2_000_000)
+    before = assets.fingerprint(folder)
+    notes = sorted((tmp_path / "home" / "digests").iterdir())
+    contents = [note.read_bytes() for note in notes]
+    for note, other in zip(notes, reversed(contents), strict=True):
+        note.write_bytes(other if damaged == b"swapped" else damaged)
+    assert assets.fingerprint(folder) == before
+    assert [note.read_bytes() for note in sorted(notes[0].parent.iterdir())] == contents
+    notes[0].unlink()
+    notes[0].mkdir()
+    assert assets.fingerprint(folder) == before
 
 
 @pytest.mark.models

@@ -66,8 +66,8 @@ Complaint = Callable[..., str]
         (["--set", 'metrics=["rogue"]'], "no metric 'rogue'; did you mean 'rouge'?"),
         (["--set", "rouge.stemmer=true"], "no option of metric 'rouge' 'stemmer'"),
         (["--set", "temperature"], "--set 'temperature': key=value is expected"),
-        (["--set", "temperature=hot"], "profile fake, temperature = 'hot': "),
-        (["--set", "temperature=NaN"], "profile fake, temperature = nan: "),
+        (["--set", "temperature=hot"], "profile {}, temperature = 'hot': "),
+        (["--set", "temperature=NaN"], "profile {}, temperature = nan: "),
         (["--set", "nonperso.x=1"], "no option of method 'nonperso' 'x'"),
         (["-k", "two"], "-k 'two': whole numbers are expected"),
         (["-k", "-1"], "-k '-1': numbers of at least 0 are expected"),
@@ -88,7 +88,7 @@ Complaint = Callable[..., str]
 def test_a_mistake_in_a_run_is_one_line(
     world: World, plan: Plan, complaint: Complaint, words: list[str], line: str
 ) -> None:
-    assert complaint(*world.words(*words)).startswith(line)
+    assert complaint(*world.words(*words)).startswith(line.format(world.profile))
     assert (plan.started, plan.requests) == (0, [])
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench import grid, registry, suite
 from bench.config import Profile, RunConfig, identity, load_profile, profiles
 from bench.embed.encoders import EncoderConfig
-from bench.errors import UserError
+from bench.errors import UserError, shown
 from tests.fakes import PROFILE, profile_file
 
 GENERATOR = {"backend": "fake", "version": "1", "weights": "abc"}
@@ -62,19 +65,25 @@ def test_unknown_profiles(name: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (("k = 2", "k = -1"), r"^profile fake, k = -1: .*greater than or equal to 0$"),
-        (("k = 2", "k = 2.5"), r"^profile fake, k = 2.5: "),
-        (("k = 2", "kk = 2"), r"^profile fake, kk = 2: Extra inputs are not permitted$"),
-        (("k = 2", "k = 2\ntop_p = 0"), r"^profile fake, top_p = 0: "),
-        (("k = 2", "k = 2\ntemperature = inf"), r"^profile fake, temperature = inf: .*finite"),
-        (("k = 2", "k = 2\ndtype = 'int8'"), r"^profile fake, dtype = 'int8': .*'float32'"),
-        (("k = 2", 'name = "x"'), r"^profile fake: .*'name'"),
-        (('llm = "none"', ""), r"^profile fake, llm: Field required$"),
-        (('pooling = "mean"', 'pooling = "max"'), r"^profile fake, retrieval_encoder.pooling = 'max': "),
-        (("normalize = false", ""), r"^profile fake, retrieval_encoder.normalize: "),
-        (("normalize = false", "normalize = false\nbatch = 3"), r"^profile fake, retrieval_encoder.batch = 3: "),
-        (('metrics = ["rouge", "bleu"]', 'metrics = "rouge"'), r"^profile fake, metrics = 'rouge': "),
+        (("k = 2", "k = -1"), r"^profile .*/fake\.toml, k = -1: .*greater than or equal to 0$"),
+        (("k = 2", "k = 2.5"), r"^profile .*/fake\.toml, k = 2.5: "),
+        (("k = 2", "kk = 2"), r"^profile .*/fake\.toml, kk = 2: Extra inputs are not permitted$"),
+        (("k = 2", "k = 2\ntop_p = 0"), r"^profile .*/fake\.toml, top_p = 0: "),
+        (("k = 2", "k = 2\ntemperature = inf"), r"^profile .*/fake\.toml, temperature = inf: .*finite"),
+        (("k = 2", "k = 2\ndtype = 'int8'"), r"^profile .*/fake\.toml, dtype = 'int8': .*'float32'"),
+        (("k = 2", 'name = "x"'), r"^profile .*/fake\.toml: .*'name'"),
+        (('llm = "none"', ""), r"^profile .*/fake\.toml, llm: Field required$"),
+        (('pooling = "mean"', 'pooling = "max"'), r"^profile .*/fake\.toml, retrieval_encoder.pooling = 'max': "),
+        (("normalize = false", ""), r"^profile .*/fake\.toml, retrieval_encoder.normalize: "),
+        (
+            ("normalize = false", "normalize = false\nbatch = 3"),
+            r"^profile .*/fake\.toml, retrieval_encoder.batch = 3: ",
+        ),
+        (('metrics = ["rouge", "bleu"]', 'metrics = "rouge"'), r"^profile .*/fake\.toml, metrics = 'rouge': "),
         (("k = 2", "k = "), r"fake\.toml: .*line 3"),
+        (("k = 2", "k = 2\nk = 3"), r"fake\.toml: Cannot overwrite a value \(at line 4"),
+        (("max_tokens = 16\n\n[embedder]", "max_tokens"), r"fake\.toml: .*\(at line 12"),
+        (("normalize = true\nmax_tokens = 16\n", "x = ["), r"fake\.toml: .*\(at the end, line 17\)"),
     ],
 )
 def test_a_mistake_in_a_profile_is_one_line_with_its_key(tmp_path: Path, edit: tuple[str, str], message: str) -> None:
@@ -86,9 +95,69 @@ def test_a_mistake_in_a_profile_is_one_line_with_its_key(tmp_path: Path, edit: t
 
 def test_a_profile_that_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
-    path.write_bytes(b"title = '\xff'")
-    with pytest.raises(UserError, match=r"p\.toml: .*decode"):
+    path.write_bytes(b"k = 2\ntitle = '\xff'")
+    with pytest.raises(UserError, match=r"p\.toml: line 2 is no UTF-8 .*decode"):
         load_profile(str(path))
+
+
+def test_what_is_no_file_is_no_profile_and_no_suite(tmp_path: Path) -> None:
+    folder, pipe, device = tmp_path / "folder.toml", tmp_path / "pipe.toml", tmp_path / "device.toml"
+    folder.mkdir()
+    os.mkfifo(pipe)
+    device.symlink_to(os.devnull)
+    for path in (folder, pipe, device, Path(os.devnull)):
+        for kind, read in (("profile", load_profile), ("suite", suite.load)):
+            with pytest.raises(UserError, match=rf"^{kind} {path} is no regular file; name a TOML file$"):
+                read(str(path))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("engine.api_key", "hunter2", "api_key"),
+        ("engine.hf_token", "anything", "hf_token"),
+        ("engine.access_token", "anything", "access_token"),
+        ("engine.client_secret", "anything", "client_secret"),
+        ("engine.password", 123456, "password"),
+        ("engine.hf_overrides", {"token": "anything"}, "hf_overrides.token"),
+        ("engine.hf_overrides", [{"a": {"password": "x"}}], "hf_overrides.a.password"),
+        ("engine.tokenizer", "sk-secret123", "tokenizer"),
+        ("engine.tokenizer", "hf_abcdefghijklmnopqrstuv", "tokenizer"),
+        ("options.judge.api_key", "hunter2", "judge.api_key"),
+    ],
+)
+def test_a_secret_is_refused_and_not_said(key: str, value: Any, named: str) -> None:
+    table = key.partition(".")[0]
+    with pytest.raises(
+        UserError, match=rf"^profile tiny, {table}: {re.escape(named)} would be kept with every"
+    ) as error:
+        load_profile("tiny", {key: value})
+    assert not re.search("anything|hunter2|123|abcdef", str(error.value))
+
+
+def test_what_only_sounds_like_a_secret() -> None:
+    engine = {
+        "max_num_batched_tokens": 8, "tokenizer": "org/sk-learn", "hf_token": True, "spec_tokens": 3,
+        "hf_overrides": {"eos_token": "</s>", "pad_token_id": 0}, "long_prefill_token_threshold": 4, "seed": None,
+    }  # fmt: skip
+    assert load_profile("tiny", {"engine": engine}).engine == engine
+
+
+@pytest.mark.parametrize(
+    "key", ["sk-secret123", "sk-proj-0123456789abcdef", "hf_abcdefghijklmnopqrstuv", "0123456789abcdef" * 3]
+)
+def test_a_refused_value_that_looks_like_a_key_is_not_shown(key: str) -> None:
+    for refuse in (
+        lambda: load_profile("tiny", {"temperature": key}),
+        lambda: load_profile("tiny", {"train.lr": [key]} if key.startswith("sk") else {"train.lr": key}),
+        lambda: load_profile("tiny", {"temperature.x": key}),
+        lambda: registry.create("retriever", "bm25", {"k1": key}),
+        lambda: grid.settings([key]),
+    ):
+        with pytest.raises(UserError, match=r"\*\*\* \(it looks like a key\)") as error:
+            refuse()
+        assert key[5:] not in str(error.value)
+    assert shown("org/model-7b") == "'org/model-7b'"
 
 
 def test_a_profile_is_utf8_whatever_the_locale(tmp_path: Path) -> None:

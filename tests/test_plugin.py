@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import registry, runs
+from bench import matrix, plugs, registry, runs, scoring
 from bench.errors import UserError
 from tests import fakes
+from tests.embed.fakes import FakeEmbedder
 from tests.fakes import World, bench
 
 PLUGIN = '''
@@ -102,6 +103,274 @@ def test_one_file_brings_a_method_a_retriever_a_metric_and_data(
         assert bench("ls", kind, "--plugin", file) == 0
         assert any(line.split()[:1] == [name] for line in capfd.readouterr().out.splitlines())
     assert registry.options_of("method", "echoes") == {"words": 3}
+
+
+def forget() -> None:
+    """As a new process would meet the file."""
+    sys.modules.pop("my_plugs", None)
+    registry._plugged.clear()
+    registry._files.clear()
+    matrix._metric.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('label = "Echoes"', "label = 5", "label is 5, but a text as an attribute of the class is expected"),
+        ('label = "Echoes"', "label = property(lambda self: 'x')", "label is <property object at"),
+        ('label = "Echoes"', 'label = "a\\nb"', "label is 'a\\nb', but a text"),
+        ("uses_retriever = True", "uses_retriever = 'no'", "uses_retriever is 'no', but true or false"),
+        ("uses_embeddings = False\n    varies", "uses_embeddings = True\n    varies", "texts is None, but a method"),
+        ("words: int = 3", "words: object = object()", "the option 'words' is <object object at"),
+        ("words: int = 3", "words: float = float('inf')", "the option 'words' is inf, but a JSON value is expected"),
+        (
+            "words: int = 3",
+            "words: list = field(default_factory=lambda: 1 / 0)",
+            "'words': ZeroDivisionError: division",
+        ),
+        (
+            "words: int = 3",
+            "words: int = 3\n    def __post_init__(self): raise RuntimeError('boo')",
+            "cannot be made: RuntimeError: boo",
+        ),
+        (
+            "words: int = 3",
+            "words: int = 3\n    def __post_init__(self): raise TypeError('boo')",
+            "cannot be made: TypeError: boo",
+        ),
+        (
+            "def rank(self, sample, k, ctx):\n        return",
+            "rank = 3\n    def x(self, sample, k):\n        return",
+            "",
+        ),
+        ('(Column("letters", "Let.", digits=1),)', '"letters"', "columns is 'letters', but a tuple of bench.types"),
+        ('(Column("letters", "Let.", digits=1),)', "()", "columns is (), but a tuple of bench.types.Column"),
+        (
+            '(Column("letters", "Let.", digits=1),)',
+            '(Column("a", "A"), Column("a", "B"))',
+            "but a tuple of bench.types",
+        ),
+        ('(Column("letters", "Let.", digits=1),)', "(Column(5, 'A'),)", "but a tuple of bench.types.Column"),
+        (
+            'columns = (Column("letters", "Let.", digits=1),)',
+            "columns = property(lambda self: 1 / 0)",
+            "reading columns",
+        ),
+    ],
+)
+def test_what_can_be_seen_at_once_is_refused_at_once(
+    file: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    old: str,
+    new: str,
+    says: str,
+) -> None:
+    monkeypatch.setattr(fakes.FakeGenerator, "plan", fakes.Plan())
+    text = file.read_text().replace("import dataclass\n", "import dataclass, field\n")
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    world = World(tmp_path)
+    words = ["--plugin", file, "--retriever", "oldest", "--metric", "rouge,letters"]
+    assert world.run(*words, method="echoes") == 2
+    err = capfd.readouterr().err
+    assert says in err and len(err.splitlines()) == 1
+    assert fakes.FakeGenerator.plan.started == 0
+    assert not list(runs.find(world.out))
+
+
+SCORE = 'return [{"letters": float(len(text))} for text in predictions]'
+AGGREGATE = 'return {"letters": sum(row["letters"] for row in rows) / len(rows)}'
+ROWS = '[{"letters": VALUE if "of u1" in text else 1.0} for text in references]'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            SCORE,
+            f"return {ROWS.replace('VALUE', '1 / 0')}",
+            "on sample Books/u1/r4: ZeroDivisionError: division by zero",
+        ),
+        (SCORE, f"return {ROWS.replace('VALUE', 'exit(0)')}", "on sample Books/u1/r4: SystemExit: 0"),
+        (
+            SCORE,
+            f"return {ROWS.replace('VALUE', 'float(chr(110) + chr(97) + chr(110))')}",
+            "on sample Books/u1/r4: ValueE",
+        ),
+        (
+            SCORE,
+            f"return {ROWS.replace('VALUE', 'text')}",
+            "'letters' of its row is 'xylophonic secret of u1', not a finite number",
+        ),
+        (
+            SCORE,
+            f"return {ROWS.replace('VALUE', 'object()')}",
+            "on sample Books/u1/r4: TypeError: Object of type object",
+        ),
+        (SCORE, "return [{'letters': 1.0} if i else {} for i, _ in enumerate(predictions)]", "only some rows have"),
+        (SCORE, "return [1.0 for _ in predictions]", "on sample Books/u0/r4: TypeError: its row is float, not a dict"),
+        (SCORE, "return []", "on sample Books/u0/r4 and 5 more at once: TypeError: score() gave 0 rows for 6 pairs"),
+        (
+            SCORE,
+            "return None",
+            "on sample Books/u0/r4 and 5 more at once: TypeError: score() gave NoneType for 6 pairs",
+        ),
+        (
+            SCORE,
+            "return [1 / (len(predictions) == 1)]",
+            "on sample Books/u1/r4 and 1 more at once: ZeroDivisionError: division by zero",
+        ),
+        (AGGREGATE, "return None", "at aggregate(), category Books: TypeError: it gave NoneType, not a dict"),
+        (AGGREGATE, "raise KeyError('q')", "at aggregate(), category Books: KeyError: 'q'"),
+        (AGGREGATE, "return {'letters': float('nan')}", "'letters' is nan, not a finite number"),
+        (AGGREGATE, "return {'letters': 'x'}", "'letters' is 'x', not a finite number"),
+        (AGGREGATE, "return {}", "it gave no 'letters'"),
+        (AGGREGATE, "return {'other': 1.0}", "it gave 'other', which is none of its columns: letters"),
+    ],
+)
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_metric_that_fails_leaves_the_run_unscored_and_its_texts_kept(
+    file: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    old: str,
+    new: str,
+    says: str,
+    apart: bool,
+) -> None:
+    if (apart and not any(part in new for part in ("1 / 0", "exit(0)", "return None"))) or (apart and old == AGGREGATE):
+        return  # once a way in which rows come from another process
+    monkeypatch.setattr(fakes.FakeGenerator, "plan", plan := fakes.Plan())
+    whole = file.read_text()
+    metric = whole[: whole.index("@dataclass")] + whole[whole.index("@dataclass(frozen=True)\nclass Letters") :]
+    assert old in metric
+    file.write_text(metric.replace(old, new))
+    if apart:
+        file.write_text(file.read_text().replace("    columns =", "    per_pair = True\n    columns ="))
+        monkeypatch.setattr(scoring, "_workers", lambda samples: 2)
+    world = World(tmp_path)
+    words = ["--plugin", file, "--metric", "rouge,letters"]
+    assert world.run(*words, method="rag") == 1
+    err = capfd.readouterr().err
+    kept = world.folder().path / plugs.ERROR
+    (line,) = [line for line in err.splitlines() if line.startswith("bench:")]
+    assert line == err.splitlines()[-1]
+    assert line.startswith(f"bench: metric 'letters' of {file} failed ") and says in line
+    assert str(kept) in line and "Traceback" not in err
+    assert "Traceback" in kept.read_text()
+    assert not world.folder().done
+    assert len(world.rows()) == 6 == len(plan.requests)
+
+    forget()
+    file.write_text(metric)
+    assert world.run(*words, method="rag") == 0
+    assert (len(plan.requests), kept.exists()) == (6, False)
+    forget()
+    file.write_text(metric.replace(old, new))
+    before = (world.folder().path / runs.SUMMARY).read_bytes()
+    assert bench("score", world.out, "--plugin", file) == 1
+    assert says in capfd.readouterr().err
+    assert (world.folder().path / runs.SUMMARY).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("new", "says"),
+    [
+        ("return None", "TypeError: it gave None, not a dict of texts"),
+        ("raise OSError('no disk')", "OSError: no disk"),
+        ("return {'letters': 1}", "TypeError: it gave {'letters': 1}, not a dict of texts"),
+    ],
+)
+def test_a_metric_without_versions_is_met_before_anything_is_generated(
+    file: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    new: str,
+    says: str,
+) -> None:
+    monkeypatch.setattr(fakes.FakeGenerator, "plan", plan := fakes.Plan())
+    file.write_text(file.read_text().replace('return {"letters": "1"}', new))
+    assert World(tmp_path).run("--plugin", file, "--metric", "letters", method="nonperso") == 1
+    err = capfd.readouterr().err
+    assert err == f"bench: metric 'letters' of {file} failed at versions(): {says}\n"
+    assert plan.requests == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("return sample.history[::-1][:k]", "raise ValueError('no way')", "ValueError: no way"),
+        ("return sample.history[::-1][:k]", "exit(0)", "SystemExit: 0"),
+        ("return sample.history[::-1][:k]", "return None", "TypeError: rank() gave NoneType, not a tuple of reviews"),
+        ("return sample.history[::-1][:k]", "return ('a', 'b')", "TypeError: rank() gave str for a review"),
+        ("return sample.history[::-1][:k]", "return sample.history", "ValueError: rank() gave 4 reviews for k = 2"),
+        (
+            "return sample.history[::-1][:k]",
+            "return [__import__('dataclasses').replace(sample.history[0], review_id='x')]",
+            "ValueError: rank() gave x, which is not in the sample's history",
+        ),
+    ],
+)
+def test_a_retriever_that_fails_on_a_sample_fails_that_sample(
+    file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], old: str, new: str, says: str
+) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, f"if sample.user_id == 'u1':\n            {new}\n        {old}"))
+    world = World(tmp_path)
+    assert world.run("--plugin", file, "--retriever", "oldest", "-k", "2", method="echoes") == 1
+    assert "2 samples failed" in capfd.readouterr().err.splitlines()[-1]
+    rows = {row["sample_id"]: row for row in world.rows()}
+    assert {name for name, row in rows.items() if row["error"]} == {"Books/u1/r4", "Films/u1/r4"}
+    row = rows["Books/u1/r4"]
+    assert row["error"] == f"retriever 'oldest' of {file} failed on sample Books/u1/r4: {says}"
+    assert "my_plugs.py" in row["traceback"] or "lookups.py" in row["traceback"]
+    assert (row["text"], rows["Books/u0/r4"]["retrieved"]) == ("", ["Books/u0/r0", "Books/u0/r1"])
+    assert world.folder().read(runs.SUMMARY)["failed"] == 2
+
+
+@pytest.mark.parametrize("new", ["[1 / (one.user_id != 'u1') for one in samples] and ()", "[5 for one in samples]"])
+def test_texts_that_a_retriever_cannot_name(file: Path, tmp_path: Path, new: str) -> None:
+    file.write_text(file.read_text().replace("return ()", f"return {new}"))
+    world = World(tmp_path)
+    assert world.run("--plugin", file, "--retriever", "oldest", method="echoes") == 1
+    failed = [row["sample_id"] for row in world.rows() if row["error"]]
+    assert failed == (["Books/u1/r4", "Films/u1/r4"] if "1 /" in new else [row["sample_id"] for row in world.rows()])
+
+
+def test_texts_that_a_method_cannot_name_and_an_exit(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("cells", "lookups"):
+        monkeypatch.setattr(f"bench.{module}.create_encoder", lambda config: FakeEmbedder())
+    text = file.read_text().replace("uses_embeddings = False\n    varies", "uses_embeddings = True\n    varies")
+    given = (
+        "    def texts(self, sample, ctx):\n        return [1 / (sample.user_id != 'u1')] and ()\n\n    async def write"
+    )
+    text = text.replace("    async def write", given, 1)
+    file.write_text(text.replace("past =", "sample.user_id == 'u2' and exit(0)\n        past ="))
+    world = World(tmp_path)
+    assert world.run("--plugin", file, method="echoes") == 1
+    errors = {row["sample_id"]: row["error"] for row in world.rows() if row["error"]}
+    assert {name[6:8] for name in errors} == {"u1", "u2"}
+    assert errors["Books/u1/r4"].endswith("failed on sample Books/u1/r4: ZeroDivisionError: division by zero")
+    assert errors["Books/u2/r4"] == "SystemExit: 0"
+
+
+@pytest.mark.parametrize(
+    ("new", "says"),
+    [("return None", "TypeError: it gave NoneType, not a path"), ("raise ValueError('x')", "ValueError: x")],
+)
+def test_data_that_has_no_folder(
+    file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], new: str, says: str
+) -> None:
+    file.write_text(file.read_text().replace("return Path(self.place)", new))
+    assert World(tmp_path).run("--plugin", file, "--data", "toys") == 1
+    assert capfd.readouterr().err == f"bench: data 'toys' of {file} failed at folder(): {says}\n"
 
 
 def test_a_changed_plug_in_is_a_changed_run(file: Path, tmp_path: Path) -> None:

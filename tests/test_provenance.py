@@ -77,3 +77,12 @@ def test_a_tree_with_code_that_no_commit_holds_is_dirty(
 
     monkeypatch.setattr(subprocess, "run", git)
     assert provenance.commit() == {"commit": "abc", "dirty": dirty}
+
+
+def test_the_command_is_kept_without_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["bench", "run", "--model-name", "sk-secret123", "--set", "x.api_key=hunter2", "--set", "temperature=0"]
+    monkeypatch.setattr(sys, "argv", [*words, "--set=a.token=t", "-p", "task-specific-1", "hf_abcdefghijklmnopqrstuv"])
+    assert provenance.collect({}, {})["command"] == [
+        "run", "--model-name", "***", "--set", "x.api_key=***", "--set", "temperature=0", "--set=a.token=***",
+        "-p", "task-specific-1", "***",
+    ]  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import assets, config, registry, scoring
-from bench.errors import UserError
+from bench.errors import PlugError, UserError
 from bench.protocols import Metric
 from metrics import meteor
 from tests.fakes import profile_file
@@ -112,7 +112,8 @@ def test_a_few_samples_start_no_process(tmp_path: Path, letters: Path, monkeypat
 def test_an_error_in_a_process_is_raised_here(tmp_path: Path, letters: Path) -> None:
     rows, references = samples(3)
     rows[1]["text"] = "bad"
-    with pytest.raises(ValueError, match="a bug of the plug-in's"):
+    says = rf"^metric 'letters' of {letters} failed on sample s1: ValueError: a bug of the plug-in's$"
+    with pytest.raises(PlugError, match=says):
         scoring.score(metrics(tmp_path, ["letters"]), rows, references, processes=2)
 
 

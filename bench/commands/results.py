@@ -72,7 +72,7 @@ def score(
     """Score finished runs again from their stored texts. Writes no sample; a judge is asked once an answer."""
     from functools import cache
 
-    from bench import grid, runs
+    from bench import grid, plugs, runs
     from bench.data.corpus import load
     from bench.finish import interrupted, read_config, score_folder, with_those_before
     from bench.judging import Judges
@@ -92,7 +92,8 @@ def score(
             with folder.locked():
                 config = read_config(folder)
                 wanted, given = with_those_before(folder, grid.words(metric) or config.profile.metrics, options)
-                summary = score_folder(folder, corpus_of(config.data), metrics=wanted, options=given, judges=judges)
+                with plugs.traced(folder.path):
+                    summary = score_folder(folder, corpus_of(config.data), metrics=wanted, options=given, judges=judges)
                 scored.append(Finished(folder, summary))
     if not scored:
         raise UserError("none of these runs is finished; run the same `bench run` again to go on")

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from bench import registry
+from bench import plugs, registry
 from bench.data import store
 from bench.data.link import SPLITS, Linked, link
 from bench.errors import UserError, unknown
@@ -118,8 +119,7 @@ def load(name_or_dir: str) -> Corpus:
     Raises UserError naming the file and line of whatever does not hold together.
     """
     plugin = name_or_dir in registry.names("data")
-    folder = registry.create("data", name_or_dir).folder() if plugin else SHIPPED.get(name_or_dir, name_or_dir)
-    folder = Path(folder)
+    folder = _made(name_or_dir) if plugin else Path(SHIPPED.get(name_or_dir, name_or_dir))
     if not folder.is_dir():
         raise UserError(f"{unknown('data', name_or_dir, SHIPPED)}, or a folder written by `bench data build`")
     stored = store.read(folder)
@@ -139,6 +139,16 @@ def load(name_or_dir: str) -> Corpus:
         _pool=_pool(shown),
         _written=_written(shown),
     )
+
+
+def _made(name: str) -> Path:
+    """The folder of a plug-in's dataset."""
+    source = registry.create("data", name)
+    with plugs.working("data", name, "at folder()"):
+        folder = source.folder()
+        if not isinstance(folder, str | os.PathLike):
+            raise TypeError(f"it gave {type(folder).__name__}, not a path")
+        return Path(folder)
 
 
 def resolve(name_or_dir: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import fcntl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,30 +26,40 @@ def check(out: Path, category: str) -> list[str]:
 def put(out: Path, category: str, scratch: Path, own: Mapping[str, Any]) -> str:
     """Moves the tables of a category from `scratch` into `out`, in place of one of the same name; the fingerprint.
 
-    `own` is what dataset.json says of the category (`PER_CATEGORY`). Raises UserError for a folder that cannot be used.
+    `own` is what dataset.json says of the category (`PER_CATEGORY`). Others may put theirs at the same time.
+    Raises UserError for a folder that cannot be used.
     """
-    held = _held(out)
-    categories = sorted({*held["categories"], category})
-    others = {name: {key: held.get(key, {}).get(name) for key in PER_CATEGORY} for name in held["categories"]}
-    everything = {**others, category: own}
-    parts = {
-        key: {name: value for name in categories if (value := everything[name].get(key)) is not None}
-        for key in PER_CATEGORY
-    }
-    fingerprint = parquet.fingerprint(parts["digests"])
-    manifest = {
-        "format": store.PARQUET,
-        "name": "+".join(categories),
-        "title": f"{', '.join(categories)}: as `thresholds` or `published` say",
-        "synthetic": False,
-        "categories": categories,
-        **parts,
-        "fingerprint": fingerprint,
-    }
-    (out / category).mkdir(exist_ok=True)
-    moves = [(scratch / f"{name}.parquet", out / category / f"{name}.parquet") for name in parquet.TABLES]
-    store.finish(out, scratch, manifest, moves)
-    return fingerprint
+    with _locked(out):
+        held = _held(out)
+        categories = sorted({*held["categories"], category})
+        others = {name: {key: held.get(key, {}).get(name) for key in PER_CATEGORY} for name in held["categories"]}
+        everything = {**others, category: own}
+        parts = {
+            key: {name: value for name in categories if (value := everything[name].get(key)) is not None}
+            for key in PER_CATEGORY
+        }
+        fingerprint = parquet.fingerprint(parts["digests"])
+        manifest = {
+            "format": store.PARQUET,
+            "name": "+".join(categories),
+            "title": f"{', '.join(categories)}: as `thresholds` or `published` say",
+            "synthetic": False,
+            "categories": categories,
+            **parts,
+            "fingerprint": fingerprint,
+        }
+        (out / category).mkdir(exist_ok=True)
+        moves = [(scratch / f"{name}.parquet", out / category / f"{name}.parquet") for name in parquet.TABLES]
+        store.finish(out, scratch, manifest, moves)
+        return fingerprint
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Waits for whoever else puts a category into this folder: each must see what the others have put there."""
+    with (out / ".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def _held(out: Path) -> dict[str, Any]:

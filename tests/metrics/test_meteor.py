@@ -6,10 +6,13 @@ precision P = m/p, recall R = m/r, F = P R / (.9 P + .1 R), score = F (1 - .5 (c
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from bench import assets
 from bench.errors import UserError
 from metrics.meteor import Meteor
 
@@ -113,3 +116,28 @@ def test_without_wordnet_the_error_says_what_to_run(
     monkeypatch.setenv("DEP_BENCH_HOME", str(tmp_path_factory.mktemp("empty")))
     with pytest.raises(UserError, match="model 'wordnet' is not on this machine; run `bench models pull`"):
         Meteor().score(["a"], ["a"])
+
+
+NAMES = {
+    "wordnet": [f"corpora/wordnet/{name}" for name in ("data.noun", "index.noun", "lexnames")],
+    "punkt": [f"tokenizers/punkt_tab/english/{name}" for name in ("collocations.tab", "abbrev_types.txt")],
+}
+
+
+@pytest.mark.parametrize("asset", NAMES)
+def test_damaged_data_is_named_before_a_word_is_looked_up(
+    asset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "home" / "nltk_data"
+    shutil.copytree(assets.nltk_path(), data)
+    monkeypatch.setenv("DEP_BENCH_HOME", str(tmp_path / "home"))
+    Meteor().versions()
+    for file in (data / name for name in NAMES[asset]):
+        whole = file.read_bytes()
+        for damaged in (whole[: len(whole) // 2], b"", b"\xff\0" * 500):
+            file.write_bytes(damaged)
+            for ask in (Meteor().versions, lambda: Meteor().score(["a"], ["a"])):
+                with pytest.raises(UserError, match=rf"^model '{asset}': .*; run `bench models pull {asset}`$"):
+                    ask()
+        file.write_bytes(whole)
+    Meteor().versions()

@@ -119,3 +119,15 @@ def test_a_token_in_the_engine_s_arguments_is_refused_unread(tmp_path: Path, cap
     assert "engine: hf_token would be kept with every run; set HF_TOKEN" in err
     assert KEY not in err
     assert not world.out.exists()
+
+
+def test_a_secret_for_the_engine_is_written_nowhere(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    world = World(tmp_path)
+    for name in ("api_key", "some_token", "password", "tokenizer"):
+        assert bench(*world.words("--generator", "echo", "--set", f"engine.{name}={KEY}")) == 2
+        err = capfd.readouterr().err
+        assert f"engine: {name} would be kept with every run; give a secret in the environment" in err
+        assert KEY not in err
+    assert bench(*world.words("--generator", "echo", "--set", f"temperature={KEY}")) == 2
+    assert KEY not in capfd.readouterr().err
+    assert not world.out.exists()
