@@ -152,7 +152,7 @@ def _alike(
     path: Path, name: str, cell: Expectations, rows: Sequence[tuple[Leaderboard, Row]]
 ) -> tuple[Leaderboard, Row] | None:
     """The row that the cell may be compared with; None where it was not run. Raises UserError for others alone."""
-    apart = [
+    apart: list[list[str]] = [
         [
             *settings.differences(board.settings, cell.settings),
             *([f"n = {row.n}, not {cell.n}"] if row.n != cell.n else []),
@@ -161,8 +161,10 @@ def _alike(
     ]
     alike = [one for one, differs in zip(rows, apart, strict=True) if not differs]
     if rows and not alike:
-        said = "; ".join(min(apart, key=len))
-        raise UserError(f"{path} is no baseline of these runs: {name}: {said}; run it with the baseline's settings")
+        nearest = min(apart, key=len)
+        raise UserError(
+            f"{path} is no baseline of these runs: {name}: {'; '.join(nearest)}; run it with the baseline's settings"
+        )
     return _only(name, alike) if alike else None
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.output import Plugin, SuiteRuns, console
+from bench.commands.output import Plugin, SuiteRuns, console, to_stderr
 
 if TYPE_CHECKING:
     from results.regress import Verdict
@@ -23,7 +23,7 @@ def regress(
     from results import regress as regression
     from results.selected import select
 
-    _, found = select(places)
+    _, found = select(places, say=to_stderr)
     if write:
         print(f"{baseline}: {regression.write(baseline, found)} values, n and failed of every cell among them")
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.output import Out, Plugin, SuiteRuns, console, print_boards
+from bench.commands.output import Out, Plugin, SuiteRuns, console, print_boards, to_stderr
 from bench.errors import unknown
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def table(
     if suite and suite.shows == "statistics":
         _statistics(data or suite.data, paper=paper, form=form)
         return
-    suite, found = selected.select(places)
+    suite, found = selected.select(places, say=to_stderr)
     boards = leaderboards(
         found,
         all_columns=all_columns,
