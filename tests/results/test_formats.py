@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
+from rich.cells import cell_len
 
 from results.board import Leaderboard
 from results.formats import data, html, latex, parts
 from results.formats.markdown import markdown
+from results.formats.terminal import terminal
 from results.leaderboard import leaderboards
 from tests.fakes import World, bench
 from tests.results import scored, tables, valid
@@ -138,6 +140,37 @@ def test_the_sizes_of_a_dataset_in_every_format(toys: World, capfd: pytest.Captu
     assert first["name"] == read["rows"][0]["name"] == "Training Dataset"
     assert [row["samples"] for row in read["rows"]][-3:] == [317, 1925, 1754]
     assert "paper: Books & 317 & 34.84 $\\pm$ 22.55" in statistics(toys, "latex", capfd)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100])
+def test_no_line_of_any_kind_is_wider_than_a_terminal(kinds: dict[str, Leaderboard], width: int) -> None:
+    for name, one in kinds.items():
+        if name != "nasty":  # whose categories' names are whatever they are
+            text = terminal(one, costs=True, width=width).plain
+            assert max(map(cell_len, text.splitlines()[1:])) <= width, name
+
+
+def test_a_narrow_terminal_has_a_block_a_category(kinds: dict[str, Leaderboard]) -> None:
+    board = kinds["table1"]
+    wide = terminal(board, width=200).plain
+    assert wide == terminal(board).plain
+    blocks = terminal(board, width=48).plain.split("\n\n")
+    assert blocks[0] == board.title
+    heads = [block.splitlines()[:2] for block in blocks[1:]]
+    assert [head[0].strip() for head in heads[:2]] == list(board.categories)
+    assert [head[1].split() for head in heads[:2]] == [["Method", "R-1", "BL."]] * 2
+    assert heads[2][0].split() == ["Method", "n", "failed"]
+    for row in board.rows:
+        for block, category in zip(blocks[1:3], board.categories, strict=True):
+            number = f"{row.values[category, 'rouge1']:.4f}"
+            assert any(line.startswith(row.label) and number in line for line in block.splitlines())
+
+
+def test_a_long_label_is_broken_and_not_cut(kinds: dict[str, Leaderboard]) -> None:
+    text = terminal(kinds["ablations"], width=40).plain
+    block = text.split("\n\n")[1]
+    seen = " ".join(line[:18].strip() for line in block.splitlines()).split()
+    assert "".join(kinds["ablations"].rows[1].label.split()) in "".join(seen)
 
 
 def test_json_holds_everything(board: Leaderboard) -> None:
