@@ -80,7 +80,7 @@ def _text(form: str, boards: list[Leaderboard], *, costs: bool) -> str:
     if form == "html":
         return html.page(boards, costs=costs)
     if form == "csv":
-        return "".join(map(data.as_csv, boards))
+        return data.as_csv(*boards)
     write = {"markdown": markdown.markdown, "latex": latex.latex}[form]
     return "\n".join(write(board, costs=costs) for board in boards)
 

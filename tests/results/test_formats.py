@@ -192,6 +192,17 @@ def test_csv_has_ends_and_marks(board: Leaderboard) -> None:
     assert rows[1]["kind"] == "run"
 
 
+def test_csv_of_several_tables_is_one(board: Leaderboard) -> None:
+    other = replace(board, title="other", categories=("Films", "Music"))
+    text = data.as_csv(board, other)
+    lines = list(csv.reader(io.StringIO(text)))
+    assert {len(line) for line in lines} == {len(lines[0])} and len(set(lines[0])) == len(lines[0])
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["table"] for row in rows] == [board.title] * 2 + ["other"] * 2
+    assert rows[0]["Films/rouge1"] == rows[2]["Films/rouge1"] != ""
+    assert rows[0]["Music/rouge1"] == rows[2]["Books/rouge1"] == rows[2]["Books/rouge1/low"] == ""
+
+
 def test_markdown_shows_half_intervals_and_marks(board: Leaderboard) -> None:
     line = next(line for line in markdown(board).splitlines() if line.startswith("| rag"))
     assert "**† ±0.0" in line
