@@ -85,7 +85,7 @@ def _runs(name: str, out: Path) -> tuple[str, list[Finished]]:
     rows = [row for group in groups for row in finished.by_row(finished.newest(group))]
     labels = [
         replace(row, label=" · ".join([row.label, *apart]))
-        for board, apart in zip(leaderboards(found, intervals=False), _apart(groups), strict=True)
+        for board, apart in zip(leaderboards(found, intervals=False), settings.telling(groups), strict=True)
         for row in board.rows
     ]
     places = [place for place, row in enumerate(labels) if marks.names(row, name)]
@@ -99,18 +99,6 @@ def _runs(name: str, out: Path) -> tuple[str, list[Finished]]:
         )
     at = (exact or places)[0]
     return labels[at].label, rows[at]
-
-
-def _apart(groups: Sequence[Sequence[Finished]]) -> list[list[str]]:
-    """For each table of runs what tells it from the others: data, model, settings; as titles say it."""
-    firsts = [group[0].summary for group in groups]
-    columns = [
-        [first["data"]["name"] for first in firsts],
-        [settings.model(first) for first in firsts],
-        settings.apart(groups),
-    ]
-    telling = [column for column in columns if len(set(column)) > 1]
-    return [[column[place] for column in telling if column[place]] for place in range(len(groups))]
 
 
 def _check(a: Sequence[Finished], b: Sequence[Finished]) -> None:

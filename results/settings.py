@@ -81,6 +81,18 @@ def apart(groups: Sequence[Sequence[Finished]]) -> list[str]:
     return [found[place] for place in range(len(groups))]
 
 
+def telling(groups: Sequence[Sequence[Finished]]) -> list[list[str]]:
+    """For each table of runs what tells it from the others: data, model, settings; as titles say it."""
+    firsts = [group[0].summary for group in groups]
+    columns = [
+        [first["data"]["name"] for first in firsts],
+        [model(first) for first in firsts],
+        apart(groups),
+    ]
+    telling = [column for column in columns if len(set(column)) > 1]
+    return [[column[place] for column in telling if column[place]] for place in range(len(groups))]
+
+
 def _told(summaries: Sequence[Summary]) -> list[str]:
     set_ = [of(summary) for summary in summaries]
     names = [name for name in set_[0] if _distinct(one[name] for one in set_) > 1]
