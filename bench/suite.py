@@ -182,15 +182,23 @@ def _concerns(key: str, method: str, block: Block) -> bool:
     return head not in others - used
 
 
-def keys(suite: Suite) -> set[tuple[str, str | None, str, int | None]]:
+Key = tuple[str, str | None, str, int | None]
+
+
+def keys(suite: Suite) -> set[Key]:
     """(method, retriever, changed options, K) of every cell, whatever its profile; K None: the profile's own."""
-    found = set()
+    return set(own(suite, profile=ANY_PROFILE))
+
+
+def own(suite: Suite, *, profile: str | None = None) -> dict[Key, list[RunConfig]]:
+    """The cells as the suite alone has them, by their keys: one each profile and changed setting."""
+    found: dict[Key, list[RunConfig]] = {}
     for block in suite.cells:
         one = suite.model_copy(update={"cells": (block,)})
-        configs, _ = expand(one, cast(Corpus, _AnyData()), Given(profile=ANY_PROFILE, seeds=(0,)))
+        configs, _ = expand(one, cast(Corpus, _AnyData()), Given(data=suite.data, profile=profile, seeds=(0,)))
         for config in configs:
             k = config.k if block.ks is not None or config.retriever is None else None
-            found.add((config.method, config.retriever, variant(config), k))
+            found.setdefault((config.method, config.retriever, variant(config), k), []).append(config)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from bench.types import Column, StageCost
 
@@ -41,6 +41,8 @@ class Leaderboard:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     model: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)  # results.settings.of its runs
+    apart: str = ""  # what tells it from the other tables of the same data and model, as its title says
 
     def cells(self) -> list[Cell]:
         """The value columns, left to right."""

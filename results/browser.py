@@ -20,7 +20,7 @@ from bench.errors import UserError
 from bench.finish import read_config
 from bench.generate.store import RequestStore
 from bench.types import Review, Sample
-from results import finished
+from results import finished, settings
 from results.finished import Finished
 from results.leaderboard import leaderboards
 
@@ -62,12 +62,11 @@ def collect(found: Sequence[Finished], *, prompts: bool) -> list[Samples]:
     """One for each dataset and limit among the runs. Raises UserError where a dataset has changed or is gone."""
     tables: dict[str, list[Shown]] = {}
     groups = finished.comparable(found)
-    for group in groups:
+    for group, apart in zip(groups, settings.telling(groups), strict=True):
         (board,) = leaderboards(group, intervals=False)
         for row, same in zip(board.rows, finished.by_row(finished.newest(group)), strict=True):
-            model = f" · {board.model}" if len(groups) > 1 else ""
             key = json.dumps(same[0].summary["data"], sort_keys=True)
-            tables.setdefault(key, []).append(Shown(row.label + model, same[0]))
+            tables.setdefault(key, []).append(Shown(" · ".join([row.label, *apart]), same[0]))
     return [_samples(shown, prompts=prompts) for shown in tables.values()]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from bench import runs
 from bench.errors import UserError, unknown
 from bench.runs import RunFolder
 from bench.types import Column
-from results import finished, marks, notes, resampling, statistics
+from results import finished, marks, notes, resampling, settings, statistics
 from results.finished import Finished
 from results.leaderboard import leaderboards
 from results.resampling import Difference, Estimate
@@ -81,16 +81,21 @@ def _runs(name: str, out: Path) -> tuple[str, list[Finished]]:
             folder = RunFolder(place)
             return place.name, [Finished(folder, finished.summary_of(folder))]
     found = finished.finished([out])
-    rows = [row for group in finished.comparable(found) for row in finished.by_row(finished.newest(group))]
-    labels = [row for board in leaderboards(found, intervals=False) for row in board.rows]
+    groups = finished.comparable(found)
+    rows = [row for group in groups for row in finished.by_row(finished.newest(group))]
+    labels = [
+        replace(row, label=" · ".join([row.label, *apart]))
+        for board, apart in zip(leaderboards(found, intervals=False), settings.telling(groups), strict=True)
+        for row in board.rows
+    ]
     places = [place for place, row in enumerate(labels) if marks.names(row, name)]
     if not places:
         raise unknown("run or row", name, {known for row in labels for known in (row.method, row.label)})
     exact = [place for place in places if labels[place].label == name]
     if len(exact or places) > 1:
+        known = [f"'{labels[place].label}' ({rows[place][0].folder.path.name})" for place in exact or places]
         raise UserError(
-            f"'{name}' is {len(places)} rows of {out}: {', '.join(labels[place].label for place in places)}; "
-            "name one by its whole label, or name a run folder"
+            f"'{name}' is {len(known)} rows of {out}: {', '.join(known)}; name one by its whole label, or its folder"
         )
     at = (exact or places)[0]
     return labels[at].label, rows[at]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ STYLE: Any = {
     "svg.hashsalt": "dep-bench",
 }
 SMALL: Any = {"fontsize": 7, "color": "#555555"}  # what stands above all panels
+LINE = 0.14  # inches of such a line
 PANEL = (2.7, 2.3)  # inches
 
 
@@ -82,8 +84,9 @@ def line(ax: Axes, xs: list[int], rows: list[Row], cell: tuple[str, str], place:
     dashes: Any = DASHES[place % len(DASHES)]
     marker = MARKERS[place % len(MARKERS)]
     ax.plot(xs, ys, color=colour(place), ls=dashes, marker=marker, ms=4, lw=1.3, label=label)
-    bottom = [y - below for y, (below, _) in zip(ys, halves, strict=True)]
-    top = [y + above for y, (_, above) in zip(ys, halves, strict=True)]
+    known = [cell in row.intervals for row in rows]
+    bottom = [y - below if has else math.nan for y, (below, _), has in zip(ys, halves, known, strict=True)]
+    top = [y + above if has else math.nan for y, (_, above), has in zip(ys, halves, known, strict=True)]
     edge: dict[str, Any] = {"edgecolor": (colour(place), 0.5), "ls": dashes, "lw": 0.6}  # where bands overlap in grey
     ax.fill_between(xs, bottom, top, facecolor=(colour(place), 0.13), **edge)
 
@@ -104,10 +107,14 @@ def bars(ax: Axes, board: Leaderboard, key: str) -> None:
         groups = [name for name in board.categories if (name, key) in row.values]
         xs = [board.categories.index(name) + (place - (len(board.rows) - 1) / 2) * width for name in groups]
         ys = [row.values[name, key] for name in groups]
-        ends = list(zip(*(distances(row, (name, key)) for name in groups), strict=True))
         look: dict[str, Any] = {"color": colour(place), "hatch": HATCHES[place % len(HATCHES)], "edgecolor": "white"}
         ax.bar(xs, ys, width * 0.95, label=row.label, **look)
-        drawn = ax.errorbar(xs, ys, yerr=ends or None, ls="", color="#000000", capsize=2, lw=0.8)
+        known = [place for place, name in enumerate(groups) if (name, key) in row.intervals]
+        if not known:
+            continue  # of one user there is no interval, and a cap without height would claim one
+        ends = list(zip(*(distances(row, (groups[place], key)) for place in known), strict=True))
+        at = [xs[place] for place in known], [ys[place] for place in known]
+        drawn = ax.errorbar(*at, yerr=ends, ls="", color="#000000", capsize=2, lw=0.8)
         for artist in (*drawn[1], *drawn[2]):
             artist.set_path_effects([withStroke(linewidth=2, foreground="white")])  # seen on a dark bar too
     ax.set_xticks(range(len(board.categories)), board.categories)
@@ -115,8 +122,8 @@ def bars(ax: Axes, board: Leaderboard, key: str) -> None:
 
 
 def point(ax: Axes, row: Row, cell: tuple[str, str], place: int) -> None:
-    below, above = distances(row, cell)
-    ax.errorbar([row.values[cell]], [place], xerr=[[below], [above]], fmt="o", ms=4, color=COLOURS[1], capsize=2, lw=1)
+    ends = [[one] for one in distances(row, cell)] if cell in row.intervals else None
+    ax.errorbar([row.values[cell]], [place], xerr=ends, fmt="o", ms=4, color=COLOURS[1], capsize=2, lw=1)
 
 
 def tokens_of(row: Row) -> float:

@@ -11,7 +11,7 @@ from statistics import fmean
 
 from bench.errors import unknown
 from bench.types import Column, StageCost
-from results import finished, marks, notes
+from results import finished, marks, notes, settings
 from results.board import Leaderboard, Row
 from results.finished import Finished, Summary
 from results.slices import Slice
@@ -31,10 +31,11 @@ def leaderboards(
     the start of one) marks what differs from it; raises UserError where no table has that row.
     """
     boards: list[Leaderboard] = []
-    for group in finished.comparable(found):
+    groups = finished.comparable(found)
+    for group, apart in zip(groups, settings.apart(groups), strict=True):
         latest = finished.newest(group)
         rows = finished.by_row(latest)
-        board = _leaderboard(rows, older=len(group) - len(latest), all_columns=all_columns)
+        board = _leaderboard(rows, older=len(group) - len(latest), all_columns=all_columns, apart=apart)
         boards += marks.measured(board, rows, slice_by=slice_by, baseline=baseline, intervals=intervals)
     if baseline and all(marks.find(board, baseline) is None for board in boards):
         raise unknown("baseline", baseline, {name for board in boards for row in board.rows for name in _names(row)})
@@ -45,19 +46,21 @@ def _names(row: Row) -> tuple[str, str]:
     return row.method, row.label
 
 
-def _leaderboard(rows: list[list[Finished]], *, older: int, all_columns: bool) -> Leaderboard:
+def _leaderboard(rows: list[list[Finished]], *, older: int, all_columns: bool, apart: str) -> Leaderboard:
     summaries = [[run.summary for run in row] for row in rows]
     flat = [summary for row in summaries for summary in row]
     retrievers = {summary["retriever"] for summary in flat if summary["retriever"]}
     ks = {summary["k"] for summary in flat if summary["retriever"]}
     first = flat[0]
     return Leaderboard(
-        title=f"{first['data']['name']} · {first['model']}",
+        title=" · ".join(filter(None, (first["data"]["name"], settings.model(first), apart))),
         categories=tuple(first["scores"]),
         columns=tuple(Column(**column) for column in first["columns"] if all_columns or column["main"]),
         rows=tuple(_row(same, show_retriever=len(retrievers) > 1, show_k=len(ks) > 1) for same in summaries),
         notes=notes.of_runs(flat, older=older),
         model=first["model"],
+        settings=settings.of(first),
+        apart=apart,
     )
 
 

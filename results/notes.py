@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from results import settings
 from results.finished import Summary
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def of_runs(group: Sequence[Summary], *, older: int) -> tuple[str, ...]:
     ks = sorted({summary["k"] for summary in group if summary["retriever"]})
     notes = [
         f"Data: {data['title']} ({data['split']} split{limit}): n = {counts}; {first['users']} users.",
-        f"Model: {first['model']} ({first['dtype']}) on {first['engine']}, profile {first['profile']['name']}; "
+        f"Model: {_model(first)}, profile {first['profile']['name']}; "
         f"temperature {sampling['temperature']}, top-p {sampling['top_p']}, at most {sampling['max_new_tokens']} new "
         f"tokens, input budget {first['input_budget']}{', deterministic' if first['deterministic'] else ''}.",
         f"K = {', '.join(map(str, ks)) or 'none'}; seeds {', '.join(map(str, seeds))}"
@@ -45,6 +46,14 @@ def of_runs(group: Sequence[Summary], *, older: int) -> tuple[str, ...]:
     if older:
         notes.append(f"{older} older runs of the same cells are left out.")
     return tuple(notes)
+
+
+def _model(summary: Summary) -> str:
+    engine = summary["engine"]
+    if settings.backend(summary) in settings.FAKE:
+        return f"none, {engine} answers with words of the prompt"
+    dtype = settings.of(summary)["dtype"]
+    return f"{summary['model']}{f' ({dtype})' if dtype else ''} on {engine}"
 
 
 def with_intervals(notes: tuple[str, ...], *, users: str, draws: int) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench import files
 from bench.errors import UserError, unknown
-from results import drawing, finished, slices
+from bench.terminal import inert
+from results import drawing, finished, settings, slices
 from results.board import Row
 from results.finished import Finished
 from results.leaderboard import leaderboards
@@ -34,14 +36,27 @@ def draw(kind: str, found: Sequence[Finished], metrics: Sequence[str], *, title:
     if kind not in KINDS:
         raise unknown("plot", kind, KINDS)
     matplotlib.use("Agg")
+    groups = finished.comparable(found)
+    _check(groups, metrics)
     with matplotlib.rc_context(drawing.STYLE):
-        figures = [KINDS[kind](group, metrics) for group in finished.comparable(found)]
-    made = [figure for figure in figures if figure is not None]
+        figures = [KINDS[kind](group, metrics) for group in groups]
+    made = [(figure, apart) for figure, apart in zip(figures, settings.apart(groups), strict=True) if figure]
     if not made:
         raise NothingToDraw(f"nothing to plot: {NEEDS[kind]}; `bench grid {kind}` makes such runs")
-    for figure in made if title else ():
-        figure.suptitle(f"{title}\n{figure.get_suptitle()}", **drawing.SMALL)
-    return made
+    for figure, apart in made:
+        said = "\n".join(filter(None, (inert(title).expandtabs(1), figure.get_suptitle(), apart)))
+        figure.set_figheight(figure.get_figheight() + drawing.LINE * said.count("\n"))
+        figure.suptitle(said, **drawing.SMALL)
+    return [figure for figure, _ in made]
+
+
+def _check(groups: Sequence[Sequence[Finished]], metrics: Sequence[str]) -> None:
+    """Raises UserError for a column that no table has, whatever else there may be to complain of."""
+    columns = [column for group in groups for column in group[0].summary["columns"]]
+    known = {column["key"] for column in columns if column["main"]}
+    for key in metrics:
+        if key not in known:
+            raise unknown("column", key, known)
 
 
 def save(figures: Sequence[Figure], to: Path) -> list[Path]:
@@ -147,6 +162,7 @@ def costs(group: Sequence[Finished], metrics: Sequence[str]) -> Figure | None:
             if (place, "all", key) in found:
                 one = found[place, "all", key]
                 ends = [[max(0.0, one.value - one.low)], [max(0.0, one.high - one.value)]]
+                known = math.isfinite(one.low)
                 style: dict[str, Any] = {
                     "color": drawing.colour(place),
                     "marker": drawing.MARKERS[place % len(drawing.MARKERS)],
@@ -159,7 +175,7 @@ def costs(group: Sequence[Finished], metrics: Sequence[str]) -> Figure | None:
                 right.errorbar(
                     [drawing.tokens_of(row)],
                     [one.value],
-                    yerr=ends,
+                    yerr=ends if known else None,
                     ls="",
                     capsize=2,
                     label=drawing.short(row),

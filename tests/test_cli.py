@@ -369,7 +369,7 @@ def test_lists(world: World, capfd: pytest.CaptureFixture[str]) -> None:
         assert err == ""
         assert any(line.split()[:1] == [name] for line in out.splitlines())
     assert bench("ls", "runs", "--out", world.out) == 0
-    assert capfd.readouterr().out == "\n"
+    assert capfd.readouterr().out == ""
     assert world.run() == 0
     capfd.readouterr()
     assert bench("ls", "runs", "--out", world.out) == 0

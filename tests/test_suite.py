@@ -197,6 +197,32 @@ def test_a_table_of_a_suite_has_its_cells_only(tmp_path: Path, plan: Plan, capfd
     assert "holds no runs" in capfd.readouterr().err
 
 
+def test_a_table_of_a_suite_respects_its_settings(
+    tmp_path: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(registry.BUILTIN["generator"], "vllm", fakes.FAKE)
+    world = World(tmp_path)
+    own = (
+        f'title = "t"\ndata = "{world.data}"\nlimit = 4\n[[cells]]\nmethods = ["rag"]\nprofiles = ["{world.profile}"]\n'
+    )
+    path = written(tmp_path, own)
+    for limit in (2, 3):
+        assert world.run("--limit", limit, method="rag") == 0
+    capfd.readouterr()
+    assert bench("table", path, world.out) == 0
+    out, err = capfd.readouterr()
+    assert "toy · none · limit 2" in out and "toy · none · limit 3" in out
+    start, _, said = err.strip().partition(" says: ")
+    assert start == "note: no run is as suite 'toy'"
+    assert set(said.split("; ")) == {"limit 2, not 4", "limit 3, not 4", "engine fake, not vllm"}
+    assert bench("grid", path, "--out", world.out) == 0
+    capfd.readouterr()
+    assert bench("table", path, world.out) == 0
+    out, err = capfd.readouterr()
+    assert "limited to 4" in out and "limited to 2" not in out
+    assert err == "note: 2 runs of suite 'toy' with other settings than its own are left out\n"
+
+
 def test_a_folder_of_a_suite_s_name_hides_the_suite_only_where_it_holds_runs(
     tmp_path: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:

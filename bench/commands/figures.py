@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.output import Plugin, SuiteRuns
+from bench.commands.output import Plugin, SuiteRuns, to_stderr
 
 
 def plot(
@@ -25,7 +25,7 @@ def plot(
     from results import plots
     from results.selected import select
 
-    _, found = select(places)
+    _, found = select(places, say=to_stderr)
     figures = plots.draw(kind, found, words(metric), title=title)
     for path in plots.save(figures, to or Path(f"{kind}.svg")):
         print(path)
@@ -46,6 +46,6 @@ def report(
     from results import report as pages
     from results.selected import select
 
-    _, found = select(places)
+    _, found = select(places, say=to_stderr)
     pages.write(found, to, title=title, baseline=baseline, prompts=prompts, unique=uniqueness)
     print(to)

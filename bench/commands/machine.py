@@ -29,7 +29,8 @@ def ls(
     grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     for row in listing.rows(what, out):
         grid.add_row(*map(escape, row))
-    console().print(grid)
+    if grid.row_count:
+        console().print(grid)
 
 
 def doctor(out: Out = Path("runs")) -> None:

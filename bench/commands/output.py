@@ -65,7 +65,7 @@ def print_boards(boards: list[Leaderboard], *, costs: bool = False) -> None:
 
     out = console()
     for board in boards:
-        out.print(terminal(board, costs=costs))
+        out.print(terminal(board, costs=costs, width=out.width if out.is_terminal else None))
         for note in board.notes:
             out.print(note, style="dim", markup=False)
         out.print()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.output import Plugin, SuiteRuns, console
+from bench.commands.output import Plugin, SuiteRuns, console, to_stderr
 
 if TYPE_CHECKING:
     from results.regress import Verdict
@@ -23,9 +23,9 @@ def regress(
     from results import regress as regression
     from results.selected import select
 
-    _, found = select(places)
+    _, found = select(places, say=to_stderr)
     if write:
-        print(f"{baseline}: {regression.write(baseline, found)} values")
+        print(f"{baseline}: {regression.write(baseline, found)} values, n and failed of every cell among them")
         return
     verdict = regression.compare(baseline, found)
     _show(verdict)
@@ -41,7 +41,8 @@ def _show(verdict: Verdict) -> None:
         table = Table("cell", "value", "was", "is", "difference", "tolerance", box=None, pad_edge=False)
         for one in verdict.moved:
             now = ("gone", "") if one.value is None else (f"{one.value:.4f}", f"{one.value - one.was:+.4f}")
-            table.add_row(escape(one.cell), escape(one.what), f"{one.was:.4f}", *now, f"{one.tolerance:.4f}")
+            tolerance = "none" if one.tolerance is None else f"{one.tolerance:.4f}"
+            table.add_row(escape(one.cell), escape(one.what), f"{one.was:.4f}", *now, tolerance)
         console().print(table)
     for name in verdict.new:
         console().print(f"not in the baseline: {name}", markup=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.output import Out, Plugin, SuiteRuns, console, print_boards
+from bench.commands.output import Out, Plugin, SuiteRuns, console, print_boards, to_stderr
 from bench.errors import unknown
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def table(
     if suite and suite.shows == "statistics":
         _statistics(data or suite.data, paper=paper, form=form)
         return
-    suite, found = selected.select(places)
+    suite, found = selected.select(places, say=to_stderr)
     boards = leaderboards(
         found,
         all_columns=all_columns,
@@ -80,7 +80,7 @@ def _text(form: str, boards: list[Leaderboard], *, costs: bool) -> str:
     if form == "html":
         return html.page(boards, costs=costs)
     if form == "csv":
-        return "".join(map(data.as_csv, boards))
+        return data.as_csv(*boards)
     write = {"markdown": markdown.markdown, "latex": latex.latex}[form]
     return "\n".join(write(board, costs=costs) for board in boards)
 

