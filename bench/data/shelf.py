@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def put(out: Path, category: str, scratch: Path, own: Mapping[str, Any]) -> str:
     manifest = {
         "format": store.PARQUET,
         "name": "+".join(categories),
-        "title": f"{', '.join(categories)}: as `thresholds` or `published` say",
+        "title": f"{'+'.join(categories)}: {_origin(categories, parts)}",
         "synthetic": False,
         "categories": categories,
         **parts,
@@ -48,6 +49,20 @@ def put(out: Path, category: str, scratch: Path, own: Mapping[str, Any]) -> str:
     moves = [(scratch / f"{name}.parquet", out / category / f"{name}.parquet") for name in parquet.TABLES]
     store.finish(out, scratch, manifest, moves)
     return fingerprint
+
+
+def _origin(categories: Sequence[str], parts: Mapping[str, Mapping[str, Any]]) -> str:
+    """Where a dataset is from, and of its rules those that a reader asks for first."""
+    rules: list[Any] = [parts["thresholds"].get(name) for name in categories]
+    if not all(rules):
+        return "published samples" if not any(rules) else "published samples, and reviews chosen by `bench data build`"
+    if len({json.dumps(rule, sort_keys=True) for rule in rules}) > 1:  # those of a file have lists for tuples
+        return "raw reviews, each category by rules of its own"
+    one = rules[0]
+    return (
+        f"raw reviews of at least {one['min_chars']} characters, users of at least {one['min_user_reviews']} reviews, "
+        f"items of at least {one['min_item_users']} users"
+    )
 
 
 def _held(out: Path) -> dict[str, Any]:
