@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from bench.embed.encoders import EncoderConfig
-from bench.errors import UserError, mistake, unknown
+from bench.errors import UserError, mistake, no_file
 from bench.types import Sampling, Split
 
 
@@ -151,7 +151,7 @@ def load_profile(name: str, overrides: Mapping[str, Any] | None = None) -> Profi
     shipped = profiles()
     path = shipped.get(name) or Path(name)
     if not path.is_file():
-        raise unknown("profile", name, shipped)
+        raise no_file("profile", name, shipped)
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError) as error:

@@ -7,6 +7,7 @@ takes the memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -17,6 +18,7 @@ from bench.context import CellResources, SampleContext
 from bench.data.corpus import Corpus
 from bench.embed.encoders import create as create_encoder
 from bench.embed.store import Progress, StoredEmbedder, VectorStore
+from bench.errors import SampleFailure
 from bench.generate.service import Completer
 from bench.protocols import Embedder, TextVectors
 from bench.types import Review, Sample
@@ -62,6 +64,7 @@ def resources(
         sampling=config.profile.sampling,
         input_budget=config.profile.input_budget,
         seed=config.seed,
+        asked=(config.retriever or "", config.k),
     )
 
 
@@ -92,5 +95,8 @@ def embed(
     if not method.uses_embeddings:
         return
     comparing = cast("EmbeddingMethod", method)
-    texts = [text for sample in samples for text in comparing.texts(sample, SampleContext(sample, resources))]
+    texts: list[str] = []
+    for sample in samples:
+        with suppress(SampleFailure):  # its row will say so
+            texts += comparing.texts(sample, SampleContext(sample, resources))
     vector_store(out).ensure(create_encoder(config.profile.embedder), texts, progress=progress)

@@ -14,7 +14,7 @@ from results.finished import Finished, finished
 def select(places: Sequence[Path] | None) -> tuple[Suite | None, list[Finished]]:
     """The finished runs of `[SUITE] [PLACE ...]`; no place means runs/. Raises UserError where there are none."""
     chosen, rest = suite_of(places)
-    found = finished(rest)
+    found = finished(map(runs.named, rest))
     if chosen is None or not chosen.cells:
         return chosen, found
     wanted = suite.keys(chosen)

@@ -108,8 +108,9 @@ def judged_wares(rules: Rules) -> Reading:
     lacking = " ".join(_lacking(place, name) for place, name in enumerate(rules.require, 1))
     names = _paths(*(rules.require or ("title",)))
     query = f"""
-        SELECT *, CASE WHEN review THEN '{REVIEWS_INSTEAD}' WHEN length(description) NOT BETWEEN {shortest} AND {longest}
-            THEN 'without a description of {shortest} to {longest} characters' {lacking} ELSE '' END AS lacks
+        SELECT *, CASE WHEN review THEN '{REVIEWS_INSTEAD}'
+            WHEN length(description) NOT BETWEEN {shortest} AND {longest} THEN
+            'without a description of {shortest} to {longest} characters' {lacking} ELSE '' END AS lacks
         FROM (SELECT *, json_extract(json, {names}) AS value, json_type(json, {names}) AS kind,
             coalesce(json_type(json, ['$.user_id', '$.text']) = ['VARCHAR', 'VARCHAR'], false) AS review
             FROM ({_WARES}))
