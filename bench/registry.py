@@ -148,9 +148,7 @@ def load(kind: Kind, name: str) -> type:
     """The class behind a name. Raises UserError for an unknown name or one that cannot be imported."""
     known = names(kind)
     if name not in known:
-        error = unknown(kind, name, known)
-        hint = "" if "did you mean" in str(error) else "; one of a plug-in is known with --plugin FILE"
-        raise UserError(f"{error}{hint}")
+        raise UserError(f"{unknown(kind, name, known)}; one of a plug-in is known with --plugin FILE")
     module, _, attribute = known[name].partition(":")
     try:
         return cast(type, getattr(importlib.import_module(module), attribute))
