@@ -63,6 +63,10 @@ def plan(
     Trained methods take their `checkpoint` where one is named, which must fit them; else that of their identity.
     """
     cells: dict[str, Cell] = {}
+    configs = list(configs)
+    if checkpoint is not None and not any(_trains(config) for config in configs):
+        names = ", ".join(dict.fromkeys(config.method for config in configs))
+        raise UserError(f"--checkpoint {checkpoint}: {names} takes none; name a trained method, or leave it out")
     for config in configs:
         method = registry.create("method", config.method, config.method_options)
         trained = _checkpoint(config, checkpoint, out) if isinstance(method, SoftPromptMethod) else None
@@ -77,8 +81,15 @@ def plan(
     return list(cells.values())
 
 
+def _trains(config: RunConfig) -> bool:
+    return isinstance(registry.create("method", config.method, config.method_options), SoftPromptMethod)
+
+
 def _checkpoint(config: RunConfig, path: Path | None, out: Path) -> Checkpoint:
-    return checkpoints.open_for(config, out) if path is None else checkpoints.given(path, config)
+    if path is None:
+        return checkpoints.open_for(config, out)
+    listed = out / checkpoints.FOLDER / path
+    return checkpoints.given(listed if listed.is_dir() and not path.is_dir() else path, config)
 
 
 def _sources(config: RunConfig, checkpoint: Checkpoint | None) -> dict[str, str]:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from bench.embed.encoders import EncoderConfig
-from bench.errors import UserError, is_file, mistake, secrets, shown, unknown
+from bench.errors import UserError, is_file, mistake, no_file, secrets, shown
 from bench.types import Sampling, Split
 
 
@@ -158,7 +158,7 @@ def load_profile(name: str, overrides: Mapping[str, Any] | None = None) -> Profi
     path = shipped.get(name) or Path(name)
     which = name if name in shipped else str(path)
     if not name or not is_file(path, "profile"):
-        raise unknown("profile", name, shipped)
+        raise no_file("profile", name, shipped)
     values = _toml(path)
     for key, value in (overrides or {}).items():
         _override(values, key, value)

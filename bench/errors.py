@@ -74,6 +74,15 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     return UserError(f"no {kind} '{name}'{hint} Known: {', '.join(names) or 'none'}")
 
 
+def no_file(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """`unknown`, for what may also be a file's path: a path that is none is said to be one."""
+    if name.endswith(".toml") or "/" in name:
+        return UserError(
+            f"{kind} file {name} does not exist; check the path, or name one of {', '.join(sorted(known))}"
+        )
+    return unknown(kind, name, known)
+
+
 def mistake(error: ValidationError) -> str:
     """The first mistake in a file that pydantic checked: `train.lr = 'fast': Input should be a valid number`."""
     first = error.errors(include_url=False)[0]

@@ -82,8 +82,21 @@ def split_settings(
         elif head in Profile.model_fields and head not in ("name", "title"):
             profile[key] = value
         else:
-            raise unknown("setting", key, [*Profile.model_fields, *(f"{plug}.<option>" for plug in plugs)])
+            raise _no_setting(key, plugs)
     return profile, options
+
+
+def _no_setting(key: str, plugs: Mapping[str, registry.Kind]) -> UserError:
+    """Why a key is none: an option of a plug that is not in this grid, or a misspelt one. `plugs`: those that are."""
+    head, _, option = key.partition(".")
+    for kind in ("method", "retriever"):
+        if option and head in registry.ours(kind) and head not in plugs:
+            known = registry.options_of(kind, head)
+            if option not in known:
+                return unknown(f"option of {kind} '{head}'", option, known)
+            return UserError(f"--set {key} needs --{kind} {head}, which is not in this grid; add it, or leave it out")
+    own = [f"{name}.{option}" for name, kind in plugs.items() for option in registry.options_of(kind, name)]
+    return unknown("setting", key, [*Profile.model_fields, *own])
 
 
 def metric_settings(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -134,7 +147,7 @@ def expand(
     used.update(dict.fromkeys(methods, "method"))
     for name in options:
         if name not in used:
-            raise unknown("setting", f"{name}.{next(iter(options[name]))}", [f"{plug}.<option>" for plug in used])
+            raise _no_setting(f"{name}.{next(iter(options[name]))}", used)
     full = {name: _options(kind, name, options.get(name, {})) for name, kind in used.items()}
     return [
         RunConfig(

@@ -70,6 +70,7 @@ def resources(
         input_budget=config.profile.input_budget,
         seed=config.seed,
         failed=failed,
+        asked=(config.retriever or "", config.k),
     )
 
 

@@ -61,6 +61,7 @@ BUILTIN: dict[Kind, dict[str, str]] = {
     },
     "data": {},  # bench.data.corpus knows the shipped ones
 }
+SHIPPED: dict[Kind, tuple[str, ...]] = {"data": ("bundled",)}
 
 # What makes a class of a plug-in file one of a kind: the method of bench.protocols that no other kind has.
 CONTRACT: dict[str, Kind] = {"write": "method", "rank": "retriever", "aggregate": "metric", "folder": "data"}
@@ -113,6 +114,11 @@ def plug(files: Iterable[str]) -> None:
             needed = ", ".join(f"{name} ({kind})" for name, kind in CONTRACT.items())
             raise UserError(f"--plugin {file} holds no plug: a dataclass with one of {needed}; see bench/protocols.py")
         for kind, cls in found:
+            if cls.__name__.lower() in {*BUILTIN[kind], *_plugged.get(kind, {}), *SHIPPED.get(kind, ())}:
+                raise UserError(
+                    f"--plugin {file}: class {cls.__name__} would be {kind} '{cls.__name__.lower()}', "
+                    "which is there already; rename the class"
+                )
             _plugged.setdefault(kind, {})[cls.__name__.lower()] = f"{module.__name__}:{cls.__name__}"
         _files.append(str(path))
 
@@ -144,7 +150,7 @@ def load(kind: Kind, name: str) -> type:
     """The class behind a name. Raises UserError for an unknown name or one that cannot be imported."""
     known = names(kind)
     if name not in known:
-        raise unknown(kind, name, known)
+        raise UserError(f"{unknown(kind, name, known)}; one of a plug-in is known with --plugin FILE")
     module, _, attribute = known[name].partition(":")
     try:
         return cast(type, getattr(importlib.import_module(module), attribute))

@@ -170,6 +170,12 @@ class RunFolder:
             yield
 
 
+def named(given: Path, out: Path = Path("runs")) -> Path:
+    """A run or output folder as it was given; where that is none, the run of this name below `out`, if it is there."""
+    below = out / given
+    return below if (below / CONFIG).is_file() and not find(given) else given
+
+
 def find(out: Path) -> list[RunFolder]:
     """Run folders below `out` (or `out` itself), by name."""
     if (out / CONFIG).is_file():

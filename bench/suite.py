@@ -18,6 +18,7 @@ Blocks become cells by `bench.grid.expand`, as the words of `bench run` do.
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, f
 from bench import grid, registry
 from bench.config import RunConfig
 from bench.data.corpus import Corpus
-from bench.errors import UserError, is_file, mistake, unknown
+from bench.errors import UserError, is_file, mistake, no_file
 from bench.finish import variant
 from bench.types import Split
 
@@ -107,13 +108,30 @@ def load(name: str) -> Suite:
     shipped = suites()
     path = shipped.get(name) or Path(name)
     if not name or not is_file(path, "suite"):
-        raise unknown("suite", name, shipped)
+        raise no_file("suite", name, shipped)
     try:
-        return Suite(name=path.stem, **tomllib.loads(path.read_text("utf-8")))
+        found = Suite(name=path.stem, **tomllib.loads(path.read_text("utf-8")))
     except ValidationError as error:
-        raise UserError(f"suite {path}, {mistake(error)}; bench/suite.py says what a suite holds") from error
+        raise UserError(f"suite {path}, {_mistake(error)}; bench/suite.py says what a suite holds") from error
     except (ValueError, TypeError, RecursionError) as error:
         raise UserError(f"suite {path}: {error}") from error
+    if found.shows == "table" and not found.cells:
+        raise UserError(f'suite {path} has no cells; add a line [[cells]] and below it methods = ["rag"], or more')
+    return found
+
+
+def _mistake(error: ValidationError) -> str:
+    """A misspelt or misplaced key, where there is one; else the first mistake."""
+    for one in error.errors(include_url=False):
+        if one["type"] != "extra_forbidden":
+            continue
+        *above, key = map(str, one["loc"])
+        if not above and key in Block.model_fields and key not in Suite.model_fields:
+            return f"{key}: it belongs below a line [[cells]]"
+        close = difflib.get_close_matches(key, (Block if above else Suite).model_fields, n=1)
+        if close:
+            return f"{'.'.join([*above, key])}: no such key; did you mean '{close[0]}'?"
+    return mistake(error)
 
 
 def expand(suite: Suite, corpus: Corpus, given: Given) -> tuple[list[RunConfig], list[Failure]]:

@@ -27,7 +27,7 @@ NOTE = (
 
 
 def title(corpus: Corpus) -> str:
-    return f"{corpus.name} · {corpus.title}"
+    return corpus.title if corpus.title.startswith(f"{corpus.name}:") else f"{corpus.name} · {corpus.title}"
 
 
 def rows(corpus: Corpus, *, paper: bool = False) -> list[Size]:

@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 def select(places: Sequence[Path] | None, *, say: Say = lambda text: None) -> tuple[Suite | None, list[Finished]]:
     """The finished runs of `[SUITE] [PLACE ...]`; no place means runs/. Raises UserError where there are none."""
     chosen, rest = suite_of(places)
-    found = finished(rest)
+    found = finished(map(runs.named, rest))
     if chosen is None or not chosen.cells:
         return chosen, found
     wanted = suite.keys(chosen)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -191,6 +192,27 @@ def test_show_wants_a_run(world: World, complaint: Complaint) -> None:
     for place in (world.path, world.path / "nowhere", world.path / "file"):
         assert complaint("show", place) == f"{place} has no config.json; name a run folder (`bench ls runs` lists them)"
     assert complaint("show") == "Missing argument 'RUN'; see `bench show --help`"
+
+
+def test_a_run_may_be_given_by_its_name(
+    world: World, complaint: Complaint, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert world.run() == 0
+    name = world.folder().path.name
+    for command in ("show", "verify", "score"):
+        capfd.readouterr()
+        assert bench(command, name, "--out", world.out) == 0, capfd.readouterr().err
+    assert complaint("show", name[:-1], "--out", world.out).startswith(f"{name[:-1]} has no config.json")
+    monkeypatch.chdir(world.path)  # where the output folder is the default, runs/
+    for command in ("show", "verify", "score", "table"):
+        assert bench(command, name) == 0, capfd.readouterr().err
+
+
+def test_a_checkpoint_that_is_none_or_that_nothing_takes(world: World, complaint: Complaint) -> None:
+    line = complaint(*world.words("--checkpoint", "bad", method="soft"))
+    assert line == "bad is no checkpoint; name a folder, or a name that `bench ls checkpoints` lists"
+    line = complaint(*world.words("--checkpoint", "/nonexist", method="rag,nonperso"))
+    assert line.startswith("--checkpoint /nonexist: rag, nonperso takes none; name a trained method")
 
 
 def test_show_wants_a_sample_of_the_run(world: World, complaint: Complaint) -> None:
@@ -392,6 +414,28 @@ def test_doctor_says_what_to_do_in_words_that_can_be_typed(
 
 
 # ---------------------------------------------------------------- the real command
+
+
+def test_no_help_text_loses_a_word(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    import typer.main
+
+    from bench.cli import app
+
+    monkeypatch.setenv("COLUMNS", "500")
+    group: Any = typer.main.get_command(app)
+    commands = {(name,): command for name, command in group.commands.items()}
+    for name in ("data", "models"):
+        commands |= {(name, inner): command for inner, command in group.commands[name].commands.items()}
+    assert ("data", "build") in commands and ("grid",) in commands
+    for words, command in commands.items():
+        assert bench(*words, "--help") == 0
+        shown = " ".join(capfd.readouterr().out.split())
+        texts = [command.help, *(getattr(parameter, "help", "") for parameter in command.params)]
+        for text in filter(None, texts):
+            assert " ".join(text.split()).rstrip(".") in shown, (words, text)
+        for parameter in command.params:
+            if isinstance(given := getattr(parameter, "show_default", None), str):
+                assert f"[default: ({given})]" in shown, (words, given)
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["run", "--help"], ["data", "build", "--help"]])

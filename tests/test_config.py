@@ -53,7 +53,7 @@ def test_a_profile_by_path_with_overrides(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("tinny", r"^no profile 'tinny'; did you mean 'tiny'\? Known: paper-32b, paper-7b, tiny$"),
-        ("nowhere/p.toml", r"^no profile 'nowhere/p.toml'"),
+        ("nowhere/p.toml", r"^profile file nowhere/p\.toml does not exist; check the path"),
         ("", r"^no profile ''"),
     ],
 )

@@ -123,7 +123,10 @@ def test_settings_go_to_plugs_metrics_and_profile(cells: Any) -> None:
         ({"set_values": {"options.bertscor.layer": 3}}, r"^no metric 'bertscor'; did you mean 'bertscore'\?"),
         ({"set_values": {"temprature": 0}}, r"^no setting 'temprature'; did you mean 'temperature'\?"),
         ({"set_values": {"title": "x"}}, r"^no setting 'title'"),
-        ({"set_values": {"bm25.k1": 1}}, r"^no setting 'bm25.k1'"),  # bm25 is not in this grid
+        ({"set_values": {"bm25.k1": 1}}, r"^--set bm25\.k1 needs --retriever bm25, which is not in this grid"),
+        ({"set_values": {"dpl.released": 1}}, r"^--set dpl\.released needs --method dpl, which is not in this grid"),
+        ({"set_values": {"dpl.relesed": 1}}, r"^no option of method 'dpl' 'relesed'; did you mean 'released'"),
+        ({"set_values": {"bm52.k1": 1}}, r"^no setting 'bm52\.k1'; did you mean 'bm25\.k1'\? .*rag\.order"),
         ({"set_values": {"rag.": 1}}, r"^no setting 'rag.'"),
         ({"set_values": {"rag.ordre": "rank"}}, r"^no option of method 'rag' 'ordre'; did you mean 'order'\?"),
         ({"set_values": {"rag.order": "newest"}}, r"^rag.order='newest': .*'rank' or 'chronological'"),
@@ -148,7 +151,7 @@ def test_the_released_dpl_brings_its_retriever(cells: Any) -> None:
 
 
 def test_an_option_of_a_retriever_that_no_cell_uses_is_no_setting(cells: Any) -> None:
-    with pytest.raises(UserError, match=r"^no setting 'bm25\.fields'"):
+    with pytest.raises(UserError, match=r"^--set bm25\.fields needs --retriever bm25"):
         cells(set_values={"bm25.fields": "full"})
 
 

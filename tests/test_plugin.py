@@ -419,7 +419,54 @@ def test_what_is_no_plug_in(file: Path, name: str, text: str | None, message: st
     assert message in str(error.value)
 
 
-def test_a_built_in_name_stays_what_it_is(file: Path) -> None:
-    file.write_text(file.read_text().replace("class Echoes", "class Rag"))
-    registry.plug([str(file)])
+@pytest.mark.parametrize(("cls", "kind"), [("Rag", "method"), ("BM25", "retriever"), ("Bundled", "data")])
+def test_a_built_in_name_is_refused(file: Path, cls: str, kind: str) -> None:
+    old = {"method": "Echoes", "retriever": "Oldest", "data": "Toys"}[kind]
+    file.write_text(file.read_text().replace(f"class {old}", f"class {cls}"))
+    with pytest.raises(UserError, match=f"class {cls} would be {kind} '{cls.lower()}', which is there already; rename"):
+        registry.plug([str(file)])
     assert registry.load("method", "rag").__module__ == "methods.rag"
+
+
+def test_a_name_of_two_files_is_refused(file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "my_others.py"
+    other.write_text(file.read_text())
+    registry.plug([str(file)])
+    with pytest.raises(
+        UserError, match=r"my_others\.py: class Echoes would be method 'echoes', which is there already"
+    ):
+        registry.plug([str(other)])
+    sys.modules.pop("my_others", None)
+
+
+def test_data_of_a_plug_in_that_is_not_there(file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert bench("run", "--plugin", file, "--data", "toys", "--out", tmp_path / "runs") == 2
+    err = capfd.readouterr().err
+    assert err == f"bench: data 'toys' of a plug-in: its folder() gave {tmp_path / 'data'}, which is not there\n"
+    assert bench("run", "--plugin", file, "--data", "tosy") == 2
+    assert "no data 'tosy'; did you mean 'toys'?" in capfd.readouterr().err
+
+
+def test_a_run_of_a_plug_in_that_is_not_named_says_so(
+    file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world = World(tmp_path)
+    assert world.run("--plugin", file, method="echoes") == 0
+    sys.modules.pop("my_plugs")
+    registry._plugged.clear()
+    capfd.readouterr()
+    for command in ("score", "verify"):
+        bench(command, world.out)
+        said = "".join(capfd.readouterr())
+        assert "no method 'echoes'" in said and "one of a plug-in is known with --plugin FILE" in said
+
+
+def test_a_retriever_that_gives_too_many_fails_its_samples(
+    file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(file.read_text().replace("[::-1][:k]", "[::-1]"))
+    world = World(tmp_path)
+    assert world.run("--plugin", file, "--retriever", "oldest", method="rag,pag") == 1
+    line = capfd.readouterr().err.splitlines()[-1]
+    assert line.startswith("12 samples failed; 12 of them: retriever 'oldest' gave 4 reviews where K = 2; `bench show ")
+    assert f"{world.out}/" in line

@@ -338,7 +338,7 @@ def test_failed_samples_are_counted_score_zero_and_can_be_tried_again(
     plan.refuse = "2-4"  # the review title of user 2 in both categories
     assert world.run() == 1
     out, err = capfd.readouterr()
-    assert err.splitlines()[-1].startswith("2 samples failed; `bench show RUN` lists them")
+    assert err.splitlines()[-1].startswith("2 samples failed; 2 of them: the fake engine refuses ")
     failed = [row for row in world.rows() if row["error"]]
     assert [row["sample_id"] for row in failed] == ["Books/u2/r4", "Films/u2/r4"]
     assert [(row["error"], row["text"], row["traceback"]) for row in failed] == [

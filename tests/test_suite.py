@@ -103,9 +103,13 @@ def test_the_command_line_goes_before_the_suite(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("title = ", "toy.toml: "),
-        ('titel = "t"', "toy.toml, title: Field required"),
+        ('titel = "t"', "toy.toml, titel: no such key; did you mean 'title'?"),
+        ("limit = 3", "toy.toml, title: Field required"),
+        ('title = "t"', "toy.toml has no cells; add a line [[cells]] and below it methods = "),
+        ('title = "t"\nmethods = ["rag"]', "toy.toml, methods: it belongs below a line [[cells]]"),
         ('title = "t"\ncolour = 1', "toy.toml, colour = 1: Extra inputs are not permitted"),
-        ('title = "t"\n[[cells]]\nmethod = ["rag"]', "toy.toml, cells.0.methods: Field required"),
+        ('title = "t"\n[[cells]]\nmethod = ["rag"]', "toy.toml, cells.0.method: no such key; did you mean 'methods'?"),
+        ('title = "t"\n[[cells]]\nks = [1]', "toy.toml, cells.0.methods: Field required"),
         ('title = "t"\n[[cells]]\nmethods = []', "toy.toml, cells.0.methods = []: Tuple should have at least 1 item"),
         ('title = "t"\ndata = "a\\u0000b"', r"toy.toml, data = 'a\x00b': "),
         (
@@ -131,6 +135,31 @@ def test_a_mistake_in_a_suite_names_file_and_key(tmp_path: Path, text: str, mess
 def test_an_unknown_suite_is_named() -> None:
     with pytest.raises(UserError, match="no suite 'tabel1'; did you mean 'table1'"):
         suite.load("tabel1")
+    with pytest.raises(UserError, match=r"^suite file nosuch\.toml does not exist; check the path"):
+        suite.load("nosuch.toml")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("pag", "magic"), ": no method 'magic'"),
+        (("rag.order", "rag.ordre"), "no option of method 'rag' 'ordre'; did you mean 'order'"),
+        (('"bm25"', '"bm52"'), "no retriever 'bm52'; did you mean 'bm25'"),
+    ],
+)
+def test_a_mistake_in_a_cell_ends_the_command_before_anything_runs(
+    tmp_path: Path, plan: Plan, capfd: pytest.CaptureFixture[str], change: tuple[str, str], says: str
+) -> None:
+    world = World(tmp_path)
+    path = written(tmp_path, SUITE.replace('["rag", "magic"]', '["rag", "pag"]').replace(*change))
+    for more in ([], ["--dry-run"]):
+        assert bench(*words(world, path, *more)) == 2
+        out, err = capfd.readouterr()
+        assert (out, len(err.splitlines())) == ("", 1)
+        assert err.startswith("bench: suite 'toy', ") and says in err
+    assert bench(*words(world, path, "--profile", "nofile.toml")) == 2
+    assert "profile file nofile.toml does not exist" in capfd.readouterr().err
+    assert (plan.started, world.folders()) == (0, {})
 
 
 def words(world: World, path: Path, *more: object) -> list[object]:
@@ -142,12 +171,12 @@ def test_grid_runs_what_can_run_and_lists_the_rest(
     tmp_path: Path, plan: Plan, capfd: pytest.CaptureFixture[str]
 ) -> None:
     world = World(tmp_path)
-    path = written(tmp_path, SUITE.replace("magic", "pag"))
+    path = written(tmp_path, SUITE.replace('["rag", "magic"]', '["rag"]'))
     path.write_text(path.read_text().replace('"bm25"', '"contriever"'))  # whose model is not here
     assert bench(*words(world, path)) == 1
     out, err = capfd.readouterr()
     assert "Non-Perso" in out and "RAG · " in out
-    assert err.count("not run: ") == 4
+    assert err.count("not run: ") == 2
     assert "not run: data-rag-contriever-k2-seed0: no model 'none'" in err
     assert len(runs.find(world.out)) == 5
     assert plan.started == 2  # temperature 0.5 is another engine profile, and each starts once
@@ -175,9 +204,10 @@ def test_a_group_that_fails_is_tried_cell_by_cell(
 
 def test_dry_run_starts_nothing(tmp_path: Path, plan: Plan, capfd: pytest.CaptureFixture[str]) -> None:
     world = World(tmp_path)
-    assert bench(*words(world, written(tmp_path, SUITE), "--dry-run")) == 1
+    path = written(tmp_path, SUITE.replace('["rag", "magic"]', '["rag"]').replace('"bm25"', '"contriever"'))
+    assert bench(*words(world, path, "--dry-run")) == 1
     out, err = capfd.readouterr()
-    assert "data-nonperso-seed0-" in out and "not run: magic" in err
+    assert "data-nonperso-seed0-" in out and "not run: data-rag-contriever-k2-seed0: no model 'none'" in err
     assert (plan.started, world.folders()) == (0, {})
 
 

@@ -122,12 +122,14 @@ def data_stats(data: Data = "bundled") -> None:
 def data_validate(data: Data = "bundled") -> None:
     """Rows that do not hold together, reviews that are there twice, targets that leak. Exit code 1 if there are any."""
     from bench.data.corpus import NO_PEERS
-    from bench.data.validate import validate
+    from bench.data.validate import odd_ratings, validate
     from results.datasets import findings
 
     corpus, found = validate(data)
     findings(console(), data, found)
     if corpus is not None and (alone := corpus.without_peers()):
         console().print(f"note: {NO_PEERS.format(', '.join(alone))}", markup=False)
+    if corpus is not None and (odd := odd_ratings(corpus)):
+        console().print(f"note: {odd}", markup=False)
     if found:
         raise typer.Exit(1)

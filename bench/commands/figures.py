@@ -16,7 +16,7 @@ def plot(
     metric: Annotated[
         str, typer.Option("--metric", help="Columns, separated by commas: rouge1, meteor, bleu, bertscore.")
     ] = "",
-    to: Annotated[Path | None, typer.Option("--to", help="A .svg, .png or .pdf file. [default: KIND.svg]")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="A .svg, .png or .pdf file.", show_default="KIND.svg")] = None,
     title: Annotated[str, typer.Option("--title", help="A line above the panels.")] = "",
     plugin: Plugin = None,
 ) -> None:

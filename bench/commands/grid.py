@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.output import Out, Plugin, console, print_boards, to_stderr
+from bench.commands.output import Out, Plugin, console, print_boards, tell_failures, to_stderr
+from bench.errors import UserError
 
 if TYPE_CHECKING:
     from bench.cells import Cell
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
 def grid(
     suite: Annotated[str, typer.Argument(metavar="SUITE", help="A shipped suite (`bench ls suites`) or a TOML file.")],
-    data: Annotated[str, typer.Option("--data", help="A dataset; [default: the suite's].")] = "",
-    profile: Annotated[str, typer.Option("--profile", "-p", help="For all cells; [default: the suite's].")] = "",
+    data: Annotated[str, typer.Option("--data", help="A dataset.", show_default="the suite's")] = "",
+    profile: Annotated[str, typer.Option("--profile", "-p", help="For all cells.", show_default="the suite's")] = "",
     limit: Annotated[int | None, typer.Option("--limit", help="At most N samples a cell.")] = None,
-    seed: Annotated[str, typer.Option("--seed", help="Run seeds; comma list. [default: the suite's]")] = "",
+    seed: Annotated[str, typer.Option("--seed", help="Run seeds; comma list.", show_default="the suite's")] = "",
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value for the cells that know the key.")] = None,
     generator: Annotated[str, typer.Option("--generator", help="vllm, openai or transformers.")] = "vllm",
     base_url: Annotated[str, typer.Option("--base-url", help="Server of --generator openai.")] = "",
@@ -53,8 +54,10 @@ def grid(
     )
     corpus = load(data or chosen.data)
     configs, failures = suites.expand(chosen, corpus, given)
+    if failures:  # nothing of the machine's: the suite or the command line is wrong
+        more = f" (and {len(failures) - 1} more like it)" if failures[1:] else ""
+        raise UserError(f"suite '{chosen.name}', {failures[0].what}: {failures[0].reason}{more}")
     with Progress() as progress:
-        progress.unplanned = len(failures)
         if dry_run:
             failures += _plan(configs, corpus, out, progress)
         else:
@@ -89,6 +92,4 @@ def _show(cells: list[Cell]) -> None:
         return
     found = [Finished(cell.folder, cell.folder.summary()) for cell in cells]
     print_boards(leaderboards(found))
-    failed = sum(run.summary["failed"] for run in found)
-    if failed:
-        to_stderr(f"{failed} samples failed; `bench show RUN` lists them, `bench grid ... --retry` tries again")
+    tell_failures([cell.folder for cell in cells], "grid ... --retry")

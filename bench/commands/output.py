@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,11 +15,17 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from bench.runs import RunFolder
     from results.board import Leaderboard
+
+LONGEST = 200  # characters of a sample's failure that are shown
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of all runs and of the request store.")]
 Data = Annotated[str, typer.Option("--data", help="A shipped dataset or a folder made by `bench data build`.")]
-Runs = Annotated[list[Path] | None, typer.Argument(help="Run folders or output folders; runs/ if none is named.")]
+Runs = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Run folders, names of runs below --out, or output folders; --out if none is named."),
+]
 SuiteRuns = Annotated[
     list[Path] | None,
     typer.Argument(
@@ -44,6 +51,29 @@ Plugin = Annotated[
 
 def to_stderr(message: str) -> None:
     print(inert(message), file=sys.stderr, flush=True)
+
+
+def tell_failures(folders: list[RunFolder], again: str) -> bool:
+    """One line on what failed in these finished runs: how often, why for the most part, and where to look."""
+    from collections import Counter
+
+    from bench import runs
+
+    reasons: dict[Path, Counter[str]] = {
+        folder.path: Counter(row["error"] for row in folder.rows(runs.SAMPLES) if row["error"] is not None)
+        for folder in folders
+    }
+    failed = sum(sum(found.values()) for found in reasons.values())
+    if not failed:
+        return False
+    (reason, count), *_ = sum(reasons.values(), Counter[str]()).most_common(1)
+    worst = max(reasons, key=lambda path: sum(reasons[path].values()))
+    first = (reason.splitlines() or [reason])[0][:LONGEST]
+    to_stderr(
+        f"{failed} samples failed; {count} of them: {first}; "
+        f"`bench show {shlex.quote(str(worst))}` lists them, `bench {again}` tries again"
+    )
+    return True
 
 
 def console() -> Console:

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.output import Plugin, Runs, console, print_boards, to_stderr
+from bench.commands.output import Out, Plugin, Runs, console, print_boards, to_stderr
 from bench.errors import UserError
 
 
 def show(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or its name below --out.")],
     sample: Annotated[
         str | None, typer.Option("--sample", help="Sample id: prompt, retrieved reviews, text, reference.")
     ] = None,
@@ -20,11 +20,14 @@ def show(
         bool,
         typer.Option("--provenance", help="Where it comes from: commit, versions, weights, machine, times."),
     ] = False,
+    out: Out = Path("runs"),
     plugin: Plugin = None,
 ) -> None:
     """What a run was, what it cost and what failed; where it comes from; or one of its samples."""
+    from bench import runs
     from results import show as views
 
+    folder = runs.named(folder, out)
     if sample:
         views.sample(console(), folder, sample)
     elif provenance:
@@ -33,7 +36,7 @@ def show(
         views.run(console(), folder)
 
 
-def verify(places: Runs = None, plugin: Plugin = None) -> None:
+def verify(places: Runs = None, out: Out = Path("runs"), plugin: Plugin = None) -> None:
     """Whether finished runs still prove their rows: files, data, sources, weights, texts and scores. Generates nothing.
 
     Exit code 3 if one does not, 1 if something could not be checked or a run is not finished.
@@ -41,20 +44,20 @@ def verify(places: Runs = None, plugin: Plugin = None) -> None:
     from bench import runs
     from results import verify as verification
 
-    folders = [folder for place in places or [Path("runs")] for folder in runs.find(place)]
+    folders = [folder for place in places or [out] for folder in runs.find(runs.named(place, out))]
     if not folders:
         raise UserError("no runs here; name a run folder or an output folder")
-    worst, out = 0, console()
+    worst, terminal = 0, console()
     with verification.Verifier() as verifier:
         for folder in folders:
-            out.print(folder.path.name, markup=False)
+            terminal.print(folder.path.name, markup=False)
             for check in verifier.verify(folder):
                 word = {True: "ok", False: "WRONG", None: "unknown"}[check.holds]
-                out.print(f"  {word:8}{check.name:10}{check.says}", markup=False)
+                terminal.print(f"  {word:8}{check.name:10}{check.says}", markup=False)
                 code = {True: 0, False: verification.DISPROVED, None: verification.UNKNOWN}[check.holds]
                 worst = max(worst, code)
     verdicts = {0: "proved", verification.UNKNOWN: "not proved: not all could be checked"}
-    out.print(verdicts.get(worst, "NOT PROVED"))
+    terminal.print(verdicts.get(worst, "NOT PROVED"))
     if worst:
         raise typer.Exit(worst)
 
@@ -67,6 +70,7 @@ def score(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Metric options: judge.model=NAME, judge.base_url=URL.")
     ] = None,
+    out: Out = Path("runs"),
     plugin: Plugin = None,
 ) -> None:
     """Score finished runs again from their stored texts. Writes no sample; a judge is asked once an answer."""
@@ -80,7 +84,7 @@ def score(
     from results.leaderboard import leaderboards
 
     options = grid.metric_settings(grid.settings(set_ or []))
-    folders = [folder for place in places or [Path("runs")] for folder in runs.find(place)]
+    folders = [folder for place in places or [out] for folder in runs.find(runs.named(place, out))]
     if not folders:
         raise UserError("no runs here; name a run folder or an output folder")
     scored, corpus_of = [], cache(load)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bench.commands.output import Data, Out, Plugin, console, print_boards, to_stderr
+from bench.commands.output import Data, Out, Plugin, console, print_boards, tell_failures, to_stderr
 from bench.errors import unknown
 
 
 def run(
     method: Annotated[str, typer.Option("--method", "-m", help="Names separated by commas, or all.")] = "all",
     retriever: Annotated[str, typer.Option("--retriever", "-r", help="Names separated by commas, or all.")] = "recency",
-    k: Annotated[str, typer.Option("-k", help="Retrieved reviews; comma list. [default: the profile's]")] = "",
+    k: Annotated[str, typer.Option("-k", help="Retrieved reviews; comma list.", show_default="the profile's")] = "",
     data: Data = "bundled",
     profile: Annotated[
         str, typer.Option("--profile", "-p", help="Models, budgets, sampling: a name or a TOML file.")
@@ -33,8 +32,12 @@ def run(
     base_url: Annotated[
         str, typer.Option("--base-url", help="Server of --generator openai; its key is read from OPENAI_API_KEY.")
     ] = "",
-    model_name: Annotated[str, typer.Option("--model-name", help="Model on that server. [default: its only one]")] = "",
-    metric: Annotated[str, typer.Option("--metric", help="Names separated by commas. [default: the profile's]")] = "",
+    model_name: Annotated[
+        str, typer.Option("--model-name", help="Model on that server.", show_default="its only one")
+    ] = "",
+    metric: Annotated[
+        str, typer.Option("--metric", help="Names separated by commas.", show_default="the profile's")
+    ] = "",
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Batches of one: same texts every time, slower.")
     ] = False,
@@ -86,12 +89,7 @@ def run(
             return
         summaries = runner.run(cells, corpus, service, out, progress=progress, retry=retry)
     print_boards(leaderboards([Finished(cell.folder, summary) for cell, summary in zip(cells, summaries, strict=True)]))
-    failed = sum(summary["failed"] for summary in summaries)
-    if failed:
-        print(
-            f"{failed} samples failed; `bench show RUN` lists them, `bench run ... --retry` tries again",
-            file=sys.stderr,
-        )
+    if tell_failures([cell.folder for cell in cells], "run ... --retry"):
         raise typer.Exit(1)
 
 

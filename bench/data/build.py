@@ -18,7 +18,13 @@ from bench.data.lines import Source, sources
 from bench.data.meter import Meter
 from bench.data.raw import Broken
 from bench.data.rules import Rules
-from bench.errors import UserError
+from bench.errors import UserError, unknown
+
+# Fields that metadata of Amazon Reviews 2023 may have, also where the first lines of a file have none.
+AMAZON = {
+    "main_category", "title", "subtitle", "average_rating", "rating_number", "features", "description", "price",
+    "images", "videos", "store", "categories", "details", "author", "bought_together", "parent_asin", "asin",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +67,51 @@ class _Selection:
         self.steps.append(Step(step, *found))
         if not self.steps[-1].reviews:
             before = self.steps[-2].reviews if len(self.steps) > 1 else 0
-            cure = f"loosen {self.rules.shown(*thresholds)}" if thresholds else "check the review files"
+            why, cure = self._emptied(step, thresholds)
             raise UserError(
-                f"{self.category}: step '{step}' left none of {before} reviews; {cure} and run `bench data build` again"
+                f"{self.category}: step '{step}' left none of {before} reviews{why}; {cure} "
+                "and run `bench data build` again"
             )
+
+    def _emptied(self, step: str, thresholds: Sequence[str]) -> tuple[str, str]:
+        """Why a step left nothing, as far as the files say it, and what helps."""
+        loosen = f"loosen {self.rules.shown(*thresholds)}"
+        if step == "read":
+            return f" ({self.broken.most('seen') or 'the files are empty'})", "check the review files"
+        if step == "review rules":
+            return self._reviews_emptied()
+        if step == "item rules":
+            why, wrong = self._items_emptied()
+            return f" ({why})", "check the metadata files" if wrong else loosen
+        return "", loosen
+
+    def _reviews_emptied(self) -> tuple[str, str]:
+        counts = dict(self.engine.rows("SELECT lacks, count(*) FROM seen GROUP BY lacks ORDER BY count(*) DESC"))
+        counts["without a timestamp"] = counts.pop("", 0)
+        why = ", ".join(f"{count} {reason}" for reason, count in counts.items() if count)
+        odd = self.engine.one("SELECT count(*) FROM seen WHERE mistyped[3]")
+        if odd:
+            why += f"; {odd} have a rating that is no number"
+        cures = {
+            "characters": f"loosen {self.rules.shown('min_chars')}",
+            "a rating": "write ratings as numbers, like 5.0" if odd else "check the field 'rating'",
+            "a title": f"loosen {self.rules.shown('require_review_title')}",
+            "a timestamp": "check the field 'timestamp'",
+        }
+        found = [cure for end, cure in cures.items() if any(n and name.endswith(end) for name, n in counts.items())]
+        return f" ({why})", ", ".join(found)
+
+    def _items_emptied(self) -> tuple[str, bool]:
+        """What is the matter with the items, and whether it is the files rather than the rules."""
+        sql = self.engine
+        if not sql.count("wares"):
+            return f"0 items were read: {self.broken.most('wares') or 'the metadata files are empty'}", True
+        if not sql.one("SELECT count(*) FROM seen SEMI JOIN wares USING (item_id)"):
+            there, here = sql.rows("SELECT min(wares.item_id), min(seen.item_id) FROM wares, seen")[0]
+            return f"no item id of the metadata, like {there!r}, occurs in the reviews, like {here!r}", True
+        lacking = _counted(sql, "SELECT lacks, count(*) FROM wares WHERE lacks <> '' GROUP BY lacks")
+        wrong = sql.one(f"SELECT bool_and(lacks = '{scan.REVIEWS_INSTEAD}') FROM wares")
+        return f"of {sql.count('wares')} items {lacking or 'those that are reviewed are missing'}", bool(wrong)
 
 
 def build(
@@ -87,6 +134,7 @@ def build(
     if not reviews or not meta:
         raise UserError(f"no {'metadata' if reviews else 'review'} file given for {category}; name at least one")
     wares, written, meter = sources(meta), sources(reviews), meter or Meter()
+    _check_fields(wares, rules)
     with store.writing(out) as scratch, engine(scratch) as sql:
         selection = _Selection(sql, category, rules, Broken(strict))
         _read(selection, wares, written, meter)
@@ -103,9 +151,19 @@ def build(
             "digests": digests,
         }
         fingerprint = shelf.put(out, category, scratch, own)
+        if odd := sql.one("SELECT count(*) FROM texts WHERE rating NOT BETWEEN 1 AND 5"):
+            selection.notes.append(f"{odd} ratings are outside 1 to 5, which prompts show as they are")
     if others:
         selection.notes.append(f"added beside what {out} already held: {', '.join(others)}")
     return BuildReport(out, category, fingerprint, tuple(selection.steps), samples, tuple(selection.notes))
+
+
+def _check_fields(wares: Sequence[Source], rules: Rules) -> None:
+    """A misspelt field of `require` says so before hours of reading. A sparse one may first stand far down."""
+    there = {name for source in wares for name in source.fields()}
+    for name in rules.require:
+        if there and name not in there and name not in AMAZON:
+            raise unknown("field of the metadata", name, there)
 
 
 def _read(selection: _Selection, wares: Sequence[Source], written: Sequence[Source], meter: Meter) -> None:
@@ -152,7 +210,9 @@ def _note(selection: _Selection, *, timed: bool) -> None:
         if odd := sql.one(f"SELECT count(*) FROM seen WHERE mistyped[{place}]"):
             notes.append(f"{odd} reviews whose {name} is no text: read as without one")
     if not timed:
-        notes.append("no review has a timestamp: newest first is by source_order, else by place in the file")
+        odd = sql.one("SELECT count(*) FROM seen WHERE mistyped[4]")
+        told = f" ({odd} have one that is no whole number of milliseconds)" if odd else ""
+        notes.append(f"no review has a timestamp{told}: newest first is by source_order, else by place in the file")
 
 
 def _counted(sql: Engine, query: str) -> str:

@@ -120,8 +120,11 @@ def load(name_or_dir: str) -> Corpus:
     """
     plugin = name_or_dir in registry.names("data")
     folder = _made(name_or_dir) if plugin else Path(SHIPPED.get(name_or_dir, name_or_dir))
+    if plugin and not folder.is_dir():
+        raise UserError(f"data '{name_or_dir}' of a plug-in: its folder() gave {folder}, which is not there")
     if not folder.is_dir():
-        raise UserError(f"{unknown('data', name_or_dir, SHIPPED)}, or a folder written by `bench data build`")
+        error = unknown("data", name_or_dir, [*SHIPPED, *registry.names("data")])
+        raise UserError(f"{error}, or a folder written by `bench data build`")
     stored = store.read(folder)
     linked = link(stored)
     if not linked.samples:

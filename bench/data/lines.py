@@ -9,17 +9,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from bench.data.store import parse
 from bench.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 BLOCK = 16 << 20
+PEEKED = 4 << 20  # bytes of a file that tell its fields
 LONGEST = 256 << 20  # bytes without a line break: no JSON lines
 PARQUET_ROWS = 20_000
 CODECS = {".gz": "gzip", ".zst": "zstd"}
@@ -40,7 +43,8 @@ class Source:
 
     def __init__(self, path: Path, index: int) -> None:
         if not path.is_file():
-            raise UserError(f"{path} does not exist; check the path")
+            odd = "is a folder; name the files in it" if path.is_dir() else "does not exist; check the path"
+            raise UserError(f"{path} {odd}")
         self.path, self.index = path, index
         self.size = path.stat().st_size
         self.digest = ""
@@ -48,6 +52,25 @@ class Source:
     def where(self, number: int) -> str:
         """`reviews.jsonl line 3`."""
         return f"{self.path.name} {'row' if self.path.suffix == '.parquet' else 'line'} {number}"
+
+    def fields(self) -> list[str]:
+        """The fields of its first lines, as far as they can be read."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        found: dict[str, None] = {}
+        try:
+            if self.path.suffix == ".parquet":
+                return list(pq.read_schema(self.path).names)
+            codec = CODECS.get(self.path.suffix)
+            with self.path.open("rb") as file:
+                plain: Any = pa.CompressedInputStream(pa.PythonFile(file, "r"), codec) if codec else file
+                for line in plain.read(PEEKED).split(b"\n"):
+                    with suppress(ValueError):
+                        found.update(dict.fromkeys(parse(line)))
+        except (OSError, pa.ArrowException):
+            pass  # the reading says what is wrong with it
+        return list(found)
 
     def blocks(self, advance: Callable[[int], None]) -> Iterator[Block]:
         """`advance` is told the bytes of the file as they are read. Raises UserError for a file that cannot be read."""

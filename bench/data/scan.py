@@ -40,10 +40,13 @@ class Reading:
 REVIEW_IDS = {"user_id": ("user_id",), "item_id": ITEM_IDS}
 WARE_IDS = {"item_id": ITEM_IDS}
 TEXTS = ("title", "text")
+REVIEWS_INSTEAD = "that are reviews"  # among the metadata: the wrong file was named
 _WORDS = ("user_id", "parent_asin", "asin", *TEXTS)
 _FIELDS = (*_WORDS, "rating", "timestamp", "source_order")
 _WHOLE = "('UBIGINT', 'BIGINT')"
 _NUMBER = "('UBIGINT', 'BIGINT', 'UHUGEINT', 'HUGEINT', 'DOUBLE')"
+# Fields of which it is told how many have another type, in the order of the column `mistyped`.
+TYPED = {**dict.fromkeys(TEXTS, "('VARCHAR')"), "rating": _NUMBER, "timestamp": _WHOLE}
 _JSON = "SELECT file, number, line, CASE WHEN json_valid(line) THEN line END AS json FROM block"
 _ITEM_ID = "coalesce(nullif(word(parent_asin), ''), word(asin)) AS item_id"
 
@@ -61,8 +64,9 @@ def _field(name: str, kinds: str, value: str, other: str) -> str:
     return f"CASE WHEN types[{place}] IN {kinds} THEN {found} ELSE {other} END AS {name}"
 
 
-def _mistyped(name: str) -> str:
-    return f"coalesce(types[{_FIELDS.index(name) + 1}] NOT IN ('VARCHAR', 'NULL'), false)"
+def _mistyped(name: str, kinds: str) -> str:
+    place = _FIELDS.index(name) + 1
+    return f"coalesce(types[{place}] NOT IN {kinds} AND types[{place}] <> 'NULL', false)"
 
 
 _STRINGS = ", ".join(_field(name, "('VARCHAR')", "{}", "''") for name in _WORDS)
@@ -74,7 +78,7 @@ _REVIEWS = f"""
             {_field("rating", _NUMBER, "TRY_CAST({} AS DOUBLE)", "NULL")},
             {_field("timestamp", _WHOLE, "TRY_CAST({} AS BIGINT)", "NULL")},
             {_field("source_order", _WHOLE, "TRY_CAST({} AS BIGINT)", "0")},
-            [{", ".join(map(_mistyped, TEXTS))}] AS mistyped
+            [{", ".join(_mistyped(name, kinds) for name, kinds in TYPED.items())}] AS mistyped
         FROM (SELECT *, json_type(json, {_paths(*_FIELDS)}) AS types, json ->> {_paths(*_FIELDS)} AS found
             FROM ({_JSON})))
 """
@@ -104,9 +108,12 @@ def judged_wares(rules: Rules) -> Reading:
     lacking = " ".join(_lacking(place, name) for place, name in enumerate(rules.require, 1))
     names = _paths(*(rules.require or ("title",)))
     query = f"""
-        SELECT *, CASE WHEN length(description) NOT BETWEEN {shortest} AND {longest}
-            THEN 'without a description of {shortest} to {longest} characters' {lacking} ELSE '' END AS lacks
-        FROM (SELECT *, json_extract(json, {names}) AS value, json_type(json, {names}) AS kind FROM ({_WARES}))
+        SELECT *, CASE WHEN review THEN '{REVIEWS_INSTEAD}'
+            WHEN length(description) NOT BETWEEN {shortest} AND {longest} THEN
+            'without a description of {shortest} to {longest} characters' {lacking} ELSE '' END AS lacks
+        FROM (SELECT *, json_extract(json, {names}) AS value, json_type(json, {names}) AS kind,
+            coalesce(json_type(json, ['$.user_id', '$.text']) = ['VARCHAR', 'VARCHAR'], false) AS review
+            FROM ({_WARES}))
     """
     return Reading("wares", query, "file, number, item_id, lacks", WARE_IDS)
 
@@ -208,7 +215,7 @@ def _mended(
         try:
             mended.append((number, mend(line, reading.ids.values())))
         except ValueError as error:
-            broken.add(source.where(number), str(error))
+            broken.add(source.where(number), str(error), table=reading.table, line=line)
     return mended
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def put(out: Path, category: str, scratch: Path, own: Mapping[str, Any]) -> str:
         manifest = {
             "format": store.PARQUET,
             "name": "+".join(categories),
-            "title": f"{', '.join(categories)}: as `thresholds` or `published` say",
+            "title": f"{'+'.join(categories)}: {_origin(categories, parts)}",
             "synthetic": False,
             "categories": categories,
             **parts,
@@ -60,6 +61,20 @@ def _locked(out: Path) -> Iterator[None]:
     with (out / ".lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def _origin(categories: Sequence[str], parts: Mapping[str, Mapping[str, Any]]) -> str:
+    """Where a dataset is from, and of its rules those that a reader asks for first."""
+    rules: list[Any] = [parts["thresholds"].get(name) for name in categories]
+    if not all(rules):
+        return "published samples" if not any(rules) else "published samples, and reviews chosen by `bench data build`"
+    if len({json.dumps(rule, sort_keys=True) for rule in rules}) > 1:  # those of a file have lists for tuples
+        return "raw reviews, each category by rules of its own"
+    one = rules[0]
+    return (
+        f"raw reviews of at least {one['min_chars']} characters, users of at least {one['min_user_reviews']} reviews, "
+        f"items of at least {one['min_item_users']} users"
+    )
 
 
 def _held(out: Path) -> dict[str, Any]:

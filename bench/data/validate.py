@@ -40,6 +40,19 @@ def validate(name_or_dir: str) -> tuple[Corpus | None, list[Finding]]:
     return corpus, [finding for finding in findings if finding.count]
 
 
+def odd_ratings(corpus: Corpus) -> str:
+    """A sentence on ratings outside 1 to 5, or "". Other scales are legal, so it is no finding; all 0 means none."""
+    odd: list[Review] = []
+    for category in corpus.categories:
+        reviews = [review for review in corpus.reviews() if review.category == category]
+        if any(review.rating for review in reviews):
+            odd += [review for review in reviews if not 1 <= review.rating <= 5]
+    if not odd:
+        return ""
+    cases = ", ".join(f"{review.review_id}: {review.rating:g}" for review in odd[:SHOWN])
+    return f"{len(odd)} ratings are outside 1 to 5, which prompts show as they are: {cases}"
+
+
 def plain(text: str) -> str:
     """A text as it is compared: case and white space do not count."""
     return " ".join(text.split()).casefold()

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from bench.errors import EngineError, UserError
+from bench.errors import EngineError, UserError, unknown
 from bench.types import Prompt
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ def look(address: str, model: str | None, *, default: str) -> Server:
     try:
         with _client(address) as client:
             cards = {card.id: card for card in _cards(client, required=model is None)}
+            if model and cards and model not in cards:
+                raise unknown(f"model at {address}", model, cards)
             name = model or _only(list(cards), address, default=default)
             is_vllm = name in cards and cards[name].owned_by == "vllm"
             version = _version(client, address) if is_vllm else UNREPORTED

@@ -93,19 +93,37 @@ def _check_arguments(given: Mapping[str, Any], build: str) -> None:
 
 @contextmanager
 def stderr_to(log: Path | None) -> Iterator[None]:
-    """Sends file descriptor 2, which engine processes inherit, to a file while they are started."""
+    """Sends stderr to a file while engines are started: the descriptor, which their processes inherit, and Python's,
+    for which a live view may have put another that writes to the terminal."""
     if log is None:
         yield
         return
     log.parent.mkdir(parents=True, exist_ok=True)
-    saved = os.dup(2)
-    try:
-        with log.open("a") as file:
+    saved, own = os.dup(2), sys.stderr
+    with log.open("a", buffering=1) as file:
+        try:
             os.dup2(file.fileno(), 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
+            sys.stderr = file
+            yield
+        finally:
+            if sys.stderr is file:
+                sys.stderr = own
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+def quiet(engine: Any) -> Any:
+    """An engine class whose half-made ones end in silence: Ctrl-C at the start leaves one to the interpreter's exit,
+    and then its finalizer misses modules that are gone already."""
+
+    class Quiet(engine):  # type: ignore[misc]
+        def __del__(self) -> None:
+            try:  # noqa: SIM105  # `suppress` may be gone as well
+                super().__del__()
+            except Exception:
+                pass
+
+    return Quiet
 
 
 class VllmGenerator:
@@ -183,8 +201,7 @@ class VllmGenerator:
         while True:
             self._log_start = self._log.stat().st_size if self._log and self._log.exists() else 0
             try:
-                with stderr_to(self._log):
-                    self._engine = await asyncio.to_thread(self._launch)
+                self._engine = await asyncio.to_thread(self._launch)
                 break
             except Exception as error:  # vLLM raises RuntimeError, ValueError, TypeError, ImportError, OSError ...
                 await self.close()
@@ -198,13 +215,14 @@ class VllmGenerator:
                     handler.setStream(self._log.open("a"))
 
     def _launch(self) -> Any:
-        from vllm import AsyncEngineArgs
-        from vllm.platforms import current_platform
-        from vllm.v1.engine.async_llm import AsyncLLM
+        with stderr_to(self._log):  # here and not around the thread, which goes on after Ctrl-C
+            from vllm import AsyncEngineArgs
+            from vllm.platforms import current_platform
+            from vllm.v1.engine.async_llm import AsyncLLM
 
-        arguments = self._arguments(cpu=current_platform.is_cpu())
-        self._watcher = watch.start()
-        return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+            arguments = self._arguments(cpu=current_platform.is_cpu())
+            self._watcher = watch.start()
+            return quiet(AsyncLLM).from_engine_args(AsyncEngineArgs(**arguments))
 
     def _said(self) -> str:
         """What this engine's processes have written to the log."""

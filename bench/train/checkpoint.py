@@ -205,6 +205,8 @@ def describe(config: RunConfig) -> dict[str, Any]:
 def given(path: Path, config: RunConfig) -> Checkpoint:
     """The checkpoint of a folder that the user names. Raises UserError naming every key in which it does not fit."""
     found = Checkpoint(path)
+    if not (path / MANIFEST).is_file():
+        raise UserError(f"{path} is no checkpoint; name a folder, or a name that `bench ls checkpoints` lists")
     theirs, ours = found.manifest["spec"], spec(config)
     differing = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
     if differing:

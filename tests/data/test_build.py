@@ -20,6 +20,7 @@ from bench.data.corpus import load
 from bench.data.rules import Rules
 from bench.errors import UserError
 from bench.types import Item
+from results import dataset
 from tests.data.toy import Row, meta, raw, read_table, write_lines, write_toy
 from tests.paths import SHARED
 
@@ -258,7 +259,9 @@ def test_a_changed_table_is_refused_whatever_wrote_it(tmp_path: Path) -> None:
 
 def test_a_file_without_timestamps_or_titles_builds_and_says_so(tmp_path: Path) -> None:
     rows = [{**row, "timestamp": None, "title": ""} for row in REVIEWS]
-    with pytest.raises(UserError, match=r"step 'review rules' left none of 8 reviews; loosen min_chars=1, require_rev"):
+    with pytest.raises(
+        UserError, match=r"left none of 8 reviews \(8 without a title\); loosen require_review_title=True and"
+    ):
         run(tmp_path, rows)
     report = run(tmp_path, rows, rules=replace(LOOSE, require_review_title=False))
     assert any("no review has a timestamp" in note for note in report.notes)
@@ -268,7 +271,10 @@ def test_a_file_without_timestamps_or_titles_builds_and_says_so(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("thresholds", "expected"),
     [
-        ({"min_chars": 900}, "step 'review rules' left none of 8 reviews; loosen min_chars=900"),
+        (
+            {"min_chars": 900},
+            r"step 'review rules' left none of 8 reviews \(8 with less than 900 characters\); loosen min_chars=900 and",
+        ),
         ({"min_description": 900}, r"step 'item rules' .*loosen require=.*, min_description=900, max_description=2000"),
         ({"min_item_users": 3}, "step 'core' .*loosen min_item_users=3, min_user_reviews=3, max_user_reviews=500"),
         ({"min_profile_reviews": 2}, "step 'profile' .*loosen min_profile_item_users=1, min_profile_reviews=2, tr"),
@@ -284,15 +290,91 @@ def test_rules_that_leave_nothing_name_the_step(tmp_path: Path, thresholds: dict
 def test_files_and_folders_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere\.jsonl does not exist"):
         run(tmp_path, reviews=[tmp_path / "nowhere.jsonl"])
+    with pytest.raises(UserError, match=r"is a folder; name the files in it$"):
+        run(tmp_path, reviews=[tmp_path])
     with pytest.raises(UserError, match="no metadata file given for Toys"):
         run(tmp_path, meta=[])
-    with pytest.raises(UserError, match=r"step 'read' left none of 0 reviews; check the review files"):
+    with pytest.raises(UserError, match=r"step 'read' left none of 0 reviews \(the files are empty\); check the rev"):
         run(tmp_path, [])
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot be written \(.*file is no writable folder\); choose another"):
         run(tmp_path, out=tmp_path / "file" / "out")
     with pytest.raises(UserError, match="category ' Toys'"):
         run(tmp_path, category=" Toys")
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (
+            [*[{"user": "ann", "asin": "a", "rating": 5.0}] * 3, "{"],
+            r"\(3 lines: no user_id, first reviews\.jsonl line 1: its fields are user, asin, rating\); check",
+        ),
+        ([json.dumps(REVIEWS)], r"1 lines: not a JSON object, first reviews\.jsonl line 1: an array; write one JSON"),
+        (["[", *(f"{json.dumps(row)}," for row in REVIEWS), "]"], r"10 lines: not JSON, first .* line 1: an array; wr"),
+        (
+            [{**row, "rating": "5.0"} for row in REVIEWS],
+            r"\(8 without a rating; 8 have a rating that is no number\); write ratings as numbers, like 5\.0 and run",
+        ),
+    ],
+)
+def test_reviews_that_cannot_be_used_say_why(tmp_path: Path, rows: list[Any], expected: str) -> None:
+    with pytest.raises(UserError, match=expected):
+        run(tmp_path, rows)
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        ([], r"\(0 items were read: the metadata files are empty\); check the metadata files"),
+        (
+            [{"id": "a"}],
+            r"0 items were read: 1 lines: no parent_asin or asin, first meta\.jsonl line 1: its fields are id",
+        ),
+        ([meta("x")], r"no item id of the metadata, like 'x', occurs in the reviews, like 'a'\); check the metadata"),
+        (REVIEWS, r"of 8 items 8 that are reviews\); check the metadata files"),
+        ([meta("a", categories=[])], r"\(of 1 items 1 without categories\); loosen require="),
+    ],
+)
+def test_metadata_that_cannot_be_used_says_why(tmp_path: Path, items: list[Any], expected: str) -> None:
+    with pytest.raises(UserError, match=rf"step 'item rules' left none of 8 reviews .*{expected}"):
+        run(tmp_path, items=items)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".parquet"])
+def test_an_unknown_required_field_is_refused_before_reading(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"raw{suffix}"
+    items = [{**item, "brand": "x"} for item in ITEMS]
+    if suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(items), path)
+    else:
+        write_lines(path, items)
+    with pytest.raises(UserError, match="no field of the metadata 'titel'; did you mean 'title'"):
+        run(tmp_path, ["broken"], meta=[path], rules=replace(LOOSE, require=("titel",)))
+    assert run(tmp_path, meta=[path], rules=replace(LOOSE, require=("brand",))).samples["test"] == 2
+
+
+def test_timestamps_that_are_texts_are_told(tmp_path: Path) -> None:
+    report = run(tmp_path, [{**row, "timestamp": str(row["timestamp"])} for row in REVIEWS])
+    assert report.notes == (
+        "no review has a timestamp (8 have one that is no whole number of milliseconds): "
+        "newest first is by source_order, else by place in the file",
+    )
+
+
+def test_ratings_of_another_scale_are_told(tmp_path: Path) -> None:
+    report = run(tmp_path, [{**REVIEWS[0], "rating": 99}, *REVIEWS[1:]])
+    assert report.notes == ("1 ratings are outside 1 to 5, which prompts show as they are",)
+
+
+def test_the_title_is_the_name_and_a_sentence(tmp_path: Path) -> None:
+    titles = [load(str(run(tmp_path, category=name).out)).title for name in ("Toys", "Games")]
+    rules = "raw reviews of at least 1 characters, users of at least 3 reviews, items of at least 2 users"
+    assert titles == [f"Toys: {rules}", f"Games+Toys: {rules}"]
+    run(tmp_path, category="Games", rules=replace(LOOSE, min_chars=2))
+    found = load(str(tmp_path / "out"))
+    assert found.title == "Games+Toys: raw reviews, each category by rules of its own"
+    assert dataset.title(found) == found.title
 
 
 def test_thresholds_that_make_no_sense() -> None:

@@ -34,6 +34,17 @@ def test_nothing_is_wrong_with_the_bundled_corpus_and_the_toy(
     assert "no item of B is shared by two users" in out
 
 
+def test_ratings_of_another_scale_are_a_note(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    tables = toy_tables()
+    change(tables, "A/ann/i1", rating=99)
+    for row in tables["reviews"]:
+        if row["category"] == "B":
+            row["rating"] = 0  # a task without ratings
+    write_toy(tmp_path, tables)
+    assert bench("data", "validate", "--data", tmp_path) == 0
+    assert "note: 1 ratings are outside 1 to 5, which prompts show as they are: A/ann/i1: 99" in capfd.readouterr().out
+
+
 def test_a_target_in_its_history(tmp_path: Path) -> None:
     tables = toy_tables()
     change(tables, "A/ann/i3", text=LONG)

@@ -322,7 +322,8 @@ def test_retry_after_is_a_number_or_a_date() -> None:
 
 def test_the_model_is_the_one_named_or_the_only_one_or_the_profiles(server: FakeServer) -> None:
     assert make(server).identity()["model"] == MODEL
-    assert make(server, model="alias").identity()["model"] == "alias"
+    with pytest.raises(UserError, match=f"no model at {server.address} 'served-modle'; did you mean '{MODEL}'"):
+        make(server, model="served-modle").identity()
     server.cards = [{"id": name, "object": "model", "owned_by": "x"} for name in ("a", "hosted-model")]
     assert make(server).identity()["model"] == "hosted-model"
     with pytest.raises(UserError, match="serves a, hosted-model; choose one by --model-name"):

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
+import io
+import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -69,6 +73,37 @@ def test_without_vllm_s_source_nothing_is_refused(monkeypatch: pytest.MonkeyPatc
     for spec in (None, SimpleNamespace(origin=None), SimpleNamespace(origin=str(tmp_path / "__init__.py"))):
         monkeypatch.setattr(vllm, "find_spec", lambda name, spec=spec: spec)
         assert vllm.known_arguments.__wrapped__() == frozenset()
+
+
+def test_a_half_made_engine_ends_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+
+    class Engine:
+        def __init__(self) -> None:
+            raise KeyboardInterrupt
+
+        def __del__(self) -> None:
+            raise TypeError("'NoneType' object is not callable")
+
+    for cls, n in ((vllm.quiet(Engine), 0), (Engine, 1)):
+        with pytest.raises(KeyboardInterrupt):
+            cls()
+        gc.collect()
+        assert len(said) == n
+
+
+def test_what_is_said_at_an_engine_s_start_goes_to_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", shown)  # as a live view does
+    with vllm.stderr_to(tmp_path / "engine.log"):
+        print("a bar", file=sys.stderr)
+        os.write(2, b"a process\n")
+    assert sys.stderr is shown
+    assert (tmp_path / "engine.log").read_text() == "a bar\na process\n"
+    assert (shown.getvalue(), capfd.readouterr().err) == ("", "")
 
 
 def test_deterministic_wins_over_the_profile(arguments: Any) -> None:
