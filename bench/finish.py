@@ -12,7 +12,7 @@ from typing import Any
 from bench import matrix, provenance, registry, runs, scoring
 from bench.config import RunConfig, fingerprint
 from bench.data.corpus import Corpus
-from bench.errors import UserError
+from bench.errors import UserError, WrongContent
 from bench.generate.service import EngineUse
 from bench.judging import Judges
 from bench.protocols import Metric
@@ -64,14 +64,14 @@ def score_folder(
         asked = judges or stack.enter_context(Judges())
         asked.bind(chosen, config, out=folder.path.parent)
         scores = score_rows(chosen, rows, samples, corpus)
+    told = {**describe(folder, config, corpus, rows, samples), **scored(chosen, scores)}  # may fail: a plug-in's code
     earlier = _set_aside(folder)  # scoring again changes neither when nor how fast
     folder.write_rows(runs.SAMPLES, rows)  # in corpus order, whatever order they were written in
     folder.write_rows(runs.SCORES, scores)
     matrix.build(folder)
     use = asdict(engine) | {"tokens_per_second": engine.tokens_per_second} if engine else None
     summary = {
-        **describe(folder, config, corpus, rows, samples),
-        **scored(chosen, scores),
+        **told,
         "metric_options": {name: dict(values) for name, values in (options or {}).items()},
         "files": digests(folder),
         "engine_use": earlier.get("engine_use", use),
@@ -86,8 +86,14 @@ def score_folder(
 def with_those_before(
     folder: RunFolder, names: Iterable[str], options: Mapping[str, Mapping[str, Any]]
 ) -> tuple[list[str], dict[str, Mapping[str, Any]]]:
-    """`metrics` and `options` for `score_folder` that add to what a finished run has been scored with."""
-    summary = folder.read(EARLIER) if interrupted(folder) else folder.summary()
+    """`metrics` and `options` for `score_folder` that add to what a finished run has been scored with.
+
+    A summary that cannot be read adds nothing: scoring again is what mends it.
+    """
+    try:
+        summary = folder.read(EARLIER) if interrupted(folder) else folder.summary()
+    except WrongContent:
+        return list(names), dict(options)
     before = {name: values for name, values in summary["metric_options"].items() if name not in options}
     return list(dict.fromkeys([*summary["metric_versions"], *names])), {**before, **options}
 

@@ -88,7 +88,7 @@ def retrieve(
     for sample in samples:
         if sample.sample_id not in failed:
             with _recorded(failed, "retriever", config.retriever, sample):
-                found[sample.sample_id] = _ranked(retriever.rank(sample, config.k, ctx), sample, config.k)
+                found[sample.sample_id] = _ranked(retriever.rank(sample, config.k, ctx), sample)
     return found
 
 
@@ -127,7 +127,7 @@ def _checked_texts(texts: Iterable[str]) -> list[str]:
     return found
 
 
-def _ranked(found: Any, sample: Sample, k: int) -> tuple[Review, ...]:
+def _ranked(found: Any, sample: Sample) -> tuple[Review, ...]:
     """What a retriever gave, if a method may be given that."""
     if not isinstance(found, tuple | list):
         raise TypeError(f"rank() gave {type(found).__name__}, not a tuple of reviews")
@@ -137,8 +137,6 @@ def _ranked(found: Any, sample: Sample, k: int) -> tuple[Review, ...]:
             raise TypeError(f"rank() gave {type(review).__name__} for a review")
         if review.review_id not in own:
             raise ValueError(f"rank() gave {review.review_id}, which is not in the sample's history")
-    if len(found) > k:
-        raise ValueError(f"rank() gave {len(found)} reviews for k = {k}")
     return tuple(found)
 
 

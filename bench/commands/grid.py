@@ -56,7 +56,7 @@ def grid(
     configs, failures = suites.expand(chosen, corpus, given)
     if failures:  # nothing of the machine's: the suite or the command line is wrong
         more = f" (and {len(failures) - 1} more like it)" if failures[1:] else ""
-        raise UserError(f"suite '{chosen.name}', {failures[0].what}: {failures[0].reason}{more}")
+        raise UserError(f"suite '{suite}', {failures[0].what}: {failures[0].reason}{more}")
     with Progress() as progress:
         if dry_run:
             failures += _plan(configs, corpus, out, progress)

@@ -62,6 +62,7 @@ def tell_failures(folders: list[RunFolder], again: str) -> bool:
     reasons: dict[Path, Counter[str]] = {
         folder.path: Counter(row["error"] for row in folder.rows(runs.SAMPLES) if row["error"] is not None)
         for folder in folders
+        if folder.summary()["failed"]
     }
     failed = sum(sum(found.values()) for found in reasons.values())
     if not failed:

@@ -247,6 +247,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_a_judge_behind_a_server(world: World, server: FakeServer) -> None:
     assert world.run() == 0
+    server.cards[0]["id"] = "gpt-judge"
     server.answer = lambda n, body: Reply(body=completed(f"**{n}**/10"))
     summary = scored(world, base_url=server.address, model="gpt-judge", max_new_tokens=16)
     assert [body["model"] for body in server.bodies] == ["gpt-judge"] * 6
@@ -269,6 +270,7 @@ def test_the_server_of_the_run_judges_too(world: World, server: FakeServer) -> N
     assert bench(*words) == 0
     assert [body["model"] for body in server.bodies] == ["served-model"] * 12
     assert {values["judge"] for values in world.folder().read(runs.SUMMARY)["scores"].values()} == {4.0}
+    server.cards.append({**server.cards[0], "id": "bigger"})
     assert bench("score", world.out, "--metric", "judge", "--set", "judge.model=bigger") == 0
     assert [body["model"] for body in server.bodies[12:]] == ["bigger"] * 6
 

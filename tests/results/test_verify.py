@@ -13,6 +13,8 @@ import pytest
 
 from bench import finish, matrix, registry, runs
 from bench.data import store
+from bench.data.corpus import load
+from bench.finish import score_folder
 from bench.runs import RunFolder
 from results import verify as verification
 from tests.embed.fakes import FakeEmbedder
@@ -239,8 +241,7 @@ def test_times_and_machines_are_believed_where_a_run_was_sealed_again(folder: Ru
 
 
 def test_metrics_left_out_by_choice_are_named(folder: RunFolder, capfd: pytest.CaptureFixture[str]) -> None:
-    assert bench("score", folder.path, "--metric", "rouge") == 0
-    capfd.readouterr()
+    score_folder(folder, load(folder.read(runs.CONFIG)["config"]["data"]), metrics=["rouge"])
     assert bench("verify", folder.path) == 0
     assert "rouge computed again, equal to the last bit; not bleu" in capfd.readouterr().out
 

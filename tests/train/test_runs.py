@@ -169,7 +169,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused_with_the_keys(
 
 def test_what_is_no_checkpoint_is_named(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     assert call(world, "run", "--method", "soft", "--checkpoint", str(world.path)) == 2
-    assert f"has no {MANIFEST}" in capfd.readouterr().err
+    assert "is no checkpoint; name a folder" in capfd.readouterr().err
 
 
 def changed(name: str, **values: Any) -> Callable[[Path], None]:
