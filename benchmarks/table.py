@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,15 @@ COLUMNS = (("rouge1", "R-1", 4), ("meteor", "MET.", 4), ("bleu", "BL.", 2), ("be
 COST = {"requests": 1, "from_store": 0, "prompt_tokens": 9, "cached_tokens": 0, "new_tokens": 9, "seconds": 1.0}
 
 
+def _category(number: int, samples: int) -> str:
+    return CATEGORIES[number * len(CATEGORIES) // samples]
+
+
 def scores(samples: int, seed: int) -> list[dict[str, Any]]:
     rng = random.Random(seed)
     made = []
     for number in range(samples):
-        category = CATEGORIES[number * len(CATEGORIES) // samples]
+        category = _category(number, samples)
         counts = [rng.randrange(1, 60 // order) for order in (1, 2, 3, 4)]
         values = {name: {name: rng.random()} for name in ("meteor", "bertscore")}
         made.append(
@@ -47,7 +52,6 @@ def scores(samples: int, seed: int) -> list[dict[str, Any]]:
 
 def summary(name: str, number: int, samples: int) -> dict[str, Any]:
     values = {key: 0.1 + number / 1000 for key, _, _ in COLUMNS}
-    third = samples // len(CATEGORIES)
     return {
         "run": name,
         "method": "nonperso" if number == 0 else "rag",
@@ -66,7 +70,7 @@ def summary(name: str, number: int, samples: int) -> dict[str, Any]:
         "sampling": {"temperature": 0.8, "top_p": 0.95, "max_new_tokens": 128},
         "input_budget": 1024,
         "deterministic": False,
-        "n": dict.fromkeys(CATEGORIES, third),
+        "n": dict(Counter(_category(number, samples) for number in range(samples))),
         "users": samples,
         "failed": 0,
         "shortened": 0,
