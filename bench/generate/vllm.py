@@ -100,16 +100,16 @@ def stderr_to(log: Path | None) -> Iterator[None]:
         return
     log.parent.mkdir(parents=True, exist_ok=True)
     saved, own = os.dup(2), sys.stderr
-    with log.open("a", buffering=1) as file:
-        try:
-            os.dup2(file.fileno(), 2)
-            sys.stderr = file
-            yield
-        finally:
-            if sys.stderr is file:
-                sys.stderr = own
-            os.dup2(saved, 2)
-            os.close(saved)
+    file = log.open("a", buffering=1)  # never closed: a logger that is made meanwhile keeps it
+    try:
+        os.dup2(file.fileno(), 2)
+        sys.stderr = file
+        yield
+    finally:
+        if sys.stderr is file:
+            sys.stderr = own
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
 def quiet(engine: Any) -> Any:
