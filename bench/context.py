@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.data.corpus import Corpus
-from bench.errors import BenchError, SampleFailure, UserError
+from bench.errors import BenchError, UserError
 from bench.generate.budget import fit
 from bench.generate.service import Completer
 from bench.protocols import PromptBuilder, TextVectors
@@ -50,7 +50,6 @@ class CellResources:
     input_budget: int
     seed: int
     rows: Rows = untrained
-    asked: tuple[str, int] = ("", 0)  # the retriever and its K
     answered: Callable[[str, StageCost], None] = unseen
     failed: dict[str, BenchError] = field(default_factory=dict)
 
@@ -64,12 +63,7 @@ class SampleContext:
     trace: Trace = field(default_factory=Trace)
 
     def retrieve(self, sample: Sample) -> tuple[Review, ...]:
-        if failure := self.cell.failed.get(sample.sample_id):
-            raise failure
         reviews = self.cell.retrieved.get(sample.sample_id, ())
-        retriever, k = self.cell.asked
-        if retriever and len(reviews) > k:
-            raise SampleFailure(f"retriever '{retriever}' gave {len(reviews)} reviews where K = {k}")
         self.trace.retrieved = tuple(review.review_id for review in reviews)
         return reviews
 

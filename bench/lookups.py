@@ -70,7 +70,6 @@ def resources(
         input_budget=config.profile.input_budget,
         seed=config.seed,
         failed=failed,
-        asked=(config.retriever or "", config.k),
     )
 
 
@@ -88,7 +87,7 @@ def retrieve(
     for sample in samples:
         if sample.sample_id not in failed:
             with _recorded(failed, "retriever", config.retriever, sample):
-                found[sample.sample_id] = _ranked(retriever.rank(sample, config.k, ctx), sample)
+                found[sample.sample_id] = _ranked(retriever.rank(sample, config.k, ctx), sample, config)
     return found
 
 
@@ -127,7 +126,7 @@ def _checked_texts(texts: Iterable[str]) -> list[str]:
     return found
 
 
-def _ranked(found: Any, sample: Sample) -> tuple[Review, ...]:
+def _ranked(found: Any, sample: Sample, config: RunConfig) -> tuple[Review, ...]:
     """What a retriever gave, if a method may be given that."""
     if not isinstance(found, tuple | list):
         raise TypeError(f"rank() gave {type(found).__name__}, not a tuple of reviews")
@@ -137,6 +136,8 @@ def _ranked(found: Any, sample: Sample) -> tuple[Review, ...]:
             raise TypeError(f"rank() gave {type(review).__name__} for a review")
         if review.review_id not in own:
             raise ValueError(f"rank() gave {review.review_id}, which is not in the sample's history")
+    if len(found) > config.k:
+        raise SampleFailure(f"retriever '{config.retriever}' gave {len(found)} reviews where K = {config.k}")
     return tuple(found)
 
 
@@ -151,15 +152,20 @@ def embed(
 ) -> None:
     """Stores the vectors of every text that the method will compare, for all samples.
 
-    By an encoder of its own: that of the resources stays unloaded and reads what is stored here. A sample whose texts
-    the method cannot name has failed.
+    By an encoder of its own: that of the resources stays unloaded and reads what is stored here.
     """
+    if texts := compared(method, config, samples, resources):
+        vector_store(out).ensure(create_encoder(config.profile.embedder), texts, progress=progress)
+
+
+def compared(method: Method, config: RunConfig, samples: Sequence[Sample], resources: CellResources) -> list[str]:
+    """The texts whose vectors the method will compare. A sample whose texts it cannot name has failed."""
     if not method.uses_embeddings:
-        return
+        return []
     comparing = cast("EmbeddingMethod", method)
     texts: list[str] = []
     for sample in samples:
         if sample.sample_id not in resources.failed:
             with _recorded(resources.failed, "method", config.method, sample):
                 texts += _checked_texts(comparing.texts(sample, SampleContext(sample, resources)))
-    vector_store(out).ensure(create_encoder(config.profile.embedder), texts, progress=progress)
+    return texts

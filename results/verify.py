@@ -14,11 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from bench import cells, finish, lookups, matrix, registry, runner, runs, scoring
 from bench.config import RunConfig
-from bench.context import SampleContext
 from bench.data.corpus import Corpus, load
 from bench.embed.store import VectorStore
 from bench.errors import BenchError, SampleFailure, UserError
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from bench.cells import Cell
     from bench.context import CellResources
     from bench.generate.service import GenerationService
-    from bench.protocols import Embedder, EmbeddingMethod, Generator, Method, Vectors
+    from bench.protocols import Embedder, Generator, Method, Vectors
     from bench.types import Completion, Prompt, Request, Sample
 
 DISPROVED, UNKNOWN = 3, 1  # exit codes
@@ -240,10 +239,8 @@ def _replay(
 
     method = registry.create("method", cell.config.method, cell.config.method_options)
     resources = lookups.resources(cell.config, cell.samples, corpus, answers, out=out, vectors=vectors)
-    if method.uses_embeddings:
-        comparing = cast("EmbeddingMethod", method)
-        contexts = [(sample, SampleContext(sample, resources)) for sample in cell.samples]
-        resources.vectors.embed([text for sample, context in contexts for text in comparing.texts(sample, context)])
+    if texts := lookups.compared(method, cell.config, cell.samples, resources):
+        resources.vectors.embed(texts)
     if any(one.vectors for one in used):
         yield _vectors(used)
     if cell.checkpoint is not None:
