@@ -60,6 +60,17 @@ SCORE = Has(
     {"properties": Each(Maybe(NUMBER))},
     rest=OBJECT,
 )
+# training.json of a checkpoint.
+TRAINING = Has(
+    {
+        "epochs": Every(OBJECT),
+        "space": Has({"vectors": WHOLE, "rows": WHOLE}),
+        "trainable": WHOLE,
+        "samples": WHOLE,
+        "steps": WHOLE,
+        "seconds": NUMBER,
+    }
+)
 # A row of steps.jsonl: losses have the names that the method gives them.
 STEP = Has({"step": WHOLE, "epoch": WHOLE, "tokens": WHOLE, "seconds": NUMBER}, rest=Maybe(NUMBER))
 # summary.json

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench import registry, runs
+from bench import files, registry, runs
 from bench.errors import UserError
 from bench.runs import RunFolder
 
@@ -81,14 +80,9 @@ def build(folder: RunFolder) -> Scores:
 
 
 def _keep(folder: RunFolder, header: Mapping[str, Any], codes: NDArray[np.int32], values: Array) -> None:
-    temporary = folder.path / f".{FILE}.{os.getpid()}.tmp"
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), codes=codes, values=values)
-        temporary.replace(folder.path / FILE)
-    except OSError:  # a folder of somebody else's: slower, not worse
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    # A folder of somebody else's: slower, not worse.
+    with suppress(OSError), files.replacing(folder.path / FILE) as temporary, temporary.open("wb") as file:
+        np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), codes=codes, values=values)
 
 
 def agrees(folder: RunFolder) -> bool:

@@ -37,7 +37,8 @@ SHAPES: dict[str, Shape] = {
     PROVENANCE: contents.PROVENANCE,
     SAMPLES: contents.SAMPLE,
     SCORES: contents.SCORE,
-    "steps.jsonl": contents.STEP,  # of a checkpoint (bench.train.checkpoint)
+    "training.json": contents.TRAINING,  # of a checkpoint (bench.train.checkpoint), as steps.jsonl is
+    "steps.jsonl": contents.STEP,
 }
 
 

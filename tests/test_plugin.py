@@ -358,6 +358,8 @@ def test_texts_that_a_method_cannot_name_and_an_exit(
     assert {name[6:8] for name in errors} == {"u1", "u2"}
     assert errors["Books/u1/r4"].endswith("failed on sample Books/u1/r4: ZeroDivisionError: division by zero")
     assert errors["Books/u2/r4"] == "SystemExit: 0"
+    monkeypatch.setattr("results.verify.lookups.create_encoder", lambda config: FakeEmbedder())
+    assert bench("verify", world.out, "--plugin", file) == 0
 
 
 @pytest.mark.parametrize(

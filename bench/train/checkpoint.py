@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import assets, provenance, registry, runs
+from bench import assets, files, provenance, registry, runs
 from bench.config import RunConfig, fingerprint
 from bench.embed.encoders import create as create_encoder
 from bench.errors import UserError, mistake
@@ -109,15 +109,7 @@ class Checkpoint:
     @cached_property
     def training(self) -> dict[str, Any]:
         """Raises UserError where the file is damaged or lacks what is asked of it."""
-        told = self.folder.read(TRAINING)
-        kinds = {"epochs": list, "space": dict, "trainable": int, "samples": int, "steps": int, "seconds": (int, float)}
-        for key, kind in kinds.items():
-            if not isinstance(told.get(key), kind):  # type: ignore[arg-type]
-                found = repr(told[key])[:60] if key in told else "nothing"
-                raise UserError(f"{self.path / TRAINING}, {key}: found {found}; delete {self.path} and train again")
-        if not all(isinstance(told["space"].get(key), int) for key in ("vectors", "rows")):
-            raise UserError(f"{self.path / TRAINING}, space: vectors and rows are expected; train again")
-        return told
+        return self.folder.read(TRAINING)
 
     def weights(self, epoch: int) -> Path:
         return self.path / f"epoch-{epoch}.safetensors"
@@ -127,16 +119,14 @@ class Checkpoint:
         from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        part = self.path / f".{name}.{os.getpid()}.tmp"
+        plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
         try:
-            save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, part, dict(about))
-            with part.open("rb") as file:
-                os.fsync(file.fileno())
-            part.replace(self.path / name)
+            with files.replacing(self.path / name) as part:
+                save_file(plain, part, dict(about))
+                with part.open("rb") as file:
+                    os.fsync(file.fileno())
         except SafetensorError as error:  # what it makes of an OSError
             raise UserError(f"{self.path / name} cannot be written ({error}); make room, then run again") from error
-        finally:
-            part.unlink(missing_ok=True)
 
     def read_tensors(self, name: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         """(tensors, metadata). Raises UserError for a file that is missing or damaged."""

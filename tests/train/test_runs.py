@@ -197,7 +197,7 @@ def cut(name: str, size: int) -> Callable[[Path], None]:
         (cut(MANIFEST, 9), f"{MANIFEST} is damaged"),
         (cut("training.json", 40), "training.json is damaged"),
         (changed("training.json", space=None), "training.json, space: found nothing"),
-        (changed("training.json", space={"rows": 64}), "training.json, space: vectors and rows are expected"),
+        (changed("training.json", space={"rows": 64}), "training.json, space.vectors: found nothing"),
         (changed("training.json", epochs="two"), "training.json, epochs: found 'two'"),
         (changed("training.json", space={"vectors": 64, "rows": 63}), "the checkpoint's tensors do not fit the method"),
         (cut("epoch-2.safetensors", 100), "epoch-2.safetensors cannot be read"),
