@@ -7,20 +7,18 @@ network; everything else says which command to run when something is not on this
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
 import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import fetch, folders
+from bench import fetch, files, folders
 from bench.errors import UserError, unknown
 from bench.folders import MARKER
 
@@ -253,7 +251,7 @@ def _to_stderr(line: str) -> None:
 def _build(asset: Asset, say: Say) -> None:
     target = home() / asset.folder
     work = home() / f".{asset.name}.part"
-    with _locked(home() / f".{asset.name}.lock"):
+    with files.locked(home() / f".{asset.name}.lock"):
         if is_present(asset.name):
             if (found := damage(asset.name)) is None:
                 return
@@ -301,11 +299,3 @@ def _mark(folder: Path, note: Mapping[str, Any]) -> None:
     part = home() / f".{note['name']}.{os.getpid()}.marker"
     part.write_text(json.dumps({**note, "tree": folders.tree(files), "files": files}, indent=2) + "\n")
     part.replace(folder / MARKER)
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
+from bench import files
 from bench.embed.encoders import EncoderConfig
-from bench.errors import UserError, is_file, mistake, no_file, secrets, shown
+from bench.errors import UserError, mistake, no_file, secrets, shown
 from bench.types import Sampling, Split
 
 
@@ -157,9 +157,9 @@ def load_profile(name: str, overrides: Mapping[str, Any] | None = None) -> Profi
     shipped = profiles()
     path = shipped.get(name) or Path(name)
     which = name if name in shipped else str(path)
-    if not name or not is_file(path, "profile"):
+    if not name or not path.exists():
         raise no_file("profile", name, shipped)
-    values = _toml(path)
+    values = files.toml(path, "profile")
     for key, value in (overrides or {}).items():
         _override(values, key, value)
     try:
@@ -168,19 +168,6 @@ def load_profile(name: str, overrides: Mapping[str, Any] | None = None) -> Profi
         raise UserError(f"profile {which}, {mistake(error)}") from error
     except TypeError as error:
         raise UserError(f"profile {which}: {error}") from error
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    """What a profile's file holds. Raises UserError that names its line."""
-    content = path.read_bytes()
-    try:
-        return tomllib.loads(content.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise UserError(f"profile {path}: line {line} is no UTF-8 ({error})") from error
-    except (ValueError, RecursionError) as error:
-        end = f"at the end, line {len(content.splitlines())}"
-        raise UserError(f"profile {path}: {str(error).replace('at end of document', end)}") from error
 
 
 def _override(values: dict[str, Any], key: str, value: Any) -> None:

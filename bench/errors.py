@@ -10,7 +10,6 @@ import difflib
 import errno
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -90,13 +89,6 @@ def mistake(error: ValidationError) -> str:
     # A check of our own says what it has to say, and may be about what must not be shown.
     given = "" if first["type"] in ("missing", "value_error") else f" = {shown(first['input'])}"
     return f"{where}{given}: {first['msg'].removeprefix('Value error, ')}"
-
-
-def is_file(path: Path, kind: str) -> bool:
-    """Whether there is a file. Raises UserError for what is there and is none: a folder, a pipe, a device."""
-    if path.exists() and not path.is_file():
-        raise UserError(f"{kind} {path} is no regular file; name a TOML file")
-    return path.is_file()
 
 
 # ---------------------------------------------------------------- what must not be shown or kept

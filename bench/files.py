@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -67,3 +69,26 @@ def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r:.60} is there twice")
     return values
+
+
+def toml(path: Path, kind: str) -> dict[str, Any]:
+    """What a user's TOML file holds. Raises UserError that names it and, where it is none, the line."""
+    check_regular(path, "name a TOML file")
+    content = path.read_bytes()
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise UserError(f"{kind} {path}: line {line} is no UTF-8 ({error})") from error
+    except (ValueError, RecursionError) as error:
+        end = f"at the end, line {len(content.splitlines())}"
+        raise UserError(f"{kind} {path}: {str(error).replace('at end of document', end)}") from error
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Waits for whoever else holds this lock; the folders above are made."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -29,10 +28,10 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
-from bench import grid, registry
+from bench import files, grid, registry
 from bench.config import RunConfig
 from bench.data.corpus import Corpus
-from bench.errors import UserError, is_file, mistake, no_file
+from bench.errors import UserError, mistake, no_file
 from bench.finish import variant
 from bench.types import Split
 
@@ -107,13 +106,14 @@ def load(name: str) -> Suite:
     """A shipped suite by name, or a TOML file by path. Raises UserError naming the file and key."""
     shipped = suites()
     path = shipped.get(name) or Path(name)
-    if not name or not is_file(path, "suite"):
+    if not name or not path.exists():
         raise no_file("suite", name, shipped)
+    values = files.toml(path, "suite")
     try:
-        found = Suite(name=path.stem, **tomllib.loads(path.read_text("utf-8")))
+        found = Suite(name=path.stem, **values)
     except ValidationError as error:
         raise UserError(f"suite {path}, {_mistake(error)}; bench/suite.py says what a suite holds") from error
-    except (ValueError, TypeError, RecursionError) as error:
+    except TypeError as error:
         raise UserError(f"suite {path}: {error}") from error
     if found.shows == "table" and not found.cells:
         raise UserError(f'suite {path} has no cells; add a line [[cells]] and below it methods = ["rag"], or more')

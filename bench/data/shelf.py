@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import files
 from bench.data import parquet, store
 from bench.errors import UserError
 
@@ -30,7 +29,7 @@ def put(out: Path, category: str, scratch: Path, own: Mapping[str, Any]) -> str:
     `own` is what dataset.json says of the category (`PER_CATEGORY`). Others may put theirs at the same time.
     Raises UserError for a folder that cannot be used.
     """
-    with _locked(out):
+    with files.locked(out / ".lock"):  # each must see what the others have put there
         held = _held(out)
         categories = sorted({*held["categories"], category})
         others = {name: {key: held.get(key, {}).get(name) for key in PER_CATEGORY} for name in held["categories"]}
@@ -53,14 +52,6 @@ def put(out: Path, category: str, scratch: Path, own: Mapping[str, Any]) -> str:
         moves = [(scratch / f"{name}.parquet", out / category / f"{name}.parquet") for name in parquet.TABLES]
         store.finish(out, scratch, manifest, moves)
         return fingerprint
-
-
-@contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Waits for whoever else puts a category into this folder: each must see what the others have put there."""
-    with (out / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _origin(categories: Sequence[str], parts: Mapping[str, Mapping[str, Any]]) -> str:
