@@ -63,10 +63,6 @@ def plan(
     Trained methods take their `checkpoint` where one is named, which must fit them; else that of their identity.
     """
     cells: dict[str, Cell] = {}
-    configs = list(configs)
-    if checkpoint is not None and not any(_trains(config) for config in configs):
-        names = ", ".join(dict.fromkeys(config.method for config in configs))
-        raise UserError(f"--checkpoint {checkpoint}: {names} takes none; name a trained method, or leave it out")
     for config in configs:
         method = registry.create("method", config.method, config.method_options)
         trained = _checkpoint(config, checkpoint, out) if isinstance(method, SoftPromptMethod) else None
@@ -78,11 +74,10 @@ def plan(
         cells.setdefault(
             name, Cell(config, RunFolder(out / f"{config.label}-{name[:8]}"), name, sources, samples, trained)
         )
+    if checkpoint is not None and all(cell.checkpoint is None for cell in cells.values()):
+        names = ", ".join(dict.fromkeys(cell.config.method for cell in cells.values()))
+        raise UserError(f"--checkpoint {checkpoint}: {names} takes none; name a trained method, or leave it out")
     return list(cells.values())
-
-
-def _trains(config: RunConfig) -> bool:
-    return isinstance(registry.create("method", config.method, config.method_options), SoftPromptMethod)
 
 
 def _checkpoint(config: RunConfig, path: Path | None, out: Path) -> Checkpoint:
