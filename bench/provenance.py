@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import sha256
 from importlib import metadata
 from importlib.machinery import ModuleSpec
@@ -41,10 +42,11 @@ def versions() -> dict[str, str]:
     return found
 
 
+@cache
 def commit() -> dict[str, Any]:
     """Git commit of this source tree and whether it has local changes: other lines in any file, or more files of code.
 
-    Empty for an installed package.
+    Empty for an installed package. Asked once: what runs was loaded at the start, and a grid has many cells.
     """
     folder = Path(__file__).resolve().parent
 
@@ -60,6 +62,7 @@ def commit() -> dict[str, Any]:
         return {}
 
 
+@cache
 def hardware() -> dict[str, Any]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cores = len(os.sched_getaffinity(0))
