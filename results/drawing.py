@@ -166,8 +166,9 @@ def with_legend(figure: Figure, axes: list[list[Axes]], board: Leaderboard) -> F
 
 
 def titled(figure: Figure, board: Leaderboard) -> Figure:
-    """Data, model and what the bars are, small, above the panels; synthetic data says so."""
+    """Data, model and what the bars are, if there are any, small, above the panels; synthetic data says so."""
     warning = "SYNTHETIC DATA · " if board.notes[0].startswith("SYNTHETIC") else ""
     name = " · ".join(board.title.split(" · ")[:2])
-    figure.suptitle(f"{warning}{name} · 95 % intervals over users", **SMALL)
+    bars = " · 95 % intervals over users" if any(row.intervals for row in board.rows) else ""
+    figure.suptitle(f"{warning}{name}{bars}", **SMALL)
     return figure
