@@ -130,7 +130,6 @@ def score_rows(
 def scored(metrics: Mapping[str, Metric], scores: scoring.Rows) -> dict[str, Any]:
     """What tables say of a run's scores."""
     return {
-        "metrics": list(metrics),
         "columns": scoring.columns(metrics),
         "scores": scoring.aggregate(metrics, scores),
         "metric_versions": {name: metric.versions() for name, metric in metrics.items()},

@@ -79,7 +79,7 @@ def _runs(name: str, out: Path) -> tuple[str, list[Finished]]:
     for place in (Path(name), out / name):
         if (place / runs.CONFIG).is_file():
             folder = RunFolder(place)
-            return place.name, [Finished(folder, finished.summary_of(folder))]
+            return place.name, [Finished(folder, folder.summary())]
     found = finished.finished([out])
     groups = finished.comparable(found)
     rows = [row for group in groups for row in finished.by_row(finished.newest(group))]

@@ -65,16 +65,11 @@ def finished(places: Iterable[Path]) -> list[Finished]:
         folders = runs.find(place)
         if not folders:
             raise UserError(f"{place} holds no runs; run `bench run --out {place}` first")
-        found += [Finished(folder, summary_of(folder)) for folder in folders if folder.done]
+        found += [Finished(folder, folder.summary()) for folder in folders if folder.done]
         unfinished += sum(not folder.done for folder in folders)
     if not found:
         raise UserError(f"none of the {unfinished} runs is finished; run the same `bench run` again to go on")
     return found
-
-
-def summary_of(folder: RunFolder) -> Summary:
-    """Raises UserError for a run that is not finished, or whose summary is not what tables ask for."""
-    return folder.summary()
 
 
 def comparable(found: Sequence[Finished]) -> list[list[Finished]]:

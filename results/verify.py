@@ -27,7 +27,6 @@ from bench.progress import Progress
 from bench.runs import RunFolder
 from bench.train.selection import Selection
 from bench.writing import facts, with_rows, write_sample
-from results.finished import summary_of
 
 if TYPE_CHECKING:
     from bench.cells import Cell
@@ -131,7 +130,7 @@ class Verifier:
             yield Check("finished", None, f"it is not; run {again}, then verify it")
             return
         try:
-            yield from _checks(folder, summary_of(folder), finish.read_config(folder), self._vectors)
+            yield from _checks(folder, folder.summary(), finish.read_config(folder), self._vectors)
         except UserError as error:
             yield Check("contents", False, str(error))
         except (LookupError, TypeError, AttributeError, ValueError) as error:
@@ -309,7 +308,7 @@ def _scores(
     summary: Mapping[str, Any],
 ) -> Iterator[Check]:
     """The scores of the texts, and what the summary says of all."""
-    names = summary.get("metrics", config.profile.metrics)
+    names = list(dict.fromkeys([*summary["metric_versions"], *config.profile.metrics]))
     kept = list(folder.rows(runs.SCORES))
     try:
         metrics = scoring.create(config.profile, names, options=summary.get("metric_options"))
@@ -328,10 +327,7 @@ def _scores(
         *_unlike(zip(kept, scores, strict=False)),
         *([f"{matrix.FILE} holds others: delete it"] if kept and not matrix.agrees(folder) else []),
     ]
-    chosen = f"; not {', '.join(left_out)}" if (left_out := sorted({*config.profile.metrics} - {*names})) else ""
-    yield Check(
-        "scores", not bad, "; ".join(bad) or f"{', '.join(names)} computed again, equal to the last bit{chosen}"
-    )
+    yield Check("scores", not bad, "; ".join(bad) or f"{', '.join(names)} computed again, equal to the last bit")
     yield _summary(folder, config, summary, runs.plain(says))
 
 

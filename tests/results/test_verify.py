@@ -13,8 +13,6 @@ import pytest
 
 from bench import finish, matrix, registry, runs
 from bench.data import store
-from bench.data.corpus import load
-from bench.finish import score_folder
 from bench.runs import RunFolder
 from results import verify as verification
 from tests.embed.fakes import FakeEmbedder
@@ -240,12 +238,6 @@ def test_times_and_machines_are_believed_where_a_run_was_sealed_again(folder: Ru
     assert checks(folder) == dict.fromkeys(ALL, True)
 
 
-def test_metrics_left_out_by_choice_are_named(folder: RunFolder, capfd: pytest.CaptureFixture[str]) -> None:
-    score_folder(folder, load(folder.read(runs.CONFIG)["config"]["data"]), metrics=["rouge"])
-    assert bench("verify", folder.path) == 0
-    assert "rouge computed again, equal to the last bit; not bleu" in capfd.readouterr().out
-
-
 def test_a_failure_that_the_method_repeats_is_proved(world: World) -> None:
     profile_file(world.path, PROFILE.replace("input_budget = 200", "input_budget = 3"))
     assert world.run() == 1
@@ -262,7 +254,7 @@ def test_a_run_may_be_given_another_name(folder: RunFolder) -> None:
 
 
 def test_a_summary_of_before_there_were_all_its_facts_is_unknown(folder: RunFolder) -> None:
-    edit(runs.SUMMARY, lambda s: [s.pop(key) for key in ("metrics", "digest")])(folder)
+    edit(runs.SUMMARY, lambda s: [s.pop(key) for key in ("empty", "digest")])(folder)
     assert checks(folder) == {**dict.fromkeys(ALL, True), "files": None, "summary": None}
     assert bench("score", folder.path) == 0
     assert checks(folder) == dict.fromkeys(ALL, True)
