@@ -17,7 +17,6 @@ import ast
 import asyncio
 import difflib
 import itertools
-import logging
 import os
 import subprocess
 import sys
@@ -209,10 +208,6 @@ class VllmGenerator:
                     raise EngineError(
                         f"vLLM did not start with {self._profile.llm}: {self._reason(error)}; see `bench doctor`"
                     ) from error
-        if self._log:
-            for handler in logging.getLogger("vllm").handlers:
-                if type(handler) is logging.StreamHandler:  # vLLM's own, and nobody's kind of it
-                    handler.setStream(self._log.open("a"))
 
     def _launch(self) -> Any:
         with stderr_to(self._log):  # here and not around the thread, which goes on after Ctrl-C
