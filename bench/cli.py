@@ -17,8 +17,8 @@ import typer
 from typer.exceptions import TyperException
 
 from bench.commands import data, figures, grid, machine, regress, results, run, tables, train
+from bench.console.terminal import inert
 from bench.errors import BenchError, of_the_disk
-from bench.terminal import inert
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 

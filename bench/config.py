@@ -9,16 +9,27 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
-from bench import files
-from bench.embed.encoders import EncoderConfig
+from bench import registry
 from bench.errors import UserError, mistake, no_file, secrets, shown
+from bench.record import files
 from bench.types import Sampling, Split
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """A text encoder. `max_tokens` counts the special tokens; longer texts are cut at their end."""
+
+    model: str
+    pooling: Literal["mean", "bge-m3"]
+    normalize: bool
+    max_tokens: int
 
 
 class TrainConfig(BaseModel):
@@ -180,3 +191,17 @@ def _override(values: dict[str, Any], key: str, value: Any) -> None:
                 f"--set {key}={shown(value)}: '{parent}' is a value, not a table; leave out what follows it"
             )
     table[last] = value
+
+
+def variant(config: RunConfig) -> str:
+    """The options that differ from their defaults, as they would be given: `rag.order=chronological`."""
+    parts = []
+    for kind, name, options in (
+        ("method", config.method, config.method_options),
+        ("retriever", config.retriever, config.retriever_options),
+    ):
+        if name:
+            defaults = registry.options_of(kind, name)  # type: ignore[arg-type]
+            # As JSON: a configuration that was read from its file has lists where defaults are tuples.
+            parts += [f"{name}.{k}={v}" for k, v in options.items() if json.dumps(v) != json.dumps(defaults.get(k))]
+    return ", ".join(parts)

@@ -54,10 +54,10 @@ BUILTIN: dict[Kind, dict[str, str]] = {
         "judge": "metrics.judge:Judge",
     },
     "generator": {
-        "vllm": "bench.generate.vllm:VllmGenerator",
-        "openai": "bench.generate.openai:OpenAIGenerator",
-        "transformers": "bench.generate.transformers:TransformersGenerator",
-        "echo": "bench.generate.echo:EchoGenerator",
+        "vllm": "bench.generate.engine.vllm:VllmGenerator",
+        "openai": "bench.generate.server.openai:OpenAIGenerator",
+        "transformers": "bench.generate.engine.transformers:TransformersGenerator",
+        "echo": "bench.generate.engine.echo:EchoGenerator",
     },
     "data": {},  # bench.data.corpus knows the shipped ones
 }

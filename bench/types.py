@@ -82,7 +82,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A system and a user message. The model's own chat template renders it (bench.generate.chat).
+    """A system and a user message. The model's own chat template renders it (bench.generate.prompts.chat).
 
     A soft prompt's user message is a sequence of texts and slots.
     """
@@ -208,6 +208,28 @@ class StageCost:
         self.cached_tokens += other.cached_tokens
         self.new_tokens += other.new_tokens
         self.seconds += other.seconds
+
+
+@dataclass(slots=True)
+class EngineUse:
+    """What the engine did in this process, and was spared by the store. Seconds: first to last request."""
+
+    requests: int = 0
+    from_store: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    new_tokens: int = 0
+    start_seconds: float = 0.0
+    first: float = 0.0
+    last: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return max(self.last - self.first, 1e-9) if self.requests else 0.0
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.new_tokens / self.seconds if self.requests else 0.0
 
 
 @dataclass(slots=True)

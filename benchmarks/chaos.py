@@ -25,7 +25,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
-from bench.generate import watch
+from bench.generate.engine import watch
 from benchmarks import endstate
 from benchmarks.endstate import Difference
 

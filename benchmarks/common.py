@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import cells, lookups, registry
-from bench.cells import Cell
+from bench import registry
 from bench.config import RunConfig
+from bench.console.progress import Progress
+from bench.context import prefetch
 from bench.data.corpus import Corpus
+from bench.generate.engine.vllm import VllmGenerator
 from bench.generate.service import GenerationService
 from bench.generate.store import RequestStore
-from bench.generate.vllm import VllmGenerator
-from bench.progress import Progress
+from bench.run import cells
+from bench.run.cells import Cell
+from bench.run.writing import Writer
 from bench.types import Completion, Prompt, Request
-from bench.writing import Writer
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ async def forget_prefixes(generator: VllmGenerator) -> None:
 def embed(cell: Cell, corpus: Corpus, service: GenerationService, out: Path) -> None:
     """Computes the vectors that the cell needs, so that the measured part finds them stored."""
     method = registry.create("method", cell.config.method, cell.config.method_options)
-    resources = lookups.resources(cell.config, cell.pending, corpus, service, out=out)
-    lookups.embed(method, cell.config, cell.pending, resources, out=out)
+    resources = prefetch.resources(cell.config, cell.pending, corpus, service, out=out)
+    prefetch.embed(method, cell.config, cell.pending, resources, out=out)
 
 
 async def pipeline(config: RunConfig, corpus: Corpus, generator: VllmGenerator) -> tuple[Turn, list[Request]]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.data.rules import Rules
+from bench.data.build.rules import Rules
 from benchmarks import naive, raw
 
 LOOSE = Rules(
@@ -30,7 +30,7 @@ Found = dict[str, Any]
 
 def build_here(folder: Path, rules: Rules) -> Found:
     """Builds in this process."""
-    from bench.data.build import build
+    from bench.data.build.build import build
 
     with TemporaryDirectory(dir=folder) as out:
         files: dict[str, Any] = {"reviews": [folder / "reviews.jsonl"], "meta": [folder / "meta.jsonl"]}

@@ -11,8 +11,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from bench import runs
-from bench.runs import RunFolder
+from bench.record import runs
+from bench.record.runs import RunFolder
 from bench.train import checkpoint as checkpoints
 from bench.train.checkpoint import STEPS, TRAINING
 

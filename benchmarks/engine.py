@@ -12,9 +12,9 @@ import asyncio
 import sys
 from statistics import median
 
-from bench import grid
 from bench.config import RunConfig
 from bench.data.corpus import Corpus, load
+from bench.suite import grid
 from benchmarks.common import at_once, forget_prefixes, pipeline, started
 
 

@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import suite
+from bench.suite import suite
 
 LABEL = "Tiny-model example: shows the layout, not which method is better"
 TRAINED = 8

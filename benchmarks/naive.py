@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.data.rules import Rules
+from bench.data.build.rules import Rules
 
 Row = dict[str, Any]
 

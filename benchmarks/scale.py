@@ -1,7 +1,7 @@
 """Retrieval and scoring at the paper's size, against the plain libraries: `make bench-scale`.
 
 3,996 made-up samples with 40 past reviews each: BM25 for all of them, its scores compared with `rank_bm25`'s. Then
-ROUGE, METEOR and BLEU of 4,000 pairs of texts in one process, as the libraries do it, and by `bench.scoring` as
+ROUGE, METEOR and BLEU of 4,000 pairs of texts in one process, as the libraries do it, and by `bench.score.scoring` as
 `bench score` does it; the values compared. Prints seconds and ratios.
 """
 
@@ -22,9 +22,10 @@ from rank_bm25 import BM25Okapi
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics import BLEU
 
-from bench import assets, scoring
 from bench.config import load_profile
 from bench.data.corpus import load
+from bench.models import assets
+from bench.score import scoring
 from bench.types import Item, Review, Sample
 from retrievers.bm25 import Bm25
 from retrievers.fields import document, query
@@ -97,7 +98,7 @@ def metrics(n: int) -> None:
     together = time.perf_counter() - begin
     same = [[row["rouge"], row["meteor"], row["bleu"]] for row in scored] == plain
     print(
-        f"ROUGE, METEOR and BLEU of {n:,} pairs: plain libraries {alone:.1f} s, bench.scoring {together:.1f} s: "
+        f"ROUGE, METEOR and BLEU of {n:,} pairs: plain libraries {alone:.1f} s, bench.score.scoring {together:.1f} s: "
         f"{alone / together:.2f} times faster, values {'equal' if same else 'DIFFERENT'}; "
         f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
         flush=True,

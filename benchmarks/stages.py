@@ -16,10 +16,10 @@ import argparse
 import asyncio
 import sys
 
-from bench import grid
 from bench.config import RunConfig
 from bench.data.corpus import Corpus, load
-from bench.generate.vllm import VllmGenerator
+from bench.generate.engine.vllm import VllmGenerator
+from bench.suite import grid
 from bench.types import Request
 from benchmarks.common import Turn, at_once, forget_prefixes, pipeline, started
 

@@ -17,8 +17,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bench import matrix, runs
-from bench.runs import RunFolder
+from bench.record import runs
+from bench.record.runs import RunFolder
+from bench.score import matrix
 
 CATEGORIES = ("Books", "Movies_and_TV", "CDs_and_Vinyl")
 COLUMNS = (("rouge1", "R-1", 4), ("meteor", "MET.", 4), ("bleu", "BL.", 2), ("bertscore", "BS.", 4))

@@ -22,8 +22,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench import grid
 from bench.data.corpus import load
+from bench.suite import grid
 
 RECIPE_LENGTH = 3072 + 2048 + 1
 PAPER_SAMPLES = 3996
@@ -33,10 +33,11 @@ def worker(way: str, options: argparse.Namespace) -> None:
     """Runs one way and prints a line of JSON."""
     import torch
 
-    from bench import assets, registry
+    from bench import registry
     from bench.config import TrainConfig
     from bench.embed.encoders import dimensions
-    from bench.generate.chat import ChatEncoder
+    from bench.generate.prompts.chat import ChatEncoder
+    from bench.models import assets
     from bench.train import optimizer
     from bench.train.examples import source
     from bench.train.lm import FrozenLM

@@ -13,8 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import assets, folders
 from bench.errors import UserError
+from bench.models import assets, folders
 from bench.types import Column
 from metrics.pairs import blank, mean, pairs
 
@@ -28,7 +28,7 @@ UNLIMITED = 1 << 20
 class BertScore:
     """Rows: {"bertscore": F1}. Texts are cut at the model's own maximum of tokens.
 
-    `model` is whatever `bench.assets.resolve` knows; `device` "" is a GPU where there is one.
+    `model` is whatever `bench.models.assets.resolve` knows; `device` "" is a GPU where there is one.
     """
 
     model: str = "allenai/led-base-16384"

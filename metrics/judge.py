@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from bench import addresses
+from bench.models import addresses
 from bench.types import Column, Prompt
 from metrics.pairs import blank, mean, pairs
 

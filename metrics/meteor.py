@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from bench import assets
+from bench.models import assets
 from bench.types import Column
 from metrics.pairs import blank, mean, pairs
 

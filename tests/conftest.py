@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bench import assets
+from bench.models import assets
 
 
 @pytest.fixture(scope="session")

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bench import runs
 from bench.config import Profile
 from bench.data import store
 from bench.data.corpus import Corpus, load
 from bench.errors import EngineError, SampleFailure
-from bench.generate.echo import EchoGenerator
-from bench.runs import RunFolder
+from bench.generate.engine.echo import EchoGenerator
+from bench.record import runs
+from bench.record.runs import RunFolder
 from bench.types import Completion, Request
 from tests.paths import ROOT
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from bench import grid, registry, suite
-from bench.config import Profile, RunConfig, identity, load_profile, profiles
-from bench.embed.encoders import EncoderConfig
+from bench import registry
+from bench.config import EncoderConfig, Profile, RunConfig, identity, load_profile, profiles
 from bench.errors import UserError, shown
+from bench.suite import grid, suite
 from tests.fakes import PROFILE, profile_file
 
 GENERATOR = {"backend": "fake", "version": "1", "weights": "abc"}

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import matrix, plugs, registry, runs, scoring
+from bench import plugins, registry
 from bench.errors import UserError
+from bench.record import runs
+from bench.score import matrix, scoring
 from tests import fakes
 from tests.embed.fakes import FakeEmbedder
 from tests.fakes import World, bench
@@ -255,7 +257,7 @@ def test_a_metric_that_fails_leaves_the_run_unscored_and_its_texts_kept(
     words = ["--plugin", file, "--metric", "rouge,letters"]
     assert world.run(*words, method="rag") == 1
     err = capfd.readouterr().err
-    kept = world.folder().path / plugs.ERROR
+    kept = world.folder().path / plugins.ERROR
     (line,) = [line for line in err.splitlines() if line.startswith("bench:")]
     assert line == err.splitlines()[-1]
     assert line.startswith(f"bench: metric 'letters' of {file} failed ") and says in line
@@ -344,7 +346,7 @@ def test_texts_that_a_retriever_cannot_name(file: Path, tmp_path: Path, new: str
 def test_texts_that_a_method_cannot_name_and_an_exit(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("cells", "lookups"):
+    for module in ("run.cells", "context.prefetch"):
         monkeypatch.setattr(f"bench.{module}.create_encoder", lambda config: FakeEmbedder())
     text = file.read_text().replace("uses_embeddings = False\n    varies", "uses_embeddings = True\n    varies")
     given = (
@@ -358,7 +360,7 @@ def test_texts_that_a_method_cannot_name_and_an_exit(
     assert {name[6:8] for name in errors} == {"u1", "u2"}
     assert errors["Books/u1/r4"].endswith("failed on sample Books/u1/r4: ZeroDivisionError: division by zero")
     assert errors["Books/u2/r4"] == "SystemExit: 0"
-    monkeypatch.setattr("results.verify.lookups.create_encoder", lambda config: FakeEmbedder())
+    monkeypatch.setattr("results.checks.verify.prefetch.create_encoder", lambda config: FakeEmbedder())
     assert bench("verify", world.out, "--plugin", file) == 0
 
 

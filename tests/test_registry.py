@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import finish, grid, listing, registry
+from bench import registry
+from bench.commands import listing
 from bench.config import RunConfig, load_profile
 from bench.errors import UserError
+from bench.score import finish
+from bench.suite import grid
 from methods.rag import Rag
 from tests.fakes import profile_file
 from tests.paths import ROOT

@@ -35,11 +35,11 @@ def data_build(
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first broken line.")] = False,
 ) -> None:
     """Raw Amazon-2023-style files to a dataset, by DPL's rules; every threshold is an option."""
-    from bench import grid
-    from bench.data.build import build
-    from bench.data.meter import Meter
-    from bench.data.rules import Rules
-    from results.datasets import build_report
+    from bench.console.meter import Meter
+    from bench.data.build.build import build
+    from bench.data.build.rules import Rules
+    from bench.suite import grid
+    from results.tables.datasets import build_report
 
     rules = Rules(
         min_chars=min_chars,
@@ -71,7 +71,7 @@ def data_fetch(
     ] = None,
 ) -> None:
     """Fetch a published dataset from the Hugging Face hub and import it."""
-    from bench.data import dpl
+    from bench.data.published import dpl
     from bench.errors import unknown
 
     if what != "dpl":
@@ -92,11 +92,11 @@ def data_import(
     """A published benchmark in its own layout to a dataset: DPL's, LaMP's or LongLaMP's."""
     from typing import Literal, cast
 
-    from bench.data import dpl, lamp
-    from bench.data.imports import LAYOUTS
-    from bench.data.meter import Meter
+    from bench.console.meter import Meter
+    from bench.data.published import dpl, lamp
+    from bench.data.published.imports import LAYOUTS
     from bench.errors import unknown
-    from results.datasets import imported
+    from results.tables.datasets import imported
 
     if layout not in LAYOUTS:
         raise unknown("layout", layout, LAYOUTS)
@@ -112,7 +112,7 @@ def data_stats(data: Data = "bundled") -> None:
     """Sizes as in the paper's table 4; peers, newer peers, texts nearly the same as the reference."""
     from bench.data import statistics
     from bench.data.corpus import load
-    from results import dataset, datasets
+    from results.tables import dataset, datasets
 
     corpus = load(data)
     dataset.show(console(), dataset.title(corpus), dataset.rows(corpus))
@@ -123,7 +123,7 @@ def data_validate(data: Data = "bundled") -> None:
     """Rows that do not hold together, reviews that are there twice, targets that leak. Exit code 1 if there are any."""
     from bench.data.corpus import NO_PEERS
     from bench.data.validate import odd_ratings, validate
-    from results.datasets import findings
+    from results.tables.datasets import findings
 
     corpus, found = validate(data)
     findings(console(), data, found)

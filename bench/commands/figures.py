@@ -21,9 +21,9 @@ def plot(
     plugin: Plugin = None,
 ) -> None:
     """A figure of finished runs, with intervals, readable in grey."""
-    from bench.grid import words
-    from results import plots
-    from results.selected import select
+    from bench.suite.grid import words
+    from results.figures import plots
+    from results.tables.selected import select
 
     _, found = select(places, say=to_stderr)
     figures = plots.draw(kind, found, words(metric), title=title)
@@ -43,8 +43,8 @@ def report(
     plugin: Plugin = None,
 ) -> None:
     """One HTML file with tables, figures, costs and all samples; it needs no network and no server."""
-    from results import report as pages
-    from results.selected import select
+    from results.report import report as pages
+    from results.tables.selected import select
 
     _, found = select(places, say=to_stderr)
     pages.write(found, to, title=title, baseline=baseline, prompts=prompts, unique=uniqueness)

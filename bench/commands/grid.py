@@ -11,11 +11,11 @@ from bench.commands.output import Out, Plugin, console, print_boards, tell_failu
 from bench.errors import UserError
 
 if TYPE_CHECKING:
-    from bench.cells import Cell
     from bench.config import RunConfig
+    from bench.console.progress import Progress
     from bench.data.corpus import Corpus
-    from bench.progress import Progress
-    from bench.suite import Failure
+    from bench.run.cells import Cell
+    from bench.suite.suite import Failure
 
 
 def grid(
@@ -35,11 +35,11 @@ def grid(
     plugin: Plugin = None,
 ) -> None:
     """Run what is new in a suite, then print its table. Cells that cannot run are listed at the end."""
-    from bench import grid as words
-    from bench import suite as suites
-    from bench import suite_runner
+    from bench.console.progress import Progress
     from bench.data.corpus import load, resolve
-    from bench.progress import Progress
+    from bench.run import engines
+    from bench.suite import grid as words
+    from bench.suite import suite as suites
 
     chosen = suites.load(suite)
     given = suites.Given(
@@ -61,7 +61,7 @@ def grid(
         if dry_run:
             failures += _plan(configs, corpus, out, progress)
         else:
-            outcome = suite_runner.run(configs, corpus, out, progress=progress, retry=retry)
+            outcome = engines.run(configs, corpus, out, progress=progress, retry=retry)
             failures += outcome.failures
             _show(outcome.finished)
     for failure in failures:
@@ -73,20 +73,20 @@ def grid(
 
 
 def _plan(configs: list[RunConfig], corpus: Corpus, out: Path, progress: Progress) -> list[Failure]:
-    from bench import planning, suite_runner
-    from results import show
+    from bench.run import engines, planning
+    from results.tables import show
 
-    outcome = suite_runner.Outcome()
-    for group in suite_runner.by_engine(configs):
-        ready = suite_runner.prepare(group, corpus, out, progress=progress, outcome=outcome)
+    outcome = engines.Outcome()
+    for group in engines.by_engine(configs):
+        ready = engines.prepare(group, corpus, out, progress=progress, outcome=outcome)
         if ready:
             show.plan(console(), planning.plan(ready.cells, corpus, ready.service, out))
     return outcome.failures
 
 
 def _show(cells: list[Cell]) -> None:
-    from results.finished import Finished
-    from results.leaderboard import leaderboards
+    from results.tables.finished import Finished
+    from results.tables.leaderboard import leaderboards
 
     if not cells:
         return

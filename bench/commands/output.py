@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.terminal import inert
+from bench.console.terminal import inert
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from bench.runs import RunFolder
-    from results.board import Leaderboard
+    from bench.record.runs import RunFolder
+    from results.tables.board import Leaderboard
 
 LONGEST = 200  # characters of a sample's failure that are shown
 
@@ -57,7 +57,7 @@ def tell_failures(folders: list[RunFolder], again: str) -> bool:
     """One line on what failed in these finished runs: how often, why for the most part, and where to look."""
     from collections import Counter
 
-    from bench import runs
+    from bench.record import runs
 
     reasons: dict[Path, Counter[str]] = {
         folder.path: Counter(row["error"] for row in folder.rows(runs.SAMPLES) if row["error"] is not None)
@@ -92,7 +92,7 @@ def console() -> Console:
 
 
 def print_boards(boards: list[Leaderboard], *, costs: bool = False) -> None:
-    from results.formats.terminal import terminal
+    from results.tables.formats.terminal import terminal
 
     out = console()
     for board in boards:

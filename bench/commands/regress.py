@@ -10,7 +10,7 @@ import typer
 from bench.commands.output import Plugin, SuiteRuns, console, to_stderr
 
 if TYPE_CHECKING:
-    from results.regress import Verdict
+    from results.checks.regress import Verdict
 
 
 def regress(
@@ -20,8 +20,8 @@ def regress(
     plugin: Plugin = None,
 ) -> None:
     """Compare finished runs with a baseline, value by value. Exit code 3 if something moved."""
-    from results import regress as regression
-    from results.selected import select
+    from results.checks import regress as regression
+    from results.tables.selected import select
 
     _, found = select(places, say=to_stderr)
     if write:

@@ -24,8 +24,8 @@ def show(
     plugin: Plugin = None,
 ) -> None:
     """What a run was, what it cost and what failed; where it comes from; or one of its samples."""
-    from bench import runs
-    from results import show as views
+    from bench.record import runs
+    from results.tables import show as views
 
     folder = runs.named(folder, out)
     if sample:
@@ -41,8 +41,8 @@ def verify(places: Runs = None, out: Out = Path("runs"), plugin: Plugin = None) 
 
     Exit code 3 if one does not, 1 if something could not be checked or a run is not finished.
     """
-    from bench import runs
-    from results import verify as verification
+    from bench.record import runs
+    from results.checks import verify as verification
 
     folders = [folder for place in places or [out] for folder in runs.find(runs.named(place, out))]
     if not folders:
@@ -76,12 +76,14 @@ def score(
     """Score finished runs again from their stored texts. Writes no sample; a judge is asked once an answer."""
     from functools import cache
 
-    from bench import grid, plugs, runs
+    from bench import plugins
     from bench.data.corpus import load
-    from bench.finish import interrupted, read_config, score_folder, with_those_before
-    from bench.judging import Judges
-    from results.finished import Finished
-    from results.leaderboard import leaderboards
+    from bench.record import runs
+    from bench.score.finish import interrupted, read_config, score_folder, with_those_before
+    from bench.score.judging import Judges
+    from bench.suite import grid
+    from results.tables.finished import Finished
+    from results.tables.leaderboard import leaderboards
 
     options = grid.metric_settings(grid.settings(set_ or []))
     folders = [folder for place in places or [out] for folder in runs.find(runs.named(place, out))]
@@ -96,7 +98,7 @@ def score(
             with folder.locked():
                 config = read_config(folder)
                 wanted, given = with_those_before(folder, grid.words(metric) or config.profile.metrics, options)
-                with plugs.traced(folder.path):
+                with plugins.traced(folder.path):
                     summary = score_folder(folder, corpus_of(config.data), metrics=wanted, options=given, judges=judges)
                 scored.append(Finished(folder, summary))
     if not scored:

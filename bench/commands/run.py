@@ -52,13 +52,14 @@ def run(
     plugin: Plugin = None,
 ) -> None:
     """Run methods x retrievers x K x seeds, then print the leaderboard. Goes on where it was stopped."""
-    from bench import grid, planning, runner
-    from bench.cells import plan
+    from bench.console.progress import Progress
     from bench.data.corpus import NO_PEERS, load, resolve
-    from bench.progress import Progress
-    from results import show
-    from results.finished import Finished
-    from results.leaderboard import leaderboards
+    from bench.run import planning, runner
+    from bench.run.cells import plan
+    from bench.suite import grid
+    from results.tables import show
+    from results.tables.finished import Finished
+    from results.tables.leaderboard import leaderboards
 
     values = grid.settings(set_ or [])
     if metric:

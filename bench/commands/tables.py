@@ -11,7 +11,7 @@ from bench.commands.output import Out, Plugin, SuiteRuns, console, print_boards,
 from bench.errors import unknown
 
 if TYPE_CHECKING:
-    from results.board import Leaderboard
+    from results.tables.board import Leaderboard
 
 FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
 
@@ -35,8 +35,8 @@ def table(
     plugin: Plugin = None,
 ) -> None:
     """The leaderboard of finished runs: categories as column groups, best in bold, second underlined."""
-    from results import published, selected, slices
-    from results.leaderboard import leaderboards
+    from results.tables import published, selected, slices
+    from results.tables.leaderboard import leaderboards
 
     if form not in FORMATS:
         raise unknown("format", form, FORMATS)
@@ -62,7 +62,7 @@ def table(
 
 def _statistics(data: str, *, paper: bool, form: str) -> None:
     from bench.data.corpus import load
-    from results import dataset
+    from results.tables import dataset
 
     corpus = load(data)
     about = dataset.title(corpus), dataset.rows(corpus, paper=paper)
@@ -73,7 +73,7 @@ def _statistics(data: str, *, paper: bool, form: str) -> None:
 
 
 def _text(form: str, boards: list[Leaderboard], *, costs: bool) -> str:
-    from results.formats import data, html, latex, markdown
+    from results.tables.formats import data, html, latex, markdown
 
     if form == "json":
         return data.as_json(boards)
@@ -93,6 +93,6 @@ def compare(
     plugin: Plugin = None,
 ) -> None:
     """A minus B, paired by sample: 95 % interval over users, t-test over users, Holm-corrected."""
-    from results import compare as comparing
+    from results.tables import compare as comparing
 
     comparing.show(console(), comparing.compare(a, b, out, all_columns=all_columns))

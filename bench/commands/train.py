@@ -26,12 +26,14 @@ def train(
     plugin: Plugin = None,
 ) -> None:
     """Train soft-prompt methods and choose the best epoch by METEOR on the validation set. Goes on where it was."""
-    from bench import grid, registry, runner
-    from bench.cells import plan
+    from bench import registry
+    from bench.console.progress import Progress
     from bench.data.corpus import load, resolve
-    from bench.progress import Progress
     from bench.protocols import SoftPromptMethod
-    from results import show
+    from bench.run import runner
+    from bench.run.cells import plan
+    from bench.suite import grid
+    from results.tables import show
 
     found = grid.named(method, "method")
     trained = [name for name in found if isinstance(registry.create("method", name), SoftPromptMethod)]

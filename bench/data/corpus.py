@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from bench import plugs, registry
+from bench import plugins, registry
 from bench.data import store
 from bench.data.link import SPLITS, Linked, link
 from bench.errors import UserError, unknown
@@ -147,7 +147,7 @@ def load(name_or_dir: str) -> Corpus:
 def _made(name: str) -> Path:
     """The folder of a plug-in's dataset."""
     source = registry.create("data", name)
-    with plugs.working("data", name, "at folder()"):
+    with plugins.working("data", name, "at folder()"):
         folder = source.folder()
         if not isinstance(folder, str | os.PathLike):
             raise TypeError(f"it gave {type(folder).__name__}, not a path")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.data.store import Row, Stored, check_fingerprint, check_row
 from bench.errors import UserError
-from bench.files import check_regular
+from bench.record.files import check_regular
 
 if TYPE_CHECKING:
     import pyarrow as pa

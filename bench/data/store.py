@@ -28,7 +28,7 @@ from types import NoneType
 from typing import Any, NoReturn
 
 from bench.errors import UserError
-from bench.files import check_regular, once
+from bench.record.files import check_regular, once
 
 FORMAT = 1
 PARQUET = 2

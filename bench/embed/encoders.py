@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from bench import folders
+from bench.config import EncoderConfig
 from bench.errors import UserError
+from bench.models import folders
 
 if TYPE_CHECKING:
     from bench.protocols import Embedder, Vectors
@@ -22,19 +23,9 @@ if TYPE_CHECKING:
 BATCH = 32
 
 
-@dataclass(frozen=True)
-class EncoderConfig:
-    """A text encoder. `max_tokens` counts the special tokens; longer texts are cut at their end."""
-
-    model: str
-    pooling: Literal["mean", "bge-m3"]
-    normalize: bool
-    max_tokens: int
-
-
 def dimensions(config: EncoderConfig) -> int:
     """The length of its vectors, read from the folder. Raises UserError where the model is not here."""
-    from bench.assets import resolve
+    from bench.models.assets import resolve
 
     return int(json.loads((Path(resolve(config.model)) / "config.json").read_text())["hidden_size"])
 
@@ -90,7 +81,7 @@ class MeanPoolingEncoder:
         import torch
         from transformers import AutoModel, AutoTokenizer
 
-        from bench.assets import resolve
+        from bench.models.assets import resolve
 
         folder, here = resolve(self.config.model), {"local_files_only": True, "trust_remote_code": False}
         with folders.loading(self.config.model):
@@ -123,7 +114,7 @@ class Bgem3Encoder:
     def _loaded(self) -> Any:
         from FlagEmbedding import BGEM3FlagModel
 
-        from bench.assets import resolve
+        from bench.models.assets import resolve
 
         with folders.loading(self.config.model):
             flag = BGEM3FlagModel(
@@ -139,7 +130,7 @@ class Bgem3Encoder:
 
 def _identity(config: EncoderConfig) -> str:
     """By fingerprint, not by name: the same weights under another path keep their vectors."""
-    from bench.assets import fingerprint, resolve
+    from bench.models.assets import fingerprint, resolve
 
     length = "l2" if config.normalize else "raw"
     return f"{fingerprint(resolve(config.model))} {config.pooling} {length} {config.max_tokens} fp32"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from bench import sqlite
 from bench.errors import BenchError, UserError
+from bench.record import sqlite
 
 if TYPE_CHECKING:
     from bench.protocols import Embedder, Vectors

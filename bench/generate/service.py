@@ -5,34 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bench.generate.store import RequestStore, request_key
 from bench.protocols import Generator
-from bench.types import Completion, Prompt, Request
-
-
-@dataclass(slots=True)
-class EngineUse:
-    """What the engine did in this process, and was spared by the store. Seconds: first to last request."""
-
-    requests: int = 0
-    from_store: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    new_tokens: int = 0
-    start_seconds: float = 0.0
-    first: float = 0.0
-    last: float = 0.0
-
-    @property
-    def seconds(self) -> float:
-        return max(self.last - self.first, 1e-9) if self.requests else 0.0
-
-    @property
-    def tokens_per_second(self) -> float:
-        return self.new_tokens / self.seconds if self.requests else 0.0
+from bench.types import Completion, EngineUse, Prompt, Request
 
 
 class Completer(Protocol):

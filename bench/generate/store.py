@@ -17,9 +17,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import sqlite
 from bench.errors import UserError
-from bench.shapes import NUMBER, TEXT, WHOLE, Every, Has, Is, Maybe, Shape
+from bench.record import sqlite
+from bench.record.shapes import NUMBER, TEXT, WHOLE, Every, Has, Is, Maybe, Shape
 from bench.types import Completion, Prompt, Request
 
 _SCHEMA = "CREATE TABLE completions (key TEXT PRIMARY KEY, prompt BLOB, completion TEXT NOT NULL)"

@@ -20,17 +20,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import assets, files, provenance, registry, runs
+from bench import registry
 from bench.config import RunConfig, fingerprint
 from bench.embed.encoders import create as create_encoder
 from bench.errors import UserError, mistake
+from bench.models import assets
 from bench.protocols import Space
-from bench.runs import RunFolder
+from bench.record import files, provenance, runs
+from bench.record.runs import RunFolder
 
 if TYPE_CHECKING:
     import torch
 
-    from bench.context import Rows
+    from bench.context.context import Rows
     from bench.protocols import SoftPromptMethod, Vectors
     from bench.types import Slot
 
@@ -160,7 +162,7 @@ def load_module(method: SoftPromptMethod, sizes: Mapping[str, int], tensors: Map
 
 @dataclass(frozen=True)
 class TrainedRows:
-    """`bench.context.Rows` of a module."""
+    """`bench.context.context.Rows` of a module."""
 
     module: Any
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import lookups
 from bench.config import RunConfig
-from bench.context import CellResources, SampleContext
+from bench.context import prefetch
+from bench.context.context import CellResources, SampleContext
 from bench.data.corpus import Corpus
 from bench.embed.store import Progress
 from bench.errors import SampleFailure, UserError
-from bench.generate.chat import ChatEncoder
+from bench.generate.prompts.chat import ChatEncoder
 from bench.seeds import derive
 from bench.train.lm import Example
 from bench.types import Completion, Prompt, Request, Sample
@@ -89,6 +89,6 @@ def source(
         raise UserError(f"data '{config.data}' has no training samples; build it with --train-inputs of at least 1")
     k = config.profile.k if train.k is None else train.k
     training = config.model_copy(update={"k": k if config.retriever else 0})
-    resources = lookups.resources(training, samples, corpus, Templates(encoder), out=out)
-    lookups.embed(method, training, samples, resources, out=out, progress=progress)
+    resources = prefetch.resources(training, samples, corpus, Templates(encoder), out=out)
+    prefetch.embed(method, training, samples, resources, out=out, progress=progress)
     return ExampleSource(method, samples, corpus, resources, encoder, config.profile.max_new_tokens, config.seed)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from bench.config import RunConfig
 from bench.errors import EngineError
-from bench.generate import watch
+from bench.generate.engine import watch
 from bench.train import checkpoint as checkpoints
 from bench.train.checkpoint import MANIFEST, Checkpoint
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from bench import folders
+from bench.models import folders
 from bench.protocols import Space
 from bench.types import Slot
 

@@ -10,12 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench import assets, provenance, registry
+from bench import registry
 from bench.config import RunConfig
 from bench.data.corpus import load
 from bench.embed.encoders import dimensions
 from bench.errors import UserError
-from bench.generate.chat import ChatEncoder
+from bench.generate.prompts.chat import ChatEncoder
+from bench.models import assets
+from bench.record import provenance
 from bench.train import optimizer
 from bench.train.checkpoint import RESUME, STEPS, TRAINING, Checkpoint
 from bench.train.examples import ExampleSource, source

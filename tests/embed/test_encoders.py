@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from bench.assets import resolve
-from bench.embed.encoders import Bgem3Encoder, EncoderConfig, MeanPoolingEncoder, create
+from bench.config import EncoderConfig
+from bench.embed.encoders import Bgem3Encoder, MeanPoolingEncoder, create
 from bench.embed.store import StoredEmbedder, VectorStore
 from bench.errors import UserError
+from bench.models.assets import resolve
 from retrievers.contriever import Contriever
 from tests.embed.folders import write_bert, write_xlm_roberta
 from tests.retrievers.samples import ids, review, sample

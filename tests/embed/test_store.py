@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import bench.embed.store
-import bench.sqlite
+import bench.record.sqlite
 from bench.embed.store import StoredEmbedder, VectorStore
 from bench.errors import BenchError, UserError
 from tests.embed.fakes import FakeEmbedder, Unloadable, fill, vector
@@ -194,7 +194,7 @@ def test_a_truncated_store_is_named_and_computed_again_once_deleted(store: Vecto
 
 def test_a_locked_store_is_named(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store.ensure(FakeEmbedder(), ["a"])
-    monkeypatch.setattr(bench.sqlite, "WAIT", 0.1)
+    monkeypatch.setattr(bench.record.sqlite, "WAIT", 0.1)
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(

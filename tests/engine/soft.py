@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.generate import embedded
-from bench.generate.chat import ChatEncoder
-from bench.generate.transformers import TransformersGenerator
+from bench.generate.engine.transformers import TransformersGenerator
+from bench.generate.prompts.chat import ChatEncoder
+from bench.generate.server import embedded
 from bench.types import Completion, Prompt, Request, Sampling, Slot
 from tests.engine.test_engine import NEAR_TIE, prompts
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench.data.corpus import load
-from bench.generate.transformers import TransformersGenerator
+from bench.generate.engine.transformers import TransformersGenerator
 from bench.types import Completion, Prompt, Request, Sampling
 from methods.rag import Rag
 from tests.engine.conftest import LiveEngine

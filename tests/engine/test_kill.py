@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from bench.generate import watch
+from bench.generate.engine import watch
+from bench.generate.engine.vllm import installed
 from bench.generate.store import RequestStore
-from bench.generate.vllm import installed
 
 pytestmark = [
     pytest.mark.engine,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.errors import SampleFailure, UserError
-from bench.generate.transformers import TransformersGenerator
+from bench.generate.engine.transformers import TransformersGenerator
 from bench.types import Request, Sampling
 from tests.engine.conftest import LiveEngine
 from tests.engine.soft import as_rows, check_equal, soft_requests

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import runs
-from results import regress
-from results.finished import finished
+from bench.record import runs
+from results.checks import regress
+from results.tables.finished import finished
 from tests.fakes import PROFILE, FakeGenerator, World
 from tests.fuzz.cases import NESTED, cases, dates, edited, lines, plain, said, spells, toml, torn, values
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import runs
 from bench.data import parquet, store
 from bench.data.corpus import load
+from bench.record import runs
 from tests import fakes
 from tests.data.toy import meta, raw
 from tests.fakes import FakeGenerator, World

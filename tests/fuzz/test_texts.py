@@ -13,12 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import assets, runs
+from bench.config import EncoderConfig
 from bench.data import store
-from bench.embed.encoders import EncoderConfig, create
-from bench.generate.budget import fit
-from bench.generate.chat import ChatEncoder
-from bench.generate.messages import MessageEncoder
+from bench.embed.encoders import create
+from bench.generate.prompts.budget import fit
+from bench.generate.prompts.chat import ChatEncoder
+from bench.generate.server.messages import MessageEncoder
+from bench.models import assets
+from bench.record import runs
 from bench.types import Item, Prompt, Review, Sample, Slot
 from methods.blocks import past_reviews_block
 from metrics.bertscore import BertScore

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.config import Profile
-from bench.embed.encoders import EncoderConfig
+from bench.config import EncoderConfig, Profile
 from bench.errors import UserError
+from bench.generate.engine.transformers import TransformersGenerator
 from bench.generate.store import RequestStore, request_key
-from bench.generate.transformers import TransformersGenerator
 from bench.types import Completion, Prompt, Request, Sampling, Slot
 from tests.paths import ROOT
 

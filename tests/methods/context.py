@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.generate.budget import fit
+from bench.generate.prompts.budget import fit
 from bench.protocols import Method, PromptBuilder
 from bench.types import Dropped, Item, Prompt, Review, Sample
 

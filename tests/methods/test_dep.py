@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.context import CellResources, SampleContext
+from bench.context.context import CellResources, SampleContext
 from bench.data.corpus import load
 from bench.errors import UserError
 from bench.registry import create

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from bench import cells, grid, runner
+from bench.console.progress import Progress
 from bench.data import store
 from bench.data.corpus import Corpus, load
-from bench.generate.echo import EchoGenerator
-from bench.progress import Progress
-from bench.runs import SAMPLES
+from bench.generate.engine.echo import EchoGenerator
+from bench.record.runs import SAMPLES
+from bench.run import cells, runner
+from bench.suite import grid
 from tests import fakes
 from tests.embed.fakes import FakeEmbedder
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.generate.budget import fit
+from bench.generate.prompts.budget import fit
 from bench.protocols import Method, PromptBuilder
 from bench.registry import create
 from bench.types import Item, Prompt, Review, Sample

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import assets
 from bench.errors import UserError
+from bench.models import assets
 from metrics.bertscore import BertScore
 
 MINILM = "all-minilm-l6-v2"

@@ -9,17 +9,19 @@ from typing import Any, ClassVar
 
 import pytest
 
-from bench import registry, runs, scoring
+from bench import registry
 from bench.config import Profile
 from bench.data.corpus import load
 from bench.errors import EngineError, UserError
-from bench.finish import read_config, score_folder
-from bench.generate.echo import EchoGenerator
-from bench.judging import Judges, judging_profile
+from bench.generate.engine.echo import EchoGenerator
+from bench.record import runs
+from bench.score import scoring
+from bench.score.finish import read_config, score_folder
+from bench.score.judging import Judges, judging_profile
 from bench.types import Completion, Prompt, Request
 from metrics.judge import Judge, parse
 from tests.fakes import CANARY, World, bench
-from tests.generate.server import FakeServer, Reply, completed, refusal, serving
+from tests.generate.fake_server import FakeServer, Reply, completed, refusal, serving
 
 # ---------------------------------------------------------------- reading an answer
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import assets
 from bench.errors import UserError
+from bench.models import assets
 from metrics.meteor import Meteor
 
 pytestmark = pytest.mark.models

@@ -6,11 +6,11 @@ import random
 from pathlib import Path
 from typing import Any
 
-from bench import runs
-from bench.runs import RunFolder
+from bench.record import runs
+from bench.record.runs import RunFolder
 from metrics.bleu import Bleu
 from metrics.rouge import Rouge
-from results.finished import Finished
+from results.tables.finished import Finished
 
 WORDS = ["good", "bad", "song", "album", "sound", "voice", "band", "great", "poor", "fine"]
 COLUMNS = [

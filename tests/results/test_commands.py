@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes import bench
 from tests.results import scored
-from tests.results.test_leaderboard import summary
+from tests.results.tables.test_leaderboard import summary
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import runs
-from bench.config import load_profile
-from bench.embed.encoders import EncoderConfig, create
+from bench.config import EncoderConfig, load_profile
+from bench.embed.encoders import create
 from bench.errors import BenchError, UserError
-from bench.generate.chat import ChatEncoder
-from bench.generate.transformers import TransformersGenerator
+from bench.generate.engine.transformers import TransformersGenerator
+from bench.generate.prompts.chat import ChatEncoder
+from bench.record import runs
 from metrics.bertscore import BertScore
 from tests.fakes import World, bench, profile_file
 from tests.generate.folders import SMOLLM, tokenizer_folder
@@ -73,14 +73,14 @@ def test_no_reader_runs_it(folder: Path, mark: Path, tmp_path: Path) -> None:
 
 def test_it_is_run_where_the_user_says_so(folder: Path, mark: Path, tmp_path: Path) -> None:
     """In a process of its own: the code is copied to a cache, and its module stays."""
-    read = f"from bench.generate.chat import ChatEncoder; ChatEncoder({str(folder)!r}, trust_code=True)"
+    read = f"from bench.generate.prompts.chat import ChatEncoder; ChatEncoder({str(folder)!r}, trust_code=True)"
     here = {**os.environ, "HF_HOME": str(tmp_path / "hub"), "HF_MODULES_CACHE": str(tmp_path / "modules")}
     subprocess.run([sys.executable, "-c", read], cwd=ROOT, env=here, check=True, timeout=120, capture_output=True)
     assert mark.exists()
 
 
 def test_the_code_is_part_of_what_the_model_is(folder: Path) -> None:
-    from bench import assets
+    from bench.models import assets
 
     before = assets.fingerprint(folder)
     (folder / "brought.py").write_text("other = 1")

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from bench.generate import openai
-from bench.generate.patience import Patience
+from bench.generate.server import openai
+from bench.generate.server.patience import Patience
 from tests.fakes import World, bench
-from tests.generate.server import FakeServer, Reply, completed, refusal, serving
+from tests.generate.fake_server import FakeServer, Reply, completed, refusal, serving
 from tests.paths import ROOT
 
 KEY = "sk-canary-5f1d0c77"

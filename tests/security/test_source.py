@@ -50,7 +50,7 @@ def offences(source: str) -> Iterator[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_is_unpickled_and_no_code_comes_from_data(path: Path) -> None:
     found = list(offences(path.read_text("utf-8")))
-    # The hub's models that have no safetensors: transformers reads these with weights_only, bench.folders names them.
+    # The hub's models without safetensors: transformers reads these with weights_only, bench.models.folders names them.
     allowed = {"pytorch_model*.bin", "*.bin", "*.pt"} if path.name == "folders.py" else set()
     if path.name == "encoders.py":
         assert '"trust_remote_code": False' in path.read_text("utf-8")  # what `here` says

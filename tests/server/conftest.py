@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import assets
-from bench.generate.vllm import installed
+from bench.generate.engine.vllm import installed
+from bench.models import assets
 from tests.engine.test_kill import members_of_session
 from tests.generate.folders import SMOLLM
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from bench import runs
 from bench.config import Profile, RunConfig, load_profile
 from bench.data.corpus import load
-from bench.generate.openai import OpenAIGenerator
-from bench.generate.transformers import TransformersGenerator
-from bench.judging import Judges
+from bench.generate.engine.transformers import TransformersGenerator
+from bench.generate.server.openai import OpenAIGenerator
 from bench.protocols import Generator
+from bench.record import runs
+from bench.score.judging import Judges
 from bench.types import Completion, Request, Sampling
 from metrics.judge import Judge
 from tests.engine.soft import check_equal, soft_requests

@@ -18,10 +18,12 @@ from typing import Any
 
 import pytest
 
-from bench import lookups, registry, runs
+from bench import registry
 from bench.config import load_profile
+from bench.context import prefetch
 from bench.data.corpus import load
 from bench.embed.encoders import create as create_encoder
+from bench.record import runs
 from bench.train import checkpoint as checkpoints
 from bench.train.checkpoint import MANIFEST, Checkpoint
 from tests.fakes import FAKE, FakeGenerator, Plan, bench
@@ -129,7 +131,7 @@ def test_the_text_to_be_written_is_in_no_prompt_and_no_vector(world: World, trai
     corpus = load(str(world.path / "data"))
     secret = {corpus.reference(one.sample_id) for one in corpus.samples("test")}
     shown = {review.text for sample in corpus.samples("train") for review in sample.history}
-    store = lookups.vector_store(trained)
+    store = prefetch.vector_store(trained)
     embedder = create_encoder(load_profile(str(world.profile)).embedder).identity()
     assert store.vectors(embedder, shown)
     assert not store.vectors(embedder, secret)

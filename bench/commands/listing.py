@@ -1,0 +1,114 @@
+"""What `bench ls` lists and `bench models pull` fetches."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bench import config, registry
+from bench.data import corpus
+from bench.errors import UserError, unknown
+from bench.models import assets
+from bench.record import runs
+from bench.suite import suite
+from bench.train import checkpoint
+
+KINDS: dict[str, registry.Kind] = {
+    "methods": "method",
+    "retrievers": "retriever",
+    "metrics": "metric",
+    "generators": "generator",
+}
+
+
+def rows(what: str, out: Path) -> Iterator[tuple[str, ...]]:
+    """A row of strings a thing. Raises UserError for an unknown kind."""
+    if what in KINDS:
+        return _plugs(KINDS[what])
+    if what not in LISTS:
+        raise unknown("list", what, [*KINDS, *LISTS])
+    return LISTS[what](out)
+
+
+def _data(out: Path) -> Iterator[tuple[str, ...]]:
+    yield from corpus.available().items()
+    yield from _plugs("data")
+
+
+def _runs(out: Path) -> Iterator[tuple[str, ...]]:
+    for folder in runs.find(out):
+        yield folder.path.name, "finished" if folder.done else "unfinished"
+
+
+def _models(out: Path) -> Iterator[tuple[str, ...]]:
+    for name, asset in assets.ASSETS.items():
+        yield name, "here" if assets.is_present(name) else "not here", f"{asset.size_mb} MB", asset.description
+
+
+LISTS: dict[str, Callable[[Path], Iterator[tuple[str, ...]]]] = {
+    "data": _data,
+    "runs": _runs,
+    "checkpoints": lambda out: map(_checkpoint, checkpoint.find(out)),
+    "models": _models,
+    "profiles": lambda out: ((name, config.load_profile(name).title) for name in config.profiles()),
+    "suites": lambda out: ((name, suite.load(name).title) for name in suite.suites()),
+}
+
+
+def _checkpoint(found: checkpoint.Checkpoint) -> tuple[str, ...]:
+    """Name and what there is to say of it; a damaged one must not hide the others."""
+    try:
+        return _described(found)
+    except (UserError, KeyError, TypeError, AttributeError) as error:
+        return found.path.name, "damaged", f"{type(error).__name__}: {error}"
+
+
+def _described(found: checkpoint.Checkpoint) -> tuple[str, ...]:
+    """Name, state, what it was trained on, and the choices that were made by its validation."""
+    spec, config = found.manifest["spec"], found.manifest["config"]
+    about = f"{config['profile']['llm']}, {Path(config['data']).name}, K = {spec['train.k']}, seed {spec['seed']}"
+    if not found.trained:
+        return found.path.name, "unfinished", about
+    epochs, size = found.training["epochs"], found.training["trainable"]
+    choices = [found.folder.read(file.name) for file in sorted(found.path.glob("selection-*.json"))]
+    best = [f"epoch {one['epoch']} of {len(epochs)}, METEOR {one['meteor'][str(one['epoch'])]:.4f}" for one in choices]
+    return found.path.name, "trained", about, f"{size:,} parameters", "; ".join(best) or "not validated"
+
+
+def _plugs(kind: registry.Kind) -> Iterator[tuple[str, ...]]:
+    """Name, first line of the module's docstring, and options with their defaults."""
+    for name, target in registry.names(kind).items():
+        if name not in registry.ours(kind):
+            yield name, f"installed: {target}, imported when it is asked for by name", ""
+            continue
+        try:
+            registry.load(kind, name)
+            options = {} if kind == "generator" else registry.options_of(kind, name)
+        except UserError as error:  # one broken plug-in must not hide the others
+            yield name, str(error), ""
+            continue
+        summary = (sys.modules[target.partition(":")[0]].__doc__ or "").strip().partition("\n")[0]
+        yield name, summary, ", ".join(f"{option}={default!r}" for option, default in options.items())
+
+
+def models_of(profile: str) -> list[str]:
+    """Everything a profile needs fetched: models, and the data of the metrics."""
+    chosen = config.load_profile(profile)
+    data = [name for name, asset in assets.ASSETS.items() if asset.kind == "data"]
+    metric_models = [str(options["model"]) for options in chosen.options.values() if "model" in options]
+    return list(
+        dict.fromkeys([chosen.llm, chosen.embedder.model, chosen.retrieval_encoder.model, *metric_models, *data])
+    )
+
+
+def pull(name: str, profile: str) -> Path:
+    """Fetches one asset or hub model; a folder is here already. Raises UserError for a name that is none."""
+    if name in assets.ASSETS:
+        return assets.pull(name)
+    if Path(name).is_dir():
+        return Path(name)
+    if "/" not in name:
+        raise unknown("model", name, assets.ASSETS)
+    chosen = config.load_profile(profile)
+    return assets.pull_hub(name, revision=chosen.revision if name == chosen.llm else None)

@@ -1,0 +1,115 @@
+"""The context of one sample: `bench.protocols.Context` over the run's retriever, peers, budget and engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bench.data.corpus import Corpus
+from bench.errors import BenchError, UserError
+from bench.generate.prompts.budget import fit
+from bench.generate.service import Completer
+from bench.protocols import PromptBuilder, TextVectors
+from bench.seeds import derive
+from bench.types import Prompt, Request, Review, Sample, Sampling, Slot, StageCost, Trace
+
+if TYPE_CHECKING:
+    from bench.protocols import Vectors
+
+
+class Rows(Protocol):
+    """A trained module at work."""
+
+    def __call__(self, slots: Sequence[Slot]) -> Vectors:
+        """(n, hidden size) fp32 rows of these slots, in order."""
+        ...
+
+
+def untrained(slots: Sequence[Slot]) -> Vectors:
+    raise UserError("this method's prompt has soft slots, but nothing is trained for it; see docs/adding-a-method.md")
+
+
+def unseen(stage: str, cost: StageCost) -> None:
+    """Nobody looks on."""
+
+
+@dataclass(frozen=True)
+class CellResources:
+    """What all samples of one cell share.
+
+    `retrieved` maps sample id to its reviews, best first, and `failed` to why a sample cannot be written: what was
+    looked up for it beforehand failed. `answered` is told of every answer.
+    """
+
+    corpus: Corpus
+    service: Completer
+    retrieved: Mapping[str, tuple[Review, ...]]
+    vectors: TextVectors
+    sampling: Sampling
+    input_budget: int
+    seed: int
+    rows: Rows = untrained
+    answered: Callable[[str, StageCost], None] = unseen
+    failed: dict[str, BenchError] = field(default_factory=dict)
+
+
+@dataclass
+class SampleContext:
+    """Implements `bench.protocols.Context`, and keeps the trace that becomes the sample's row."""
+
+    sample: Sample
+    cell: CellResources
+    trace: Trace = field(default_factory=Trace)
+
+    def retrieve(self, sample: Sample) -> tuple[Review, ...]:
+        reviews = self.cell.retrieved.get(sample.sample_id, ())
+        self.trace.retrieved = tuple(review.review_id for review in reviews)
+        return reviews
+
+    def peers(self, review: Review, *, before: int | None = None) -> tuple[Review, ...]:
+        return self.cell.corpus.peers(review, before=before)
+
+    def reviews_of(self, category: str, user_id: str, *, before: int | None = None) -> tuple[Review, ...]:
+        if (category, user_id) == (self.sample.category, self.sample.user_id):
+            return self.sample.history
+        return self.cell.corpus.reviews_of(category, user_id, before=before)
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        return self.cell.vectors.embed(texts)
+
+    def note(self, name: str, value: Any) -> None:
+        self.trace.notes[name] = value
+
+    def fit(self, build: PromptBuilder, sample: Sample, reviews: tuple[Review, ...] = (), *, keep: int = 1) -> Prompt:
+        prompt, dropped = fit(build, sample, reviews, count=self._count, budget=self.cell.input_budget, keep=keep)
+        self.trace.dropped.add(dropped)
+        return prompt
+
+    def _count(self, prompt: Prompt) -> int:
+        return len(self.cell.service.generator.encoder.encode(prompt))
+
+    async def generate(self, prompt: Prompt, *, stage: str, key: str = "", max_new_tokens: int | None = None) -> str:
+        sampling = self.cell.sampling
+        if max_new_tokens is not None:
+            sampling = replace(sampling, max_new_tokens=min(max_new_tokens, sampling.max_new_tokens))
+        request = Request(
+            ids=self.cell.service.generator.encoder.encode(prompt),
+            sampling=sampling,
+            seed=derive(self.cell.seed, stage, key or self.sample.sample_id),
+            stage=stage,
+            rows=self.cell.rows(prompt.slots) if prompt.slots else None,
+        )
+        completion, from_store, store_key = await self.cell.service.complete(prompt, request)
+        self.trace.requests.append((stage, store_key))
+        cost = StageCost(
+            requests=1,
+            from_store=int(from_store),
+            prompt_tokens=completion.n_prompt,
+            cached_tokens=0 if from_store else completion.n_cached,
+            new_tokens=completion.n_new,
+            seconds=0.0 if from_store else completion.seconds,
+        )
+        self.trace.stages.setdefault(stage, StageCost()).add(cost)
+        self.cell.answered(stage, cost)
+        return completion.text.strip()

@@ -1,0 +1,171 @@
+"""What a cell looks up before the engine starts: retrieved reviews, and the vectors that its method will ask for.
+
+Vectors come from the store or are computed now, in one go; the encoder is gone again before the engine
+takes the memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from bench import plugins, registry
+from bench.config import RunConfig
+from bench.context.context import CellResources, SampleContext
+from bench.data.corpus import Corpus
+from bench.embed.encoders import create as create_encoder
+from bench.embed.store import Progress, StoredEmbedder, VectorStore
+from bench.errors import BenchError, EngineError, SampleFailure, UserError
+from bench.generate.service import Completer
+from bench.protocols import Embedder, TextVectors
+from bench.types import Review, Sample
+
+if TYPE_CHECKING:
+    from bench.protocols import EmbeddingMethod, Method, Retriever, Vectors
+
+MakeVectors = Callable[[VectorStore, Embedder], TextVectors]
+
+
+@dataclass(frozen=True)
+class RetrieverContext:
+    """`bench.protocols.RetrievalContext`."""
+
+    seed: int
+    vectors: TextVectors
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        return self.vectors.embed(texts)
+
+
+def vector_store(out: Path) -> VectorStore:
+    """The vectors of an output folder."""
+    return VectorStore(out / ".store" / "vectors.sqlite")
+
+
+def resources(
+    config: RunConfig,
+    samples: Sequence[Sample],
+    corpus: Corpus,
+    service: Completer,
+    *,
+    out: Path,
+    vectors: MakeVectors = StoredEmbedder,
+) -> CellResources:
+    """What the samples of a cell share; retrieves for all of them. `vectors` says where vectors come from.
+
+    A sample that a retriever fails on is among those that failed, with the reason.
+    """
+    store = vector_store(out)
+    failed: dict[str, BenchError] = {}
+    ranking = vectors(store, create_encoder(config.profile.retrieval_encoder))
+    return CellResources(
+        corpus=corpus,
+        service=service,
+        retrieved=retrieve(config, samples, ranking, failed),
+        vectors=vectors(store, create_encoder(config.profile.embedder)),
+        sampling=config.profile.sampling,
+        input_budget=config.profile.input_budget,
+        seed=config.seed,
+        failed=failed,
+    )
+
+
+def retrieve(
+    config: RunConfig, samples: Sequence[Sample], vectors: TextVectors, failed: dict[str, BenchError]
+) -> dict[str, tuple[Review, ...]]:
+    """sample id -> retrieved reviews, best first. Of a sample that the retriever fails on, `failed` says why."""
+    if config.retriever is None or config.k == 0:
+        return {}
+    retriever = registry.create("retriever", config.retriever, config.retriever_options)
+    ctx = RetrieverContext(config.seed, vectors)
+    if texts := list(dict.fromkeys(_texts(config.retriever, retriever, samples, failed))):
+        ctx.embed(texts)
+    found = {}
+    for sample in samples:
+        if sample.sample_id not in failed:
+            with _recorded(failed, "retriever", config.retriever, sample):
+                found[sample.sample_id] = _ranked(retriever.rank(sample, config.k, ctx), sample, config)
+    return found
+
+
+@contextmanager
+def _recorded(failed: dict[str, BenchError], kind: registry.Kind, name: str, sample: Sample) -> Iterator[None]:
+    """Around a plug's work for one sample: its failure is this sample's. What ends the run goes through."""
+    try:
+        yield
+    except (EngineError, UserError):
+        raise
+    except SampleFailure as failure:
+        failed[sample.sample_id] = failure
+    except (Exception, SystemExit) as error:
+        failed[sample.sample_id] = plugins.failed(kind, name, f"on sample {sample.sample_id}", error)
+
+
+def _texts(name: str, retriever: Retriever, samples: Sequence[Sample], failed: dict[str, BenchError]) -> Sequence[str]:
+    """What the retriever will compare; asked sample by sample where it fails on all at once."""
+    try:
+        return _checked_texts(retriever.texts(samples))
+    except (EngineError, UserError):
+        raise
+    except (Exception, SystemExit):
+        found: list[str] = []
+        for sample in samples:
+            with _recorded(failed, "retriever", name, sample):
+                found += _checked_texts(retriever.texts([sample]))
+        return found
+
+
+def _checked_texts(texts: Iterable[str]) -> list[str]:
+    found = list(texts)
+    for text in found:
+        if not isinstance(text, str):
+            raise TypeError(f"texts() gave {type(text).__name__}, not a text")
+    return found
+
+
+def _ranked(found: Any, sample: Sample, config: RunConfig) -> tuple[Review, ...]:
+    """What a retriever gave, if a method may be given that."""
+    if not isinstance(found, tuple | list):
+        raise TypeError(f"rank() gave {type(found).__name__}, not a tuple of reviews")
+    own = {review.review_id for review in sample.history}
+    for review in found:
+        if not isinstance(review, Review):
+            raise TypeError(f"rank() gave {type(review).__name__} for a review")
+        if review.review_id not in own:
+            raise ValueError(f"rank() gave {review.review_id}, which is not in the sample's history")
+    if len(found) > config.k:
+        raise SampleFailure(f"retriever '{config.retriever}' gave {len(found)} reviews where K = {config.k}")
+    return tuple(found)
+
+
+def embed(
+    method: Method,
+    config: RunConfig,
+    samples: Sequence[Sample],
+    resources: CellResources,
+    *,
+    out: Path,
+    progress: Progress | None = None,
+) -> None:
+    """Stores the vectors of every text that the method will compare, for all samples.
+
+    By an encoder of its own: that of the resources stays unloaded and reads what is stored here.
+    """
+    if texts := compared(method, config, samples, resources):
+        vector_store(out).ensure(create_encoder(config.profile.embedder), texts, progress=progress)
+
+
+def compared(method: Method, config: RunConfig, samples: Sequence[Sample], resources: CellResources) -> list[str]:
+    """The texts whose vectors the method will compare. A sample whose texts it cannot name has failed."""
+    if not method.uses_embeddings:
+        return []
+    comparing = cast("EmbeddingMethod", method)
+    texts: list[str] = []
+    for sample in samples:
+        if sample.sample_id not in resources.failed:
+            with _recorded(resources.failed, "method", config.method, sample):
+                texts += _checked_texts(comparing.texts(sample, SampleContext(sample, resources)))
+    return texts

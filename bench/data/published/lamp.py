@@ -1,0 +1,196 @@
+"""LaMP and LongLaMP: their text-generation tasks in the published layout.
+
+LaMP: `SPLIT_questions.json`, a list of {id, input, profile: [{id, ...}]}, and `SPLIT_outputs.json`, {task, golds:
+[{id, output}]}, for train, dev and test; dev becomes our val. LongLaMP: a list of samples a split, as `SPLIT*.json`,
+`.jsonl` or Parquet, each with its own fields and a profile of the same fields.
+
+Both have no ids of items, so every text has an item of its own and nobody has peers. Tasks without ratings have
+rating 0. LaMP names no users: each sample is its own. Profiles without dates are taken as oldest first, as LongLaMP's
+code does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.data.published.imports import Imported, note_peers, read_json, reading, rows_of
+from bench.data.published.published import Published, Tables, Written, put
+from bench.errors import UserError, unknown
+from bench.types import Split
+
+SPLITS: dict[Split, tuple[str, ...]] = {"train": ("train",), "val": ("val", "dev", "validation"), "test": ("test",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Which fields of a profile entry become which of ours; `user` and `asked` are fields of LongLaMP's samples.
+
+    `text` is what has to be written. `prefix` is the instruction before the input of a LaMP question, up to its colon.
+    """
+
+    text: str
+    description: str = ""
+    item_title: str = ""
+    title: str = ""
+    rating: str = ""
+    user: str = ""
+    prefix: str = ""
+
+
+LAMP = {
+    "LaMP_4": Task(text="title", description="text", prefix="Generate a headline for the following article:"),
+    "LaMP_5": Task(
+        text="title", description="abstract", prefix="Generate a title for the following abstract of a paper:"
+    ),
+    "LaMP_6": Task(text="title", description="text", prefix="Generate a subject for the following email:"),
+    "LaMP_7": Task(
+        text="text", prefix="Paraphrase the following tweet without any explanation before or after it:"
+    ),
+}  # fmt: skip
+LONGLAMP = {
+    "product_review": Task(
+        text="reviewText", description="description", title="summary", rating="overall", user="reviewerId"
+    ),
+    "abstract_generation": Task(text="abstract", item_title="title", user="name"),
+    "topic_writing": Task(text="content", description="summary", user="author"),
+}
+
+
+def load(folder: Path, out: Path, layout: Literal["lamp", "longlamp"], *, category: str | None = None) -> Imported:
+    """Writes one task's samples into `out` as a category, by default of the task's name.
+
+    Raises UserError for a folder in another layout, and for LaMP's tasks that write no text.
+    """
+    found, read = Imported(out), dict[Split, tuple[list[Mapping[str, Any]], list[Path]]]()
+    for split, names in SPLITS.items():
+        found_rows, files = _lamp(folder, names) if layout == "lamp" else _longlamp(folder, names)
+        if files:
+            read[split] = list(found_rows), files
+    if not read:
+        expected = "train_questions.json and train_outputs.json" if layout == "lamp" else "train.json"
+        raise UserError(f"{folder} has no file of the layout '{layout}', e.g. {expected}; check the folder")
+    name = _task_name(read, layout, folder)
+    tables = Tables(category or name)
+    for split, (rows, _) in read.items():
+        for number, row in enumerate(rows, 1):
+            with reading(f"{folder} {split}, sample {number}"):
+                tables.add(_asked(row, split, LAMP[name]) if layout == "lamp" else _written(row, split, LONGLAMP[name]))
+    named = [(path.name, path) for _, paths in read.values() for path in paths]
+    found.add(tables, put(out, tables, files=named, split="as published; dev is val", more={"task": name}))
+    note_peers(found)
+    if not counts_of(found, "test"):
+        found.notes.append("no test sample has a published text: `bench run --split val` uses the others")
+    if not (LAMP | LONGLAMP)[name].rating:
+        found.notes.append("this task has no ratings: prompts show 0")
+    return found
+
+
+def counts_of(found: Imported, split: str) -> int:
+    """Samples of a split, over all categories."""
+    return sum(counts[split] for counts in found.counts.values())
+
+
+def _lamp(folder: Path, names: Sequence[str]) -> tuple[Iterator[Mapping[str, Any]], list[Path]]:
+    """Questions joined with their outputs. A split whose outputs are not published is left out."""
+    for name in names:
+        questions, outputs = folder / f"{name}_questions.json", folder / f"{name}_outputs.json"
+        if questions.is_file() and outputs.is_file():
+            try:
+                told = json.loads(outputs.read_text("utf-8"))
+                golds = {str(gold["id"]): gold["output"] for gold in told["golds"]}
+                task = str(told["task"])
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise UserError(f"{outputs} is no outputs file of LaMP: task and golds are expected in it") from error
+            rows = read_json(questions)
+            joined = ({**row, "task": task, "output": golds.get(str(row.get("id")), "")} for row in rows)
+            return joined, [questions, outputs]
+    return iter(()), []
+
+
+def _longlamp(folder: Path, names: Sequence[str]) -> tuple[Iterator[Mapping[str, Any]], list[Path]]:
+    for name in names:
+        try:
+            return rows_of(folder, name)
+        except UserError:
+            if any(folder.glob(f"{name}*")):
+                raise
+    return iter(()), []
+
+
+def _task_name(read: Mapping[Split, tuple[list[Mapping[str, Any]], list[Path]]], layout: str, folder: Path) -> str:
+    first = next((row for rows, _ in read.values() for row in rows), {})
+    if layout == "lamp":
+        name = str(first.get("task", "")).replace("-", "_")
+        if name not in LAMP:
+            raise unknown("text-generation task of LaMP", name, LAMP)
+        return name
+    for name, task in LONGLAMP.items():
+        if {task.user, task.text, "profile"} <= set(first):
+            return name
+    expected = "; ".join(f"{name}: {task.user}, {task.text}, profile" for name, task in LONGLAMP.items())
+    raise UserError(f"{folder}: a sample has none of LongLaMP's tasks' fields ({expected}); check the files")
+
+
+def _asked(row: Mapping[str, Any], split: Split, task: Task) -> Published:
+    """A question of LaMP."""
+    user = str(row["id"])
+    asked = str(row["input"]).removeprefix(task.prefix).strip()
+    target = Written(user, f"{user}/target", "", asked, 0.0, "", row["output"], _time(row))
+    return Published(split, target, _history(row, user, task))
+
+
+def _written(row: Mapping[str, Any], split: Split, task: Task) -> Published:
+    """A sample of LongLaMP."""
+    user = str(row[task.user])
+    target = _entry(row, user, task)
+    history = [past for past in _history(row, user, task) if past.item_id != target.item_id]
+    return Published(split, target, history)
+
+
+def _history(row: Mapping[str, Any], user: str, task: Task) -> list[Written]:
+    """The profile, newest first."""
+    return [_entry(past, user, task) for past in reversed(row["profile"] or ())]
+
+
+def _entry(values: Mapping[str, Any], user: str, task: Task) -> Written:
+    text = str(values[task.text] or "")
+    return Written(
+        user_id=user,
+        item_id=_item_id(values, user, text),
+        item_title=_text(values, task.item_title),
+        description=_text(values, task.description),
+        rating=float(values[task.rating]) if task.rating else 0.0,
+        title=_text(values, task.title),
+        text=text,
+        timestamp=_time(values),
+    )
+
+
+def _item_id(values: Mapping[str, Any], user: str, text: str) -> str:
+    """An item of the text's own: its published id, else a hash of the text."""
+    from hashlib import sha256
+
+    return f"{user}/{values.get('id') or sha256(text.encode()).hexdigest()[:16]}"
+
+
+def _text(values: Mapping[str, Any], name: str) -> str:
+    value = values[name] if name else ""
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value or "")
+
+
+def _time(values: Mapping[str, Any]) -> int | None:
+    """Milliseconds since 1970 of a `date` such as 2016-05-21, or of a `year`."""
+    date, year = values.get("date"), values.get("year")
+    if isinstance(date, str):
+        try:
+            return round(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp() * 1000)
+        except ValueError:
+            return None
+    if str(year or "").isdigit():
+        return round(datetime(int(str(year)), 1, 1, tzinfo=UTC).timestamp() * 1000)
+    return None

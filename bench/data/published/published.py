@@ -1,0 +1,190 @@
+"""From a published benchmark's samples, each with a history of its own, to the tables of a dataset.
+
+The layouts are read by `dpl` and `lamp` beside this file; here the reviews that many histories share become one, and
+everything is checked and written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.data import categories, parquet, store
+from bench.errors import UserError
+from bench.types import Split
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A text that a user wrote on an item, as published."""
+
+    user_id: str
+    item_id: str
+    item_title: str
+    description: str
+    rating: float
+    title: str
+    text: str
+    timestamp: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A sample as published, history in any order. One that is not `drawn` keeps its target from being a peer's."""
+
+    split: Split
+    target: Written
+    history: Sequence[Written]
+    drawn: bool = True
+
+
+@dataclass(slots=True)
+class Tables:
+    """The tables of one category, growing sample by sample. `noted` counts what had to be left out or was missing."""
+
+    category: str
+    items: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reviews: dict[str, dict[str, Any]] = field(default_factory=dict)
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    noted: Counter[str] = field(default_factory=Counter)
+    _rows: dict[str, int] = field(default_factory=dict)
+    _by_row: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, sample: Published) -> None:
+        """Raises nothing: what cannot be used is left out and counted."""
+        target, time = sample.target, sample.target.timestamp
+        if not target.text.strip():
+            self.noted["samples without a text left out"] += 1
+            return
+        usable = [past for past in sample.history if past.text.strip()]
+        older = [past for past in usable if time is None or past.timestamp is None or past.timestamp <= time]
+        self.noted["past texts that are blank left out"] += len(sample.history) - len(usable)
+        self.noted["past texts newer than their target left out"] += len(usable) - len(older)
+        review = self._review(target)
+        history = list(dict.fromkeys(row for row in map(self._review, newest_first(older)) if row != review))
+        if sample.split != "train":
+            self._by_row[review]["held_out"] = True
+        if sample.drawn:
+            self._sample(sample.split, target, review, history)
+
+    def _sample(self, split: Split, target: Written, review: int, history: list[int]) -> None:
+        ids = {"category": self.category, "user_id": target.user_id, "item_id": target.item_id}
+        sample_id = f"{split}/{self.category}/{target.user_id}/{target.item_id}"
+        self.samples.append({"sample_id": sample_id, "split": split, **ids, "review": review, "history": history})
+
+    def _review(self, written: Written) -> int:
+        """The row of a review, added where it is new. Another text by the same user on the item is another review."""
+        review_id = f"{self.category}/{written.user_id}/{written.item_id}"
+        row = {
+            "category": self.category, "user_id": written.user_id, "item_id": written.item_id,
+            "rating": written.rating, "title": written.title, "text": written.text, "timestamp": written.timestamp,
+        }  # fmt: skip
+        while (known := self.reviews.get(review_id)) is not None:
+            if all(known[key] == value for key, value in row.items()):
+                return self._rows[review_id]
+            review_id += "+"
+        self.items.setdefault(
+            written.item_id,
+            {"category": self.category, "item_id": written.item_id}
+            | {"title": written.item_title, "description": written.description},
+        )
+        self._rows[review_id] = len(self._by_row)
+        self.reviews[review_id] = {"review_id": review_id, **row, "held_out": False}
+        self._by_row.append(self.reviews[review_id])
+        return self._rows[review_id]
+
+    def shared_items(self) -> int:
+        """Items that more than one user wrote on: without any, nobody has peers."""
+        return shared(self.reviews.values())
+
+    def rows(self, table: str) -> Iterable[dict[str, Any]]:
+        """The rows of a table of `bench.data.parquet`."""
+        if table in parquet.SPLITS:
+            return [row for row in self.samples if row["split"] == table]
+        return self.items.values() if table == "items" else self.reviews.values()
+
+
+def shared(reviews: Iterable[dict[str, Any]]) -> int:
+    """How many items more than one user wrote on."""
+    users: dict[str, set[str]] = {}
+    for row in reviews:
+        users.setdefault(row["item_id"], set()).add(row["user_id"])
+    return sum(len(found) > 1 for found in users.values())
+
+
+def newest_first(history: Sequence[Written]) -> list[Written]:
+    """By time, equal times as published; as published where a time is missing (the readers put the newest first)."""
+    times = [past.timestamp for past in history if past.timestamp is not None]
+    if len(times) < len(history):
+        return list(history)
+    order = sorted(range(len(history)), key=times.__getitem__, reverse=True)
+    return [history[place] for place in order]
+
+
+def put(out: Path, tables: Tables, *, files: Sequence[tuple[str, Path]], split: str, more: dict[str, Any]) -> str:
+    """Writes a category into the dataset folder `out`; the dataset's fingerprint.
+
+    `files` are (name, path) of what was read, for dataset.json, and `more` is what else it should say. Raises UserError
+    where no sample is left or the folder cannot be used.
+    """
+    categories.check(out, tables.category)
+    if not tables.samples:
+        raise UserError(f"{tables.category} has no sample that can be used; check the files of its splits")
+    _distinct(tables)
+    with store.writing(out) as scratch:
+        digests = {table: _stored(scratch / f"{table}.parquet", table, tables) for table in parquet.TABLES}
+        own = {
+            "counts": counts(tables),
+            "published": more,
+            "sources": [source(name, path) for name, path in files],
+            "split": split,
+            "digests": digests,
+        }
+        return categories.put(out, tables.category, scratch, own)
+
+
+def _stored(path: Path, table: str, tables: Tables) -> str:
+    import pyarrow as pa
+
+    try:
+        return parquet.write(path, table, _batches(table, tables.rows(table)))
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:  # a value of another type, half a letter
+        what = " ".join(str(error).split())
+        raise UserError(f"{tables.category}, {table}: a value cannot be kept ({what}); correct the files") from error
+
+
+def counts(tables: Tables) -> dict[str, int]:
+    """Users, items, reviews, and the samples of each split."""
+    splits = Counter(row["split"] for row in tables.samples)
+    users = len({row["user_id"] for row in tables.reviews.values()})
+    sizes = {"users": users, "items": len(tables.items), "reviews": len(tables.reviews)}
+    return {**sizes, **{split: splits[split] for split in parquet.SPLITS}}
+
+
+def source(name: str, path: Path) -> dict[str, Any]:
+    """Name, size and sha256 of a file that was read."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"file": name, "bytes": path.stat().st_size, "sha256": digest}
+
+
+def _distinct(tables: Tables) -> None:
+    """A sample id for each: several samples on one item are told apart by their number."""
+    seen: Counter[str] = Counter()
+    for row in tables.samples:
+        seen[row["sample_id"]] += 1
+        if seen[row["sample_id"]] > 1:
+            row["sample_id"] += f"#{seen[row['sample_id']]}"
+
+
+def _batches(table: str, rows: Iterable[dict[str, Any]]) -> Iterator[Any]:
+    import pyarrow as pa
+
+    columns = parquet.schema(table)
+    held = list(rows)
+    for start in range(0, len(held), parquet.GROUP):
+        yield pa.RecordBatch.from_pylist(held[start : start + parquet.GROUP], columns)

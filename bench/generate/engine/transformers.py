@@ -1,0 +1,185 @@
+"""The same interface on plain transformers: for parity checks, and where vLLM does not run.
+
+Requests that wait together are generated as one left-padded batch, in a thread. Every row has a random
+generator of its own: a logits processor masks to the nucleus and adds seeded Gumbel noise, whose
+arg-max is an exact draw from the distribution. Texts differ from vLLM's at the same seed (other random
+numbers); greedy texts agree up to floating-point ties. Soft rows go in as `inputs_embeds`, in one batch with
+requests that have none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from bench.config import Profile
+from bench.errors import EngineError
+from bench.generate.prompts import soft
+from bench.generate.prompts.chat import ChatEncoder
+from bench.models import assets, folders
+from bench.types import Completion, Request
+
+BATCH = 16
+
+
+class RowSampler:
+    """Logits processor: row i is sampled by its own seed, or left alone for greedy."""
+
+    def __init__(self, requests: list[Request]) -> None:
+        import torch
+
+        self._requests = requests
+        self._generators = [torch.Generator().manual_seed(request.seed) for request in requests]
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        import torch
+
+        out = scores.float().cpu()
+        for row, (request, generator) in enumerate(zip(self._requests, self._generators, strict=True)):
+            if request.sampling.temperature > 0:
+                noise = torch.rand(out.shape[1], generator=generator).clamp_min(1e-20)
+                kept = nucleus(out[row] / request.sampling.temperature, request.sampling.top_p)
+                out[row] = kept - torch.log(-torch.log(noise))
+        return out.to(scores.device)
+
+
+def nucleus(logits: Any, top_p: float) -> Any:
+    """Log-probabilities with all but the smallest set of tokens of total probability >= top_p at -inf."""
+    import torch
+
+    logp = torch.log_softmax(logits, dim=-1)
+    ranked, order = logp.sort(descending=True)
+    before = ranked.exp().cumsum(-1) - ranked.exp()
+    ranked[before >= top_p] = -torch.inf
+    return torch.empty_like(ranked).scatter_(0, order, ranked)
+
+
+class TransformersGenerator:
+    """`bench.protocols.Generator` on `AutoModelForCausalLM.generate`."""
+
+    def __init__(self, profile: Profile, *, deterministic: bool = False, log: Path | None = None) -> None:
+        self._profile = profile
+        self._deterministic = deterministic
+        self._batch = 1 if deterministic else BATCH
+        self._folder = assets.resolve(profile.llm, revision=profile.revision)
+        self._model: Any = None
+        self._queue: asyncio.Queue[tuple[Request, asyncio.Future[Completion]]] = asyncio.Queue()
+        self._worker: asyncio.Task[None] | None = None
+
+    @cached_property
+    def encoder(self) -> ChatEncoder:
+        return ChatEncoder(self._folder, trust_code=self._profile.trusts_code)
+
+    def identity(self) -> Mapping[str, Any]:
+        return {
+            "backend": "transformers",
+            "version": metadata.version("transformers"),
+            "torch": metadata.version("torch"),
+            "model": self._profile.llm,
+            "weights": assets.fingerprint(self._folder),
+            "dtype": self._profile.dtype,
+            "deterministic": self._deterministic,
+        }
+
+    async def start(self) -> None:
+        self._model = await asyncio.to_thread(self._load)
+        self._worker = asyncio.create_task(self._serve())
+
+    def _load(self) -> Any:
+        import torch
+        from transformers import AutoModelForCausalLM, GenerationConfig
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        with folders.loading(self._profile.llm):
+            model = AutoModelForCausalLM.from_pretrained(
+                self._folder,
+                dtype=self._profile.dtype,
+                local_files_only=True,
+                trust_remote_code=self._profile.trusts_code,
+            )
+        model.generation_config = GenerationConfig()  # or its penalties would fill what a request leaves open
+        return model.to(device).eval()
+
+    async def _serve(self) -> None:
+        while True:
+            waiting = [await self._queue.get()]
+            while not self._queue.empty() and len(waiting) < self._batch:
+                waiting.append(self._queue.get_nowait())
+            try:
+                answers = await asyncio.to_thread(self._complete, [request for request, _ in waiting])
+                for (_, future), answer in zip(waiting, answers, strict=True):
+                    future.set_result(answer)
+            except Exception as error:  # whatever torch raises belongs to the callers, not to this loop
+                for _, future in waiting:
+                    if not future.done():
+                        future.set_exception(EngineError(f"transformers could not generate: {error}"))
+
+    def _complete(self, requests: list[Request]) -> list[Completion]:
+        import torch
+        from transformers import GenerationConfig, LogitsProcessorList
+
+        started = time.perf_counter()
+        longest = max(len(request.ids) for request in requests)
+        pad = self.encoder.tokenizer.eos_token_id
+        budget = max(request.sampling.max_new_tokens for request in requests)
+        config = GenerationConfig(max_new_tokens=budget, do_sample=False, eos_token_id=pad, pad_token_id=pad)
+        with torch.inference_mode():
+            output = self._model.generate(
+                **self._inputs(requests, longest, pad),
+                generation_config=config,
+                logits_processor=LogitsProcessorList([RowSampler(requests)]),
+            )
+        seconds = time.perf_counter() - started
+        new = output[:, longest:].tolist()
+        return [self._completion(r, ids, pad, seconds) for r, ids in zip(requests, new, strict=True)]
+
+    def _inputs(self, requests: list[Request], longest: int, pad: int) -> dict[str, Any]:
+        """Left-padded ids and mask, and their embeddings where any request has soft rows."""
+        import torch
+
+        device = self._model.device
+        ids = torch.tensor([[pad] * (longest - len(r.ids)) + list(r.ids) for r in requests], device=device)
+        mask = torch.tensor([[0] * (longest - len(r.ids)) + [1] * len(r.ids) for r in requests], device=device)
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        if any(request.rows is not None for request in requests):
+            embeds = self._model.get_input_embeddings()(ids)
+            for number, request in enumerate(requests):
+                if request.rows is not None:
+                    at = self._places(request) + longest - len(request.ids)
+                    embeds[number, torch.from_numpy(at)] = soft.tensor(request.rows).to(embeds)
+            inputs["inputs_embeds"] = embeds  # the ids stay for their number: these are what the model reads
+        return inputs
+
+    def _places(self, request: Request) -> Any:
+        width = self._model.get_input_embeddings().weight.shape[1]
+        return soft.places(request, slot_id=self.encoder.slot_id, width=width)
+
+    def _completion(self, request: Request, ids: list[int], end: int, seconds: float) -> Completion:
+        ids = ids[: request.sampling.max_new_tokens]
+        stopped = end in ids
+        if stopped:
+            ids = ids[: ids.index(end) + 1]
+        return Completion(
+            text=self.encoder.decode(tuple(ids)),
+            ids=tuple(ids),
+            finish="stop" if stopped else "length",
+            n_prompt=len(request.ids),
+            seconds=seconds,
+        )
+
+    async def generate(self, request: Request) -> Completion:
+        if request.rows is not None:
+            self._places(request)  # here, so that it cannot fail the batch that it would be part of
+        future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait((request, future))
+        return await future
+
+    async def close(self) -> None:
+        if self._worker is not None:
+            self._worker.cancel()
+        self._model = None

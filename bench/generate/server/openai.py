@@ -1,0 +1,217 @@
+"""Any server with OpenAI's interface: vLLM elsewhere, or a hosted model.
+
+Where a vLLM server renders prompts to the same token ids as the local tokenizer of the profile's model, it gets these
+ids, and greedy texts equal the in-process engine's. Every other server gets the messages. Sampling is always sent in
+full; what a hosted model does besides is its own affair, and its identity here is no more than what it reports.
+Soft prompts go to vLLM servers with --enable-prompt-embeds, as embeddings of all their tokens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from os import environ
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.config import Profile
+from bench.errors import BenchError, EngineError, SampleFailure, UserError
+from bench.generate.prompts.chat import ChatEncoder
+from bench.generate.server import server
+from bench.generate.server.embedded import SoftPrompts
+from bench.generate.server.messages import NO_SLOTS, MessageEncoder
+from bench.generate.server.patience import Patience, asked_wait
+from bench.models import addresses, assets
+from bench.types import Completion, Request
+
+Api = Literal["auto", "completions", "chat"]
+
+CONCURRENCY = 64
+# A vLLM server fills what a request leaves open from the model's generation_config.
+NEUTRAL = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+UNPENALISED = {"frequency_penalty": 0.0, "presence_penalty": 0.0}
+# Newer hosted models refuse the old name of the limit, and older servers ignore the new one.
+OLD_LIMIT, NEW_LIMIT = "max_tokens", "max_completion_tokens"
+PASSING = (408, 409, 429)  # statuses below 500 that another try may escape
+
+
+class OpenAIGenerator:
+    """`bench.protocols.Generator` on the `openai` package. The key comes from OPENAI_API_KEY and goes nowhere else.
+
+    `base_url` defaults to OPENAI_BASE_URL, `model` to the only one that the server lists, else the profile's.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        deterministic: bool = False,
+        log: Path | None = None,
+        base_url: str | None = None,
+        model: str | None = None,
+        api: Api = "auto",
+        concurrency: int = CONCURRENCY,
+        patience: Patience | None = None,
+    ) -> None:
+        found = base_url or environ.get("OPENAI_BASE_URL")
+        if not found:
+            raise UserError("--generator openai needs the server's address: pass --base-url or set OPENAI_BASE_URL")
+        self._address = addresses.checked(found)
+        self._profile = profile
+        self._deterministic = deterministic
+        self._model = model
+        self._asked_api = api
+        self._patience = patience or Patience()
+        self._room = asyncio.Semaphore(1 if deterministic else concurrency)
+        self._random = random.Random(0)
+        self._limit = OLD_LIMIT
+        self._client: Any = None
+
+    @cached_property
+    def _server(self) -> server.Server:
+        return server.look(self._address, self._model, default=self._profile.llm)
+
+    @cached_property
+    def encoder(self) -> ChatEncoder | MessageEncoder:
+        """A ChatEncoder for completions, a MessageEncoder for chat."""
+        if self._asked_api == "chat" or (self._asked_api == "auto" and not self._server.is_vllm):
+            return MessageEncoder()
+        try:
+            folder = assets.resolve(self._profile.llm, revision=self._profile.revision)
+            local = ChatEncoder(folder, trust_code=self._profile.trusts_code)
+        except UserError:
+            if self._asked_api == "completions":
+                raise
+            return MessageEncoder()
+        same = self._asked_api == "completions" or self._server.renders_like(local)
+        return local if same else MessageEncoder()
+
+    def identity(self) -> Mapping[str, Any]:
+        """Asks the server what it is. Raises EngineError where none answers."""
+        found, encoder = self._server, self.encoder
+        identity = {
+            "backend": "openai",
+            "version": found.version,
+            "server": addresses.place(self._address),
+            "model": found.model,
+            "root": found.root,
+            "api": "chat" if isinstance(encoder, MessageEncoder) else "completions",
+            "deterministic": self._deterministic,
+        }
+        if isinstance(encoder, ChatEncoder):
+            identity["tokenizer"] = assets.fingerprint(encoder.folder)
+        return identity
+
+    async def start(self) -> None:
+        import openai
+
+        await asyncio.to_thread(self.identity)
+        self._client = openai.AsyncOpenAI(
+            base_url=self._address, api_key=server.key(), max_retries=0, timeout=self._patience.one
+        )
+
+    async def generate(self, request: Request) -> Completion:
+        started = time.perf_counter()
+        async with self._room:  # pauses keep their place: a server that is asked too much is asked less
+            embeds = await self._soft.embedded(request) if request.rows is not None else None
+            answer = await self._persist(request, embeds)
+        return self._completion(request, answer, time.perf_counter() - started)
+
+    @cached_property
+    def _soft(self) -> SoftPrompts:
+        encoder = self.encoder
+        if not (isinstance(encoder, ChatEncoder) and self._server.is_vllm):
+            raise UserError(NO_SLOTS)
+        return SoftPrompts(encoder, dtype=self._profile.dtype, server=self._address, ask=self._persist)
+
+    async def _persist(self, request: Request, embeds: str | None = None, **more: Any) -> Any:
+        import openai
+
+        end = time.monotonic() + self._patience.total
+        failed = 0
+        while True:
+            limit = self._limit
+            try:
+                return await self._send(request, limit, embeds, **more)
+            except (openai.APIError, ValueError) as error:  # ValueError: what should be JSON is none
+                if limit == OLD_LIMIT and getattr(error, "param", None) == limit and NEW_LIMIT in str(error):
+                    self._limit = NEW_LIMIT
+                    continue
+                failed += 1
+                headers = error.response.headers if isinstance(error, openai.APIStatusError) else {}
+                wait = self._patience.pause(failed, asked=asked_wait(headers), jitter=self._random.random())
+                last = failed == self._patience.tries or time.monotonic() + wait > end
+                if final := self._final(error, failed, last=last):
+                    raise final from None  # the client's own error may hold what the server sent back
+            await asyncio.sleep(wait)
+
+    def _final(self, error: Exception, failed: int, *, last: bool) -> BenchError | None:
+        """The error to give up with, or None where another try may help."""
+        import httpx2
+        import openai
+
+        if isinstance(error, openai.APIStatusError):
+            if fatal := server.fatal(error, self._address):
+                return fatal
+            if error.status_code < 500 and error.status_code not in PASSING:
+                return SampleFailure(f"the server refused the request: {server.reason(error)}")
+        if not last:
+            return None
+        tries = f"{failed} {'try' if failed == 1 else 'tries'}"
+        if isinstance(error.__cause__, httpx2.ConnectError):
+            return EngineError(
+                f"{self._address} is gone ({tries}: {server.reason(error)}); start it and run the same command again"
+            )
+        return SampleFailure(f"the server gave no answer in {tries}; the last: {server.reason(error)}")
+
+    async def _send(self, request: Request, limit: str, embeds: str | None, **more: Any) -> Any:
+        """One try. Sampling in full, so that no server fills in anything of its own."""
+        found, sampling, encoder = self._server, request.sampling, self.encoder
+        options: dict[str, Any] = {
+            "model": found.model,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            # Several hosted interfaces take seeds of 31 bits only.
+            "seed": request.seed if found.is_vllm else request.seed % 2**31,
+            **more,
+        }
+        if found.is_vllm:
+            options |= UNPENALISED | {"extra_body": NEUTRAL | {"return_token_ids": True}}
+        if isinstance(encoder, ChatEncoder):
+            options |= {"prompt": list(request.ids), "max_tokens": sampling.max_new_tokens}
+            if embeds is not None:
+                options["prompt"] = None
+                options["extra_body"]["prompt_embeds"] = embeds
+            return await self._client.completions.create(**options)
+        prompt = encoder.decode(request.ids)
+        messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]
+        options |= {"messages": messages, limit: sampling.max_new_tokens}
+        return await self._client.chat.completions.create(**options)
+
+    def _completion(self, request: Request, answer: Any, seconds: float) -> Completion:
+        choices, usage = getattr(answer, "choices", None), getattr(answer, "usage", None)
+        if not choices:
+            raise SampleFailure("the server's answer holds no text; does the address end in /v1?")
+        (choice, *_) = choices
+        if choice.finish_reason not in ("stop", "length"):
+            raise SampleFailure(f"the server ended the answer for another reason: {choice.finish_reason}")
+        message = getattr(choice, "message", None)
+        ids = tuple(getattr(choice, "token_ids", None) or ())
+        details = getattr(usage, "prompt_tokens_details", None)
+        return Completion(
+            text=(message.content if message else choice.text) or "",
+            ids=ids,
+            finish=choice.finish_reason,
+            n_prompt=usage.prompt_tokens if usage else len(request.ids),
+            n_cached=getattr(details, "cached_tokens", None) or 0,
+            seconds=seconds,
+            counted=None if ids or not usage else usage.completion_tokens,
+        )
+
+    async def close(self) -> None:
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.close()

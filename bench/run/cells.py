@@ -1,0 +1,129 @@
+"""The cells of a grid: configurations with their run folders, samples and checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench import registry
+from bench.config import RunConfig, identity
+from bench.data.corpus import Corpus
+from bench.embed.encoders import create as create_encoder
+from bench.errors import UserError
+from bench.generate.service import GenerationService
+from bench.protocols import SoftPromptMethod
+from bench.record import provenance, runs
+from bench.record.runs import RunFolder
+from bench.score import finish
+from bench.train import checkpoint as checkpoints
+from bench.train.checkpoint import Checkpoint
+from bench.types import Sample
+
+
+@dataclass
+class Cell:
+    """One run: its configuration, its folder and its samples."""
+
+    config: RunConfig
+    folder: RunFolder
+    identity: str
+    sources: dict[str, str]
+    samples: list[Sample]
+    checkpoint: Checkpoint | None = None  # of a trained method
+    epoch: int | None = None  # of a validation cell; a test cell has the best one
+    pending: list[Sample] = field(default_factory=list)
+
+    def note(self, **about: Any) -> None:
+        """Adds to what the folder's configuration says of the run."""
+        self.folder.write(runs.CONFIG, {**self.folder.read(runs.CONFIG), **about})
+
+    @property
+    def name(self) -> str:
+        if self.checkpoint is None or self.epoch is None:
+            return self.folder.path.name
+        return f"{self.checkpoint.path.name}, epoch {self.epoch}"
+
+    @property
+    def state(self) -> str:
+        if self.folder.done:
+            return "finished"
+        return "new" if not self.folder.path.exists() else "started"
+
+
+def plan(
+    configs: Iterable[RunConfig],
+    corpus: Corpus,
+    out: Path,
+    *,
+    generator: Mapping[str, Any],
+    checkpoint: Path | None = None,
+) -> list[Cell]:
+    """Configurations to cells with folders named by label and identity. Equal cells appear once.
+
+    Trained methods take their `checkpoint` where one is named, which must fit them; else that of their identity.
+    """
+    cells: dict[str, Cell] = {}
+    for config in configs:
+        method = registry.create("method", config.method, config.method_options)
+        trained = _checkpoint(config, checkpoint, out) if isinstance(method, SoftPromptMethod) else None
+        sources = _sources(config, trained)
+        name = identity(config, generator=generator, sources=sources)
+        samples = corpus.samples(config.split, limit=config.limit, limit_seed=config.limit_seed)
+        if not samples:
+            raise UserError(f"data '{config.data}' has no samples in split '{config.split}'")
+        cells.setdefault(
+            name, Cell(config, RunFolder(out / f"{config.label}-{name[:8]}"), name, sources, samples, trained)
+        )
+    if checkpoint is not None and all(cell.checkpoint is None for cell in cells.values()):
+        names = ", ".join(dict.fromkeys(cell.config.method for cell in cells.values()))
+        raise UserError(f"--checkpoint {checkpoint}: {names} takes none; name a trained method, or leave it out")
+    return list(cells.values())
+
+
+def _checkpoint(config: RunConfig, path: Path | None, out: Path) -> Checkpoint:
+    if path is None:
+        return checkpoints.open_for(config, out)
+    listed = out / checkpoints.FOLDER / path
+    return checkpoints.given(listed if listed.is_dir() and not path.is_dir() else path, config)
+
+
+def _sources(config: RunConfig, checkpoint: Checkpoint | None) -> dict[str, str]:
+    """What decides a cell's texts beside its configuration: its plugs' code and the weights of the encoders it uses."""
+    method = registry.load("method", config.method)
+    sources = {"method": provenance.source_hash(method)}
+    if method.uses_embeddings:  # type: ignore[attr-defined]
+        sources["embedder"] = create_encoder(config.profile.embedder).identity()
+    if checkpoint is not None:
+        sources["checkpoint"] = checkpoints.identity(config)
+        sources["validation"] = str(config.profile.train.val_limit)
+    if config.retriever:
+        retriever = registry.load("retriever", config.retriever)
+        sources["retriever"] = provenance.source_hash(retriever)
+        if retriever.uses_embeddings:  # type: ignore[attr-defined]
+            sources["encoder"] = create_encoder(config.profile.retrieval_encoder).identity()
+    return sources
+
+
+def prepare(cell: Cell, service: GenerationService) -> None:
+    """Opens the folder: what is finished stays, the rest is pending."""
+    (cell.folder.path / runs.SUMMARY).unlink(missing_ok=True)
+    about = {"identity": cell.identity, "generator": service.identity, "sources": cell.sources}
+    cell.folder.write(runs.CONFIG, {**about, "config": cell.config.model_dump(mode="json")})
+    origin = provenance.collect(service.identity, service.details())
+    if (cell.folder.path / runs.PROVENANCE).is_file():
+        origin = provenance.continued(cell.folder.read(runs.PROVENANCE), origin)
+    cell.folder.write(runs.PROVENANCE, origin)
+    finished = cell.folder.keep_finished()
+    cell.pending = [sample for sample in cell.samples if sample.sample_id not in finished]
+    if cell.pending:  # else the run is what it was, and so is when it was finished
+        (cell.folder.path / finish.EARLIER).unlink(missing_ok=True)
+
+
+def conclude(cell: Cell, service: GenerationService) -> None:
+    """An engine that became smaller on the way, for want of memory, has other arguments than the one that began."""
+    origin, ended = cell.folder.read(runs.PROVENANCE), {**service.identity, **service.details()}
+    latest = [origin, *origin.get("continued", [])]
+    if ended != next(start["generator"] for start in reversed(latest) if "generator" in start):
+        cell.folder.write(runs.PROVENANCE, {**origin, "ended": {"generator": ended}})

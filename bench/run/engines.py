@@ -1,0 +1,110 @@
+"""Many cells, also of several models: one engine a model, and no failing cell stops the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.config import RunConfig
+from bench.console.progress import Progress
+from bench.data.corpus import Corpus
+from bench.errors import BenchError
+from bench.generate.service import GenerationService
+from bench.run import runner
+from bench.run.cells import Cell, plan
+from bench.suite.suite import Failure
+
+# What of a profile no engine sees.
+NOT_THE_ENGINE_S = {"name", "title", "metrics", "options", "k", "embedder", "retrieval_encoder", "train"}
+
+
+@dataclass
+class Outcome:
+    """Finished cells, in order, and those that could not be run."""
+
+    finished: list[Cell] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    def fail(self, what: str, reason: str, progress: Progress) -> None:
+        self.failures.append(Failure(what, reason))
+        progress.fail(what)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells that share an engine."""
+
+    service: GenerationService
+    cells: tuple[Cell, ...]
+
+
+def by_engine(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
+    """Configurations that share an engine together, in the order in which the engines are first asked for."""
+    groups: dict[str, list[RunConfig]] = {}
+    for config in configs:
+        key = f"{config.generator} {config.deterministic} {config.profile.model_dump_json(exclude=NOT_THE_ENGINE_S)}"
+        groups.setdefault(key, []).append(config)
+    return list(groups.values())
+
+
+def prepare(
+    configs: Sequence[RunConfig], corpus: Corpus, out: Path, *, progress: Progress, outcome: Outcome
+) -> Group | None:
+    """Cells of configurations that share an engine; what cannot be planned is a failure. None: nothing is left."""
+    try:
+        service = runner.open_service(configs[0], out, progress=progress)
+        generator = service.identity
+    except BenchError as error:
+        for config in configs:
+            outcome.fail(config.label, str(error), progress)
+        return None
+    cells: dict[str, Cell] = {}
+    for config in configs:
+        try:
+            cells.update((cell.identity, cell) for cell in plan([config], corpus, out, generator=generator))
+        except BenchError as error:
+            outcome.fail(config.label, str(error), progress)
+    return Group(service, tuple(cells.values())) if cells else None
+
+
+def run(configs: Sequence[RunConfig], corpus: Corpus, out: Path, *, progress: Progress, retry: bool = False) -> Outcome:
+    """Runs all; where a group fails as a whole, its cells are tried one by one, so that the guilty one is found."""
+    outcome = Outcome()
+    groups = by_engine(configs)
+    progress.later = len(configs)
+    for configs_of_one in groups:
+        progress.later -= len(configs_of_one)
+        group = prepare(configs_of_one, corpus, out, progress=progress, outcome=outcome)
+        if group is None:
+            continue
+        reason = _try(group, corpus, out, progress=progress, retry=retry)
+        if reason is None:
+            outcome.finished += group.cells
+        elif len(group.cells) == 1:
+            outcome.fail(group.cells[0].name, reason, progress)
+        else:
+            progress.say(f"{reason}; trying its {len(group.cells)} cells one by one")
+            _one_by_one(group, corpus, out, progress=progress, retry=retry, outcome=outcome)
+    return outcome
+
+
+def _one_by_one(group: Group, corpus: Corpus, out: Path, *, progress: Progress, retry: bool, outcome: Outcome) -> None:
+    for cell in group.cells:
+        alone = prepare([cell.config], corpus, out, progress=progress, outcome=outcome)
+        if alone is None:
+            continue
+        reason = _try(alone, corpus, out, progress=progress, retry=retry)
+        if reason is None:
+            outcome.finished += alone.cells
+        else:
+            outcome.fail(cell.name, reason, progress)
+
+
+def _try(group: Group, corpus: Corpus, out: Path, *, progress: Progress, retry: bool) -> str | None:
+    """Runs the cells of a group; what went wrong, if anything did."""
+    try:
+        runner.run(group.cells, corpus, group.service, out, progress=progress, retry=retry)
+    except BenchError as error:
+        return str(error)
+    return None

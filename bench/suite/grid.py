@@ -1,0 +1,196 @@
+"""Command-line words to the cells of a grid: every combination once, options checked before anything loads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench import registry
+from bench.config import Profile, RunConfig, load_profile
+from bench.data.corpus import Corpus
+from bench.errors import UserError, shown, unknown
+from bench.models import addresses
+from bench.protocols import SoftPromptMethod
+from bench.types import Split
+
+
+def words(text: str) -> list[str]:
+    """'a, b' -> ['a', 'b'], without repeats."""
+    return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def named(text: str, kind: registry.Kind) -> list[str]:
+    """'rag,nonperso' or 'all' (but for what is installed beside us) -> names. Raises UserError where none is named."""
+    found = list(registry.ours(kind)) if text == "all" else words(text)
+    if not found:
+        raise UserError(f"--{kind} {text!r} names no {kind}; name some, or all: {', '.join(registry.names(kind))}")
+    return found
+
+
+def integers(text: str, *, option: str) -> list[int]:
+    """'0,1' -> [0, 1]. Raises UserError naming the option."""
+    try:
+        numbers = [int(word) for word in words(text)]
+    except ValueError:
+        raise UserError(f"{option} {text!r}: whole numbers are expected, like {option} 0,1,2") from None
+    if not numbers or min(numbers) < 0:
+        raise UserError(f"{option} {text!r}: numbers of at least 0 are expected, like {option} 0,1,2")
+    return list(dict.fromkeys(numbers))
+
+
+def settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """['rag.order=rank', 'temperature=0'] -> values; JSON where it reads as JSON, else text."""
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise UserError(
+                f"--set {shown(pair)}: key=value is expected, like --set temperature=0 or --set rag.order=chronological"
+            )
+        try:
+            values[key] = json.loads(value)
+        except (ValueError, RecursionError):
+            values[key] = value
+    return values
+
+
+def server(generator: str, *, base_url: str, model: str) -> dict[str, str]:
+    """Options of the openai generator. Raises UserError for an address that another generator would ignore."""
+    given = {name: value for name, value in (("base_url", base_url), ("model", model)) if value}
+    if given and generator != "openai":
+        raise UserError(f"--base-url and --model-name go with --generator openai, not {generator}")
+    if base_url:
+        addresses.checked(base_url)
+    return given
+
+
+def split_settings(
+    values: Mapping[str, Any], plugs: Mapping[str, registry.Kind]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(overrides of the profile, options by plug 'rag' -> {'order': ...}). `plugs`: the names in this grid.
+
+    Raises UserError for a key that belongs to neither.
+    """
+    profile: dict[str, Any] = {}
+    options: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        head, _, tail = key.partition(".")
+        if head in plugs and tail:
+            options.setdefault(head, {})[tail] = value
+        elif head in registry.names("metric") and tail:
+            profile[f"options.{key}"] = value
+        elif head in Profile.model_fields and head not in ("name", "title"):
+            profile[key] = value
+        else:
+            raise _no_setting(key, plugs)
+    return profile, options
+
+
+def _no_setting(key: str, plugs: Mapping[str, registry.Kind]) -> UserError:
+    """Why a key is none: an option of a plug that is not in this grid, or a misspelt one. `plugs`: those that are."""
+    head, _, option = key.partition(".")
+    for kind in ("method", "retriever"):
+        if option and head in registry.ours(kind) and head not in plugs:
+            known = registry.options_of(kind, head)
+            if option not in known:
+                return unknown(f"option of {kind} '{head}'", option, known)
+            return UserError(f"--set {key} needs --{kind} {head}, which is not in this grid; add it, or leave it out")
+    own = [f"{name}.{option}" for name, kind in plugs.items() for option in registry.options_of(kind, name)]
+    return unknown("setting", key, [*Profile.model_fields, *own])
+
+
+def metric_settings(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """{'judge.model': 'm'} -> {'judge': {'model': 'm'}}. Raises UserError for a key of no metric."""
+    options: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        name, _, option = key.partition(".")
+        registry.load("metric", name)
+        options.setdefault(name, {})[option] = value
+    return options
+
+
+def expand(
+    corpus: Corpus,
+    *,
+    data: str,
+    methods: Sequence[str],
+    retrievers: Sequence[str],
+    ks: Sequence[int] | None,
+    seeds: Sequence[int],
+    profile: str,
+    set_values: Mapping[str, Any],
+    split: Split = "test",
+    limit: int | None = None,
+    generator: str = "vllm",
+    generator_options: Mapping[str, Any] | None = None,
+    deterministic: bool = False,
+) -> list[RunConfig]:
+    """The cells, in the order given. A method without a retriever appears once a seed. k None: the profile's.
+
+    A method whose options stand for a retriever (`dpl.released`) gets that one, whichever are asked for.
+    """
+    if limit is not None and limit < 1:
+        raise UserError(f"--limit {limit} leaves no sample; give at least 1, or no limit for all")
+    for name in retrievers:
+        registry.load("retriever", name)
+    plugs: dict[str, registry.Kind] = dict.fromkeys(registry.names("retriever"), "retriever")
+    plugs.update(dict.fromkeys(methods, "method"))
+    overrides, options = split_settings(set_values, plugs)
+    resolved = load_profile(profile, overrides)
+    trained = {method: _profile(method, options.get(method, {}), profile, overrides) for method in methods}
+    registry.load("generator", generator)
+    for metric in dict.fromkeys((*resolved.metrics, *resolved.options)):
+        registry.load("metric", metric)
+
+    wanted = {method: _retrievers(method, options.get(method, {}), retrievers) for method in methods}
+    used: dict[str, registry.Kind] = {name: "retriever" for found in wanted.values() for name in found if name}
+    used.update(dict.fromkeys(methods, "method"))
+    for name in options:
+        if name not in used:
+            raise _no_setting(f"{name}.{next(iter(options[name]))}", used)
+    full = {name: _options(kind, name, options.get(name, {})) for name, kind in used.items()}
+    return [
+        RunConfig(
+            method=method,
+            method_options=full[method],
+            retriever=retriever,
+            retriever_options=full[retriever] if retriever else {},
+            k=k,
+            data=data,
+            data_fingerprint=corpus.fingerprint,
+            split=split,
+            limit=limit,
+            seed=seed,
+            generator=generator,
+            generator_options=dict(generator_options or {}),
+            deterministic=deterministic,
+            profile=trained[method],
+        )
+        for method in methods
+        for retriever in wanted[method]
+        for k in ((ks or [resolved.k]) if retriever else [0])
+        for seed in seeds
+    ]
+
+
+def _retrievers(method: str, options: Mapping[str, Any], asked: Sequence[str]) -> Sequence[str | None]:
+    """Those of one method: none, the one that its options stand for, or those asked for."""
+    plug = registry.create("method", method, options)
+    if not plug.uses_retriever:
+        return [None]
+    own: str | None = getattr(plug, "retriever", None)
+    return [own] if own else asked
+
+
+def _profile(method: str, options: Mapping[str, Any], profile: str, overrides: Mapping[str, Any]) -> Profile:
+    """The profile, with what a method's options change in its training; what is set by hand goes before that."""
+    plug = registry.create("method", method, options)
+    preset = plug.training if isinstance(plug, SoftPromptMethod) else {}
+    return load_profile(profile, {**{f"train.{key}": value for key, value in preset.items()}, **overrides})
+
+
+def _options(kind: registry.Kind, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a plug, defaults included, checked."""
+    plug = registry.create(kind, name, given)
+    return {option: getattr(plug, option) for option in registry.options_of(kind, name)}

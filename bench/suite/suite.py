@@ -1,0 +1,228 @@
+"""Suites: TOML files that name the cells of a whole table or figure.
+
+    title = "..."
+    data = "bundled"                    # all of these are optional, and the command line goes before them
+    limit = 12
+    metrics = ["rouge", "bleu"]
+    by = "uniqueness"                   # how `bench table SUITE` slices
+    [[cells]]                           # a block: every combination of its lists
+    methods = ["rag", "dep"]
+    retrievers = ["recency"]            # [default: recency]
+    ks = [0, 4, 8]                      # [default: the profile's]
+    seeds = [0, 1]                      # [default: 0]
+    profiles = ["paper-7b"]             # [default: paper-7b]
+    set = { "dep.text" = [false, true], temperature = 0 }     # a list is one more axis
+
+Blocks become cells by `bench.suite.grid.expand`, as the words of `bench run` do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+
+from bench import registry
+from bench.config import RunConfig, variant
+from bench.data.corpus import Corpus
+from bench.errors import UserError, mistake, no_file
+from bench.record import files
+from bench.suite import grid
+from bench.types import Split
+
+ANY_PROFILE = "tiny"  # where only names and options count
+
+Number = Annotated[int, Field(ge=0)]
+
+
+class Block(BaseModel):
+    """An empty list would be a block without cells, which is nobody's wish."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    methods: tuple[str, ...] = Field(min_length=1)
+    retrievers: tuple[str, ...] = Field(("recency",), min_length=1)
+    ks: tuple[Number, ...] | None = Field(None, min_length=1)
+    seeds: tuple[Number, ...] = Field((0,), min_length=1)
+    profiles: tuple[str, ...] = Field(("paper-7b",), min_length=1)
+    set: dict[str, JsonValue] = {}
+
+    @field_validator("set")
+    @classmethod
+    def _no_empty_axis(cls, values: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if empty := [key for key, value in values.items() if value == []]:
+            raise ValueError(f"{empty[0]} has an empty list, which leaves no cell")
+        return values
+
+
+class Suite(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    data: str = Field("bundled", pattern=r"^[^\x00]+$")
+    split: Split = "test"
+    limit: int | None = Field(None, ge=1)
+    metrics: tuple[str, ...] = ()
+    by: str = ""
+    shows: Literal["table", "statistics"] = "table"
+    cells: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the command line says instead of the suite; None: what the suite says."""
+
+    data: str | None = None
+    limit: int | None = None
+    profile: str | None = None
+    seeds: tuple[int, ...] | None = None
+    set_values: Mapping[str, Any] | None = None
+    generator: str = "vllm"
+    generator_options: Mapping[str, Any] | None = None
+    deterministic: bool = False
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell, or several, that cannot run, and why."""
+
+    what: str
+    reason: str
+
+
+def suites() -> dict[str, Path]:
+    """name -> file of the shipped suites."""
+    folder = Path(str(resources.files("bench"))) / "suite" / "shipped"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load(name: str) -> Suite:
+    """A shipped suite by name, or a TOML file by path. Raises UserError naming the file and key."""
+    shipped = suites()
+    path = shipped.get(name) or Path(name)
+    if not name or not path.exists():
+        raise no_file("suite", name, shipped)
+    values = files.toml(path, "suite")
+    try:
+        found = Suite(name=path.stem, **values)
+    except ValidationError as error:
+        raise UserError(f"suite {path}, {_mistake(error)}; bench/suite/suite.py says what a suite holds") from error
+    except TypeError as error:
+        raise UserError(f"suite {path}: {error}") from error
+    if found.shows == "table" and not found.cells:
+        raise UserError(f'suite {path} has no cells; add a line [[cells]] and below it methods = ["rag"], or more')
+    return found
+
+
+def _mistake(error: ValidationError) -> str:
+    """A misspelt or misplaced key, where there is one; else the first mistake."""
+    for one in error.errors(include_url=False):
+        if one["type"] != "extra_forbidden":
+            continue
+        *above, key = map(str, one["loc"])
+        if not above and key in Block.model_fields and key not in Suite.model_fields:
+            return f"{key}: it belongs below a line [[cells]]"
+        close = difflib.get_close_matches(key, (Block if above else Suite).model_fields, n=1)
+        if close:
+            return f"{'.'.join([*above, key])}: no such key; did you mean '{close[0]}'?"
+    return mistake(error)
+
+
+def expand(suite: Suite, corpus: Corpus, given: Given) -> tuple[list[RunConfig], list[Failure]]:
+    """The cells in order, equal ones once, and what cannot be one. Methods fail apart: one does not stop the others."""
+    found: dict[str, RunConfig] = {}
+    failures: dict[Failure, None] = {}
+    for block, method, profile, values in _choices(suite, given):
+        try:
+            configs = _configs(suite, corpus, given, block, method=method, profile=profile, values=values)
+        except UserError as error:
+            options = "".join(f" {key}={value}" for key, value in values.items())
+            failures[Failure(f"{method}{options} ({profile})", str(error))] = None
+            continue
+        found.update((config.model_dump_json(), config) for config in configs)
+    return list(found.values()), list(failures)
+
+
+def _choices(suite: Suite, given: Given) -> Iterator[tuple[Block, str, str, dict[str, Any]]]:
+    for block in suite.cells:
+        profiles = block.profiles if given.profile is None else (given.profile,)
+        for profile, method, values in itertools.product(profiles, block.methods, _combinations(block.set)):
+            yield block, method, profile, values
+
+
+def _combinations(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """{"a": [1, 2], "b": 3} -> [{"a": 1, "b": 3}, {"a": 2, "b": 3}]"""
+    axes = [value if isinstance(value, list) else [value] for value in values.values()]
+    return [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*axes)]
+
+
+def _configs(
+    suite: Suite,
+    corpus: Corpus,
+    given: Given,
+    block: Block,
+    *,
+    method: str,
+    profile: str,
+    values: Mapping[str, Any],
+) -> Sequence[RunConfig]:
+    registry.load("method", method)  # an unknown method is the reason, not its unknown settings
+    metrics = {"metrics": list(suite.metrics)} if suite.metrics else {}
+    by_hand = {key: value for key, value in (given.set_values or {}).items() if _concerns(key, method, block)}
+    return grid.expand(
+        corpus,
+        data=given.data or suite.data,
+        methods=[method],
+        retrievers=block.retrievers,
+        ks=block.ks,
+        seeds=block.seeds if given.seeds is None else given.seeds,
+        profile=profile,
+        set_values={**metrics, **values, **by_hand},
+        split=suite.split,
+        limit=suite.limit if given.limit is None else given.limit,
+        generator=given.generator,
+        generator_options=given.generator_options,
+        deterministic=given.deterministic,
+    )
+
+
+def _concerns(key: str, method: str, block: Block) -> bool:
+    """Whether a setting by hand is one of this method's cells: `dep.text` is none of RAG's."""
+    head = key.partition(".")[0]
+    others = {*registry.names("method"), *registry.names("retriever")} - {method}
+    used = set(block.retrievers) if registry.load("method", method).uses_retriever else set()  # type: ignore[attr-defined]
+    return head not in others - used
+
+
+Key = tuple[str, str | None, str, int | None]
+
+
+def keys(suite: Suite) -> set[Key]:
+    """(method, retriever, changed options, K) of every cell, whatever its profile; K None: the profile's own."""
+    return set(own(suite, profile=ANY_PROFILE))
+
+
+def own(suite: Suite, *, profile: str | None = None) -> dict[Key, list[RunConfig]]:
+    """The cells as the suite alone has them, by their keys: one each profile and changed setting."""
+    found: dict[Key, list[RunConfig]] = {}
+    for block in suite.cells:
+        one = suite.model_copy(update={"cells": (block,)})
+        configs, _ = expand(one, cast(Corpus, _AnyData()), Given(data=suite.data, profile=profile, seeds=(0,)))
+        for config in configs:
+            k = config.k if block.ks is not None or config.retriever is None else None
+            found.setdefault((config.method, config.retriever, variant(config), k), []).append(config)
+    return found
+
+
+@dataclass(frozen=True)
+class _AnyData:
+    """As much of a corpus as `grid.expand` asks for."""
+
+    fingerprint: str = ""

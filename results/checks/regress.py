@@ -1,0 +1,194 @@
+"""`bench regress`: fresh results against a committed baseline, value by value, within stated tolerances.
+
+The baseline is JSON that can be read and edited: for each cell (method, retriever, K, options, seeds) its settings, n,
+how many samples may fail, and for each category and column the value and its tolerance. When it is written, the
+tolerance is the width of the value's 95 % interval, 3.9 standard errors: another machine may draw other texts, and the
+difference of two such draws has up to 1.4 times the error of one. It catches what is broken, not what is a little
+worse. A value without an interval (of one user) has no tolerance, null: it must be the same again, in the digits kept.
+Runs with other settings or another n are no regression: they are refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.errors import UserError, mistake
+from bench.record import files, runs
+from results.tables import finished, settings
+from results.tables.board import Leaderboard, Row
+from results.tables.finished import Finished
+from results.tables.leaderboard import leaderboards
+
+FORMAT = 1
+MOVED = 3  # exit code
+KEPT = 2  # digits of a value in the file beyond those that tables show
+NOISE = 1e-9  # of differences of such values
+
+
+class Expected(BaseModel):
+    """One value of a baseline: as strict as the rest, for a tolerance that is no number would let everything pass."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    value: float
+    tolerance: float | None = Field(ge=0)
+
+
+class Expectations(BaseModel):
+    """One cell of a baseline. `values`: category -> column -> value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    settings: dict[str, str | int | float | bool | None] = {}  # results.tables.settings
+    n: int = Field(ge=0)
+    failed: int = Field(ge=0)
+    values: dict[str, dict[str, Expected]]
+
+
+class Baseline(BaseModel):
+    """The file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format: Literal[1]
+    about: list[list[str]] = []
+    cells: dict[str, Expectations] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Move:
+    """Something that is not as it was. `value` None: it is gone."""
+
+    cell: str
+    what: str
+    was: float
+    value: float | None
+    tolerance: float | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    compared: int
+    moved: tuple[Move, ...]
+    new: tuple[str, ...]  # cells that the baseline lacks
+
+
+def write(path: Path, found: Sequence[Finished]) -> int:
+    """Makes these runs the baseline; the number of its values, n and failed among them."""
+    boards = leaderboards(found)
+    cells = {name: _cell(*_only(name, rows)) for name, rows in _rows(found, boards).items()}
+    made = {
+        "format": FORMAT,
+        "about": [list(board.notes) for board in boards],
+        "cells": cells,
+    }
+    files.write(path, runs.dump(made, indent=1) + "\n")
+    return sum(2 + sum(map(len, cell["values"].values())) for cell in cells.values())
+
+
+def _rows(found: Sequence[Finished], boards: Sequence[Leaderboard]) -> dict[str, list[tuple[Leaderboard, Row]]]:
+    """name -> the rows of that name, of as many tables. Of tables with the same settings and n the newest counts."""
+    groups = finished.comparable(found)
+    tables = sorted(
+        zip(groups, boards, strict=True), key=lambda one: max(str(run.summary["finished"]) for run in one[0])
+    )
+    rows: dict[str, dict[str, tuple[Leaderboard, Row]]] = {}
+    for group, board in tables:
+        for name, row in _named(group[0].summary["data"]["name"], board):
+            rows.setdefault(name, {})[f"{board.settings} {row.n}"] = board, row
+    return {name: list(same.values()) for name, same in rows.items()}
+
+
+def _only(name: str, rows: Sequence[tuple[Leaderboard, Row]]) -> tuple[Leaderboard, Row]:
+    if len(rows) > 1:
+        apart = "; ".join(board.apart or f"n = {row.n}" for board, row in rows)
+        raise UserError(f"'{name}' was run {len(rows)} times ({apart}); name the folders of the runs that are meant")
+    return rows[0]
+
+
+def _named(name: str, board: Leaderboard) -> Iterator[tuple[str, Row]]:
+    """The cells of a table by all that tells them apart."""
+    model = board.model.rpartition("/")[2]
+    for row in board.rows:
+        parts = [name, model, row.method, row.retriever, f"K={row.k}" if row.retriever else "", row.variant]
+        seeds = f"seed {' '.join(map(str, row.seeds))}"
+        yield " · ".join(filter(None, [*parts, seeds])), row
+
+
+def _cell(board: Leaderboard, row: Row) -> dict[str, Any]:
+    digits = {column.key: column.digits for column in board.columns}
+    values: dict[str, dict[str, Any]] = {}
+    for (category, key), value in row.values.items():
+        if key in digits:
+            ends = row.intervals.get((category, key))
+            tolerance = round(ends[1] - ends[0], digits[key]) if ends else None
+            kept = round(value, digits[key] + KEPT)
+            values.setdefault(category, {})[key] = {"value": kept, "tolerance": tolerance}
+    return {"settings": board.settings, "n": row.n, "failed": row.failed, "values": values}
+
+
+def compare(path: Path, found: Sequence[Finished]) -> Verdict:
+    """What moved. Raises UserError where the baseline cannot be read, or was made of runs with other settings."""
+    baseline = _read(path).cells
+    fresh = _rows(found, leaderboards(found, intervals=False))
+    moved: list[Move] = []
+    compared = 0
+    for name, cell in baseline.items():
+        for what, was, tolerance, value in _values(cell, _alike(path, name, cell, fresh.get(name, []))):
+            compared += 1
+            if value is None or abs(value - was) > (tolerance or 0) + NOISE:
+                moved.append(Move(name, what, was, value, tolerance))
+    return Verdict(compared, tuple(moved), tuple(name for name in fresh if name not in baseline))
+
+
+def _alike(
+    path: Path, name: str, cell: Expectations, rows: Sequence[tuple[Leaderboard, Row]]
+) -> tuple[Leaderboard, Row] | None:
+    """The row that the cell may be compared with; None where it was not run. Raises UserError for others alone."""
+    apart: list[list[str]] = [
+        [
+            *settings.differences(board.settings, cell.settings),
+            *([f"n = {row.n}, not {cell.n}"] if row.n != cell.n else []),
+        ]
+        for board, row in rows
+    ]
+    alike = [one for one, differs in zip(rows, apart, strict=True) if not differs]
+    if rows and not alike:
+        nearest = min(apart, key=len)
+        raise UserError(
+            f"{path} is no baseline of these runs: {name}: {'; '.join(nearest)}; run it with the baseline's settings"
+        )
+    return _only(name, alike) if alike else None
+
+
+def _values(
+    cell: Expectations, found: tuple[Leaderboard, Row] | None
+) -> Iterator[tuple[str, float, float | None, float | None]]:
+    """(what, value of the baseline, tolerance, fresh value). Fewer failures are no regression."""
+    board, row = found or (None, None)
+    yield "n", cell.n, 0, row.n if row else None
+    yield "failed", cell.failed, 0, max(row.failed, cell.failed) if row else None
+    digits = {column.key: column.digits + KEPT for column in board.columns} if board else {}
+    for category, values in cell.values.items():
+        for key, one in values.items():
+            now = row.values.get((category, key)) if row else None
+            kept = round(now, digits[key]) if now is not None and key in digits else now
+            yield f"{category} {key}", one.value, one.tolerance, kept
+
+
+def _read(path: Path) -> Baseline:
+    files.check_regular(path, "`bench regress FILE --write` makes one of finished runs")
+    try:
+        return Baseline.model_validate(json.loads(path.read_text("utf-8"), object_pairs_hook=files.once))
+    except OSError as error:
+        reason = f"cannot read the baseline {path}: {error.strerror}"
+        raise UserError(f"{reason}; `bench regress {path} --write` makes one of finished runs") from error
+    except (ValueError, RecursionError) as error:
+        what = mistake(error) if isinstance(error, ValidationError) else error
+        raise UserError(f"{path} is no baseline ({what}); `bench regress {path} --write` makes one") from error

@@ -1,0 +1,174 @@
+"""What the figures are made of: style, panels, lines, bars and points with their intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import unknown
+from results.tables.board import Leaderboard, Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# From dark to light, so that a grey print keeps them apart.
+COLOURS = ("#20252c", "#1f5a9e", "#c8502e", "#4f9d69", "#e0a43a", "#9b8cc4", "#9fb3c0", "#d8a6a1")
+MARKERS = "osD^vPX*<"  # one more than colours: their pairs repeat after 72
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (6, 2, 2, 2)))
+HATCHES = ("", "//", "..", "\\\\", "xx", "--", "oo", "++")
+STYLE: Any = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.5,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "hatch.linewidth": 0.6,
+    "text.parse_math": False,  # names of data are no formulas
+    "svg.fonttype": "none",
+    "svg.hashsalt": "dep-bench",
+}
+SMALL: Any = {"fontsize": 7, "color": "#555555"}  # what stands above all panels
+LINE = 0.14  # inches of such a line
+PANEL = (2.7, 2.3)  # inches
+
+
+def chosen_keys(board: Leaderboard, asked: Sequence[str], usual: Sequence[str]) -> list[str]:
+    """The columns to draw: those asked for (UserError for an unknown one), else the usual that are there."""
+    known = [column.key for column in board.columns]
+    for key in asked:
+        if key not in known:
+            raise unknown("column", key, known)
+    return list(asked) or [key for key in usual if key in known] or known[:1]
+
+
+def label_of(board: Leaderboard, key: str) -> str:
+    names = {"rouge1": "ROUGE-1", "meteor": "METEOR", "bleu": "BLEU", "bertscore": "BERTScore"}
+    return names.get(key, next(column.label for column in board.columns if column.key == key))
+
+
+def short(row: Row) -> str:
+    """The row's label; its options without the method's name, which stands before them."""
+    return row.label.replace(f"{row.method}.", "")
+
+
+def colour(place: int) -> str:
+    return COLOURS[place % len(COLOURS)]
+
+
+def panels(
+    rows: int, columns: int, *, width: float = PANEL[0], height: float = PANEL[1]
+) -> tuple[Figure, list[list[Axes]]]:
+    import matplotlib.pyplot as plt
+
+    size = (width * columns, height * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    plt.close(figure)  # kept by us, not by pyplot
+    return figure, axes.tolist()
+
+
+def distances(row: Row, cell: tuple[str, str]) -> tuple[float, float]:
+    """Distances of the value from the ends of its interval; a percentile interval may even exclude it."""
+    low, high = row.intervals.get(cell, (row.values[cell], row.values[cell]))
+    return max(0.0, row.values[cell] - low), max(0.0, high - row.values[cell])
+
+
+def line(ax: Axes, xs: list[int], rows: list[Row], cell: tuple[str, str], place: int, label: str) -> None:
+    ys = [row.values[cell] for row in rows]
+    halves = [distances(row, cell) for row in rows]
+    dashes: Any = DASHES[place % len(DASHES)]
+    marker = MARKERS[place % len(MARKERS)]
+    ax.plot(xs, ys, color=colour(place), ls=dashes, marker=marker, ms=4, lw=1.3, label=label)
+    known = [cell in row.intervals for row in rows]
+    bottom = [y - below if has else math.nan for y, (below, _), has in zip(ys, halves, known, strict=True)]
+    top = [y + above if has else math.nan for y, (_, above), has in zip(ys, halves, known, strict=True)]
+    edge: dict[str, Any] = {"edgecolor": (colour(place), 0.5), "ls": dashes, "lw": 0.6}  # where bands overlap in grey
+    ax.fill_between(xs, bottom, top, facecolor=(colour(place), 0.13), **edge)
+
+
+def level(ax: Axes, row: Row, cell: tuple[str, str], place: int) -> None:
+    """A value that does not hang on the x axis, with its interval."""
+    value, (below, above) = row.values[cell], distances(row, cell)
+    ax.axhspan(value - below, value + above, color=colour(place), alpha=0.1, lw=0)
+    ax.axhline(value, color=colour(place), dashes=(2, 2), lw=1, label=row.label)
+    ax.autoscale(axis="y")  # or a line in the margin stays there
+
+
+def bars(ax: Axes, board: Leaderboard, key: str) -> None:
+    from matplotlib.patheffects import withStroke
+
+    width = 0.8 / len(board.rows)
+    for place, row in enumerate(board.rows):
+        groups = [name for name in board.categories if (name, key) in row.values]
+        xs = [board.categories.index(name) + (place - (len(board.rows) - 1) / 2) * width for name in groups]
+        ys = [row.values[name, key] for name in groups]
+        look: dict[str, Any] = {"color": colour(place), "hatch": HATCHES[place % len(HATCHES)], "edgecolor": "white"}
+        ax.bar(xs, ys, width * 0.95, label=row.label, **look)
+        known = [place for place, name in enumerate(groups) if (name, key) in row.intervals]
+        if not known:
+            continue  # of one user there is no interval, and a cap without height would claim one
+        ends = list(zip(*(distances(row, (groups[place], key)) for place in known), strict=True))
+        at = [xs[place] for place in known], [ys[place] for place in known]
+        drawn = ax.errorbar(*at, yerr=ends, ls="", color="#000000", capsize=2, lw=0.8)
+        for artist in (*drawn[1], *drawn[2]):
+            artist.set_path_effects([withStroke(linewidth=2, foreground="white")])  # seen on a dark bar too
+    ax.set_xticks(range(len(board.categories)), board.categories)
+    ax.grid(axis="x", visible=False)
+
+
+def point(ax: Axes, row: Row, cell: tuple[str, str], place: int) -> None:
+    ends = [[one] for one in distances(row, cell)] if cell in row.intervals else None
+    ax.errorbar([row.values[cell]], [place], xerr=ends, fmt="o", ms=4, color=COLOURS[1], capsize=2, lw=1)
+
+
+def tokens_of(row: Row) -> float:
+    return (row.cost.prompt_tokens + row.cost.new_tokens) / max(1, row.n)
+
+
+def token_bars(ax: Axes, board: Leaderboard) -> None:
+    places = list(range(len(board.rows)))[::-1]
+    start = [0.0] * len(places)
+    costs = [row.cost for row in board.rows]
+    stacked = {
+        "read": [cost.prompt_tokens - cost.cached_tokens for cost in costs],
+        "read from the cache": [cost.cached_tokens for cost in costs],
+        "written": [cost.new_tokens for cost in costs],
+    }
+    for number, (label, tokens) in enumerate(stacked.items()):
+        widths = [count / max(1, row.n) for count, row in zip(tokens, board.rows, strict=True)]
+        look: dict[str, Any] = {"color": COLOURS[(1, 6, 4)[number]], "hatch": HATCHES[number], "edgecolor": "white"}
+        ax.barh(places, widths, left=start, label=label, height=0.7, **look)
+        start = [a + b for a, b in zip(start, widths, strict=True)]
+    ax.set_yticks(places, [short(row) for row in board.rows])
+    ax.set_xlabel("tokens a sample")
+    ax.grid(axis="y", visible=False)
+    ax.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+
+
+def name_axes(axes: list[list[Axes]], board: Leaderboard, keys: list[str], below: str) -> None:
+    for ax, category in zip(axes[0], board.categories, strict=True):
+        ax.set_title(category)
+    for line, key in zip(axes, keys, strict=True):
+        line[0].set_ylabel(label_of(board, key))
+    for ax in axes[-1]:
+        ax.set_xlabel(below)
+
+
+def with_legend(figure: Figure, axes: list[list[Axes]], board: Leaderboard) -> Figure:
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), handleheight=1.2)
+    return titled(figure, board)
+
+
+def titled(figure: Figure, board: Leaderboard) -> Figure:
+    """Data, model and what the bars are, if there are any, small, above the panels; synthetic data says so."""
+    warning = "SYNTHETIC DATA · " if board.notes[0].startswith("SYNTHETIC") else ""
+    name = " · ".join(board.title.split(" · ")[:2])
+    bars = " · 95 % intervals over users" if any(row.intervals for row in board.rows) else ""
+    figure.suptitle(f"{warning}{name}{bars}", **SMALL)
+    return figure

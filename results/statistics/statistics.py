@@ -1,0 +1,90 @@
+"""How sure a number is: intervals by bootstrap over users, paired tests over users, Holm's correction.
+
+Users, not samples, are drawn: one user's samples are alike. Everything works on sums over a user's samples, of which
+a metric makes its value (a mean, or corpus BLEU from n-gram counts), so that a resample costs one matrix product.
+
+- Interval: expanded percentiles (Hesterberg 2015, "What Teachers Should Know About the Bootstrap", section 5):
+  percentiles at the level that makes the interval of a mean as wide as Student's t would; plain percentiles are too
+  narrow where users are few.
+- Test: t = difference / standard error with users - 1 degrees of freedom; the standard error is the delete-one-user
+  jackknife's (MacKinnon, Nielsen & Webb 2023 call it CV3), which takes means and corpus BLEU alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+from results.statistics import student
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+DRAWS = 1000
+COVERAGE = 0.95
+LEVEL = 0.05
+
+
+def counts(users: int, *, draws: int = DRAWS, seed: int = 0) -> Array:
+    """(draws, users): how often each user is in each resample. Rows sum to `users`."""
+    import numpy as np
+
+    drawn = np.random.default_rng([seed, users]).integers(users, size=(draws, users))
+    places = drawn + users * np.arange(draws)[:, None]
+    return np.bincount(places.ravel(), minlength=draws * users).reshape(draws, users).astype(np.float64)
+
+
+def interval(resampled: Array, users: int) -> Array:
+    """(2, ...) ends of the 95 % interval of values (draws, ...) that were resampled over `users`; NaN below 2 users."""
+    import numpy as np
+
+    if users < 2:
+        return np.full((2, *resampled.shape[1:]), np.nan)
+    wide = student.quantile(COVERAGE, users - 1) * math.sqrt(users / (users - 1))
+    tail = NormalDist().cdf(-wide)
+    ordered = np.sort(resampled, axis=0)  # one sort; quantiles of a sorted array are a weighted pair of its rows
+    return np.stack([_at(ordered, tail), _at(ordered, 1 - tail)])
+
+
+def _at(ordered: Array, share: float) -> Any:
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def standard_error(left_out: Array) -> Array:
+    """(...) jackknife standard errors from the values (users, ...) without one user each; NaN below 2 users."""
+    import numpy as np
+
+    users = len(left_out)
+    if users < 2:
+        return np.full(left_out.shape[1:], np.nan)
+    result: Array = np.sqrt((users - 1) * left_out.var(axis=0))
+    return result
+
+
+def p_value(difference: float, error: float, users: int) -> float:
+    """Two-sided, of no difference. 1 where nothing differs, NaN below 2 users."""
+    if users < 2 or math.isnan(difference) or math.isnan(error):
+        return math.nan
+    # A difference that is the same for every user has an error of rounding only.
+    if abs(difference) < 1e-12:
+        return 1.0
+    return student.two_sided(difference / error if error > 1e-12 * abs(difference) else math.inf, users - 1)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values in the order given: all at most 0.05 together err in 5 % of tables. NaN stays, uncounted."""
+    tested = sorted((p, place) for place, p in enumerate(p_values) if not math.isnan(p))
+    adjusted = [math.nan] * len(p_values)
+    highest = 0.0
+    for rank, (p, place) in enumerate(tested):
+        highest = max(highest, min(1.0, (len(tested) - rank) * p))
+        adjusted[place] = highest
+    return adjusted

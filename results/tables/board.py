@@ -1,0 +1,68 @@
+"""A table as data: rows, columns, values with intervals and marks, and what it says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from bench.types import Column, StageCost
+
+Cell = tuple[str, str]  # (label of the column group, column key)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: a method with its retriever and K, over `seeds`; or what a paper printed, or the difference to it."""
+
+    label: str
+    method: str
+    retriever: str | None
+    k: int
+    seeds: tuple[int, ...]
+    n: int
+    failed: int
+    values: dict[Cell, float]
+    cost: StageCost  # over all stages and seeds
+    variant: str = ""
+    by_seed: dict[Cell, tuple[float, ...]] = field(default_factory=dict)
+    intervals: dict[Cell, tuple[float, float]] = field(default_factory=dict)
+    marks: dict[Cell, str] = field(default_factory=dict)
+    kind: Literal["run", "paper", "difference"] = "run"
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """A table with everything that it has to say of itself."""
+
+    title: str
+    categories: tuple[str, ...]  # column groups: categories, or the slices of one
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    model: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)  # results.tables.settings.of its runs
+    apart: str = ""  # what tells it from the other tables of the same data and model, as its title says
+
+    def cells(self) -> list[Cell]:
+        """The value columns, left to right."""
+        return [(category, column.key) for category in self.categories for column in self.columns]
+
+    def rank(self, row: Row, cell: Cell) -> int:
+        """1 for the best of a column, 2 for the second best, 0 for others, by the digits shown; ties share a rank.
+
+        Only runs are ranked. A column in which all rows are equal has no best.
+        """
+        return self._ranks.get((id(row), cell), 0)
+
+    @cached_property
+    def _ranks(self) -> dict[tuple[int, Cell], int]:
+        ranks: dict[tuple[int, Cell], int] = {}
+        for cell in self.cells():
+            column = next(column for column in self.columns if column.key == cell[1])
+            runs = [row for row in self.rows if row.kind == "run" and cell in row.values]
+            shown = {id(row): round(row.values[cell], column.digits) for row in runs}
+            best = sorted(set(shown.values()), reverse=column.higher_is_better)[:2]
+            if len(best) == 2:
+                ranks |= {(row, cell): best.index(value) + 1 for row, value in shown.items() if value in best}
+        return ranks

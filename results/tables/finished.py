@@ -1,0 +1,109 @@
+"""Finished runs: where they are, which may share a table, and which of them are one row of it."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import registry
+from bench.errors import UserError, WrongContent
+from bench.record import runs
+from bench.record.runs import RunFolder
+
+if TYPE_CHECKING:
+    from bench.score.matrix import Scores
+
+Summary = dict[str, Any]
+
+# What runs of one table have in common.
+COMPARABLE = (
+    "data", "profile", "model", "engine", "generator", "dtype", "sampling", "input_budget", "deterministic", "columns",
+    "metric_versions",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finished:
+    """One finished run: its summary, and its scores as arrays once somebody asks."""
+
+    folder: RunFolder
+    summary: Summary
+
+    @cached_property
+    def scores(self) -> Scores | None:
+        from bench.score import matrix
+
+        file, again = self.folder.path / runs.SCORES, f"`bench score {self.folder.path}` writes them again"
+        try:
+            found = matrix.load(self.folder)
+        except UserError:
+            raise
+        except (KeyError, IndexError, TypeError, ValueError) as error:  # of a metric, about rows that it did not write
+            what = f"{type(error).__name__}: {error}"
+            raise WrongContent(f"{file} does not hold what its metrics write ({what}); {again}") from error
+        n = sum(self.summary["n"].values())
+        if found is not None and len(found.user) != n:
+            raise UserError(f"{file} holds {len(found.user)} of {n} samples; {again}")
+        return found
+
+    @property
+    def cell(self) -> tuple[Any, ...]:
+        """What makes a row of its own among comparable runs: all but the seed."""
+        encoders = tuple(sorted(self.summary["encoders"].items()))
+        return (*(self.summary[key] for key in ("method", "retriever", "k", "variant")), encoders)
+
+
+def finished(places: Iterable[Path]) -> list[Finished]:
+    """All finished runs in these run or output folders. Raises UserError where there are none."""
+    found: list[Finished] = []
+    unfinished = 0
+    for place in places:
+        folders = runs.find(place)
+        if not folders:
+            raise UserError(f"{place} holds no runs; run `bench run --out {place}` first")
+        found += [Finished(folder, folder.summary()) for folder in folders if folder.done]
+        unfinished += sum(not folder.done for folder in folders)
+    if not found:
+        raise UserError(f"none of the {unfinished} runs is finished; run the same `bench run` again to go on")
+    return found
+
+
+def comparable(found: Sequence[Finished]) -> list[list[Finished]]:
+    """The groups that share a table, in the order in which they were first seen."""
+    groups: dict[str, list[Finished]] = defaultdict(list)
+    for run in found:
+        groups[json.dumps([run.summary[key] for key in COMPARABLE], sort_keys=True)].append(run)
+    return list(groups.values())
+
+
+def newest(group: Sequence[Finished]) -> list[Finished]:
+    """Of runs that differ in nothing a table shows (made before and after a change of source), the newest."""
+    latest: dict[tuple[Any, ...], Finished] = {}
+    for run in sorted(group, key=lambda run: str(run.summary["finished"])):
+        latest[(*run.cell, run.summary["seed"])] = run
+    return list(latest.values())
+
+
+def by_row(group: Sequence[Finished]) -> list[list[Finished]]:
+    """Runs that differ in nothing but the seed, together, in the paper's order."""
+    rows: dict[tuple[Any, ...], list[Finished]] = defaultdict(list)
+    for run in sorted(group, key=_order):
+        rows[run.cell].append(run)
+    return list(rows.values())
+
+
+def _order(run: Finished) -> tuple[Any, ...]:
+    """The paper's order of methods and retrievers, that of the registry; others after them by name."""
+
+    def place(kind: Any, name: str | None) -> tuple[int, str]:
+        known = list(registry.BUILTIN[kind])
+        return (known.index(name), "") if name in known else (len(known), name or "")
+
+    summary = run.summary
+    method, retriever = place("method", summary["method"]), place("retriever", summary["retriever"])
+    return method, retriever, summary["k"], summary["variant"], summary["seed"]

@@ -1,0 +1,139 @@
+"""A leaderboard on a terminal: categories above their columns, half intervals below their values.
+
+Where it is wider than the terminal, categories stand below each other, and what holds for all of them last (n, failed,
+costs). Laid out here and not by rich's Table, which takes seconds for hundreds of rows.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, TypeVar
+
+from bench.console.terminal import inert
+from results.tables.board import Cell, Leaderboard, Row
+from results.tables.formats import parts
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+Shown = tuple[str, str]  # (text, style)
+Line = list[Shown]
+T = TypeVar("T")
+
+GAP = "  "
+LABEL = 24  # letters that a label may take before it is broken into lines; where there is room, all it wants
+STYLES = {1: "bold", 2: "underline", 0: ""}
+
+
+def terminal(board: Leaderboard, *, costs: bool = False, width: int | None = None) -> Text:
+    """`width` is the terminal's; None: lines may be of any length."""
+    from rich.text import Text
+
+    heads = range(len(parts.heads(costs=costs)))
+    text = Text()
+    text.append(inert(board.title) + "\n\n", "italic")
+    whole = _block(board, board.cells(), heads, costs=costs)
+    if width is None or _width(whole) <= width:
+        return text + whole
+    blocks: list[Text] = []
+    for _, cells in groupby(board.cells(), key=lambda cell: cell[0]):
+        blocks += _fitting(list(cells), lambda some: _block(board, some, [], costs=costs, width=width), width)
+    blocks += _fitting(heads, lambda some: _block(board, [], some, costs=costs, width=width), width)
+    return text + Text("\n").join(blocks)
+
+
+def _width(block: Text) -> int:
+    from rich.cells import cell_len
+
+    return max(cell_len(line) for line in block.plain.splitlines())
+
+
+def _fitting(columns: Sequence[T], draw: Callable[[Sequence[T]], Text], width: int) -> Iterator[Text]:
+    """All columns in one block, or in as many as it takes."""
+    size = len(columns)
+    while columns:
+        block = draw(columns[:size])
+        if size > 1 and _width(block) > width:
+            size -= 1
+            continue
+        yield block
+        columns, size = columns[size:], len(columns) - size
+
+
+def _block(
+    board: Leaderboard, cells: Sequence[Cell], tail: Sequence[int], *, costs: bool, width: int | None = None
+) -> Text:
+    """Some columns of values and, by their places, of what stands after the values; of all rows."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    labels = {column.key: column.label for column in board.columns}
+    heads = parts.heads(costs=costs)
+    head: Line = [(name, "") for name in ("Method", *(labels[key] for _, key in cells), *(heads[n] for n in tail))]
+    rows = [_lines(board, row, cells, tail, costs=costs) for row in board.rows]
+    widths = [
+        max(cell_len(line[place][0]) for line in (head, *(line for lines in rows for line in lines)))
+        for place in range(len(head))
+    ]
+    groups = [(name, len(list(same))) for name, same in groupby(category for category, _ in cells)]
+    last = 0
+    for name, size in groups:
+        last += size
+        spare = sum(widths[last - size + 1 : last + 1]) + len(GAP) * (size - 1) - cell_len(name)
+        widths[last] += max(0, -spare)
+    if width is not None:
+        room = max(min(LABEL, width // 2), width - sum(widths[1:]) - len(GAP) * (len(widths) - 1))
+        rows = [_with_label_in(room, lines) for lines in rows]
+        widths[0] = min(widths[0], room)
+    text = Text()
+    if groups:
+        text.append(_groups(groups, widths) + "\n")
+    rule = "─" * (sum(widths) + len(GAP) * (len(widths) - 1))
+    for line in (head, None, *(line for lines in rows for line in lines)):
+        for place, (content, style) in enumerate(line or [(rule, "dim")]):
+            space = " " * (widths[place] - cell_len(content)) if line else ""
+            text.append((GAP if place else "") + (space if place else ""))
+            text.append(content, style)
+            text.append("" if place else space)
+        text.append("\n")
+    return text
+
+
+def _groups(groups: Sequence[tuple[str, int]], widths: list[int]) -> str:
+    """The line of categories, each from the left end of its columns."""
+    from rich.cells import set_cell_size
+
+    parts_ = [" " * widths[0]]
+    first = 1
+    for name, size in groups:
+        mine = widths[first : first + size]
+        parts_.append(set_cell_size(name, sum(mine) + len(GAP) * (size - 1)))
+        first += size
+    return GAP.join(parts_).rstrip()
+
+
+def _lines(board: Leaderboard, row: Row, cells: Sequence[Cell], tail: Sequence[int], *, costs: bool) -> list[Line]:
+    """The row and, where it has intervals, the line of their halves."""
+    values = [parts.value(board, row, cell) for cell in cells]
+    after = parts.tail(row, costs=costs)
+    style = "" if row.kind == "run" else "dim"
+    label = inert(row.label.replace("\n", " "))
+    shown = [(value.number + value.mark, STYLES[value.rank] or style) for value in values]
+    lines = [[(label, style), *shown, *((after[place], style) for place in tail)]]
+    if any(value.half for value in values):
+        lines.append([("", ""), *((value.half, "dim") for value in values), *(("", "") for _ in tail)])
+    return lines
+
+
+def _with_label_in(room: int, lines: list[Line]) -> list[Line]:
+    """The row's lines, or more of them, with a label that is too long over several."""
+    label, style = lines[0][0]
+    if len(label) <= room:
+        return lines
+    start = " " * (len(label) - len(label.lstrip()))
+    pieces = textwrap.wrap(label, room, initial_indent=start, subsequent_indent=f"{start}  ")
+    empty: Line = [("", "") for _ in lines[0]]
+    padded = [*lines, *[empty] * (len(pieces) - len(lines))]
+    return [[(pieces[place] if place < len(pieces) else "", style), *line[1:]] for place, line in enumerate(padded)]

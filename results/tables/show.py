@@ -1,0 +1,146 @@
+"""What `bench show` and `bench run --dry-run` print: a run, a sample, a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.data.corpus import load
+from bench.errors import unknown
+from bench.generate.store import RequestStore
+from bench.record import runs
+from bench.record.runs import RunFolder
+from bench.score.finish import read_config
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.run.planning import Plan
+    from bench.run.selection import Choice
+    from bench.train.checkpoint import Checkpoint
+
+
+def run(console: Console, path: Path) -> None:
+    """Configuration, costs per stage, scores, failures."""
+    from rich.table import Table
+
+    folder = RunFolder(path)
+    config = read_config(folder)
+    rows = list(folder.rows(runs.SAMPLES))
+    console.print(f"{path.name}: {'finished' if folder.done else 'unfinished'}, {len(rows)} samples", markup=False)
+    console.print(runs.dump(config.model_dump(mode="json"), indent=2), markup=False)
+    failed = [row for row in rows if row["error"]]
+    for row in failed[:20]:
+        console.print(f"failed {row['sample_id']}: {row['error']}", markup=False)
+    if len(failed) > 20:
+        console.print(f"... and {len(failed) - 20} more failures in {path / runs.SAMPLES}", markup=False)
+    if not folder.done:
+        return
+    summary = folder.summary()
+    keys = ("requests", "from_store", "prompt_tokens", "cached_tokens", "new_tokens", "seconds")
+    costs = Table("stage", *(key.replace("_", " ") for key in keys), box=None, pad_edge=False)
+    for stage, cost in summary["stages"].items():
+        costs.add_row(stage, *(f"{cost[key]:,.0f}" for key in keys))
+    console.print(costs)
+    for category, values in summary["scores"].items():
+        shown = "  ".join(f"{key} {value:.4f}" for key, value in values.items())
+        console.print(f"{category} (n = {summary['n'][category]}): {shown}", markup=False)
+
+
+def provenance(console: Console, path: Path) -> None:
+    """Everything that tells where a run comes from, one line a fact."""
+    folder = RunFolder(path)
+    about = folder.read(runs.CONFIG)
+    origin = folder.read(runs.PROVENANCE)
+    finished = folder.summary() if folder.done else {}
+    facts = {
+        "run": path.name,
+        "identity": about["identity"],
+        **{key: value for key, value in origin.items() if key != "command"},
+        "command": "bench " + " ".join(origin["command"]),
+        "finished": finished.get("finished", "not yet"),
+        "sources": about["sources"],
+        "trained": {k: v for k, v in (about.get("trained") or {}).items() if k != "epochs"},
+        "metrics": finished.get("metric_versions", {}),
+        "files": finished.get("files", {}),
+        "config": about["config"],
+    }
+    for key, value in _flat(facts):
+        console.print(f"{key:34} {value}", markup=False)
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Nested mappings as dotted names; empty ones are left out."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, value if isinstance(value, str) else runs.dump(value)
+
+
+def sample(console: Console, path: Path, sample_id: str) -> None:
+    """One sample: its prompts, what was retrieved, the text, the reference and the scores."""
+    folder = RunFolder(path)
+    config = read_config(folder)
+    rows = {row["sample_id"]: row for row in folder.rows(runs.SAMPLES)}
+    if sample_id not in rows:
+        raise unknown(f"sample of {path.name}", sample_id, list(rows)[:10])
+    row = rows[sample_id]
+    requests = path.parent / ".store" / "requests.sqlite"
+    store = RequestStore(requests) if requests.is_file() else None
+    for stage, key in row["requests"]:
+        prompt = store.prompt(key) if store else None
+        shown = f"{prompt.system}\n\n{prompt.text}".strip() if prompt else "no longer stored"
+        _section(console, f"prompt of stage {stage}", shown)
+    _section(console, "retrieved, best first", "\n".join(row["retrieved"]) or "nothing")
+    _section(console, "text", row["error"] or row["text"])
+    corpus = load(config.data)
+    same = corpus.fingerprint == config.data_fingerprint
+    _section(console, "reference", corpus.reference(sample_id) if same else f"data '{config.data}' has changed since")
+    scores = next((scores for scores in folder.rows(runs.SCORES) if scores["sample_id"] == sample_id), {})
+    _section(console, "scores", runs.dump({k: v for k, v in scores.items() if isinstance(v, dict)}))
+
+
+def _section(console: Console, title: str, text: Any) -> None:
+    console.print(f"--- {title}", style="bold", markup=False)
+    console.print(str(text), markup=False)
+
+
+def training(console: Console, checkpoint: Checkpoint, choice: Choice) -> None:
+    """Losses and validation METEOR of every epoch; the one that is used is marked."""
+    from rich.table import Table
+
+    about = checkpoint.training
+    console.print(
+        f"{checkpoint.path}: {about['trainable']:,} parameters, {about['samples']} samples, {about['steps']} steps "
+        f"in {about['seconds']:.0f} s on {about['device']}; {len(about['left_out'])} samples left out",
+        markup=False,
+    )
+    losses = [key for key in about["epochs"][0] if key not in ("epoch", "seconds")]
+    table = Table("epoch", *losses, "seconds", "val. METEOR", "", box=None, pad_edge=False)
+    for row in about["epochs"]:
+        epoch = str(row["epoch"])
+        values = [*(f"{row[key]:.4f}" for key in losses), f"{row['seconds']:.0f}", f"{choice.meteor[epoch]:.4f}"]
+        table.add_row(epoch, *values, "used" if row["epoch"] == choice.epoch else "")
+    console.print(table)
+
+
+def plan(console: Console, plans: Sequence[Plan]) -> None:
+    """What is left of each cell, and how long it may take."""
+    from rich.table import Table
+
+    heads = ("run folder", "state", "samples left", "stage", "requests", "stored", "prompt tokens", "new tokens, about")
+    grid = Table(*heads, box=None, pad_edge=False)
+    for one in plans:
+        head = (one.cell.folder.path.name, one.cell.state, f"{one.pending} of {len(one.cell.samples)}")
+        for stage, need in one.stages.items() or [("", None)]:
+            counts = (need.requests, need.stored, need.prompt_tokens, round(need.new_tokens)) if need else ()
+            grid.add_row(*head, stage, *(f"{count:,}" for count in counts))
+            head = ("", "", "")
+    console.print(grid)
+    if any(one.seconds is None for one in plans):
+        console.print("time: unknown, no finished run in this folder tells this engine's speed")
+    else:
+        minutes = sum(one.seconds or 0.0 for one in plans) / 60
+        console.print(f"time: about {minutes:.1f} minutes of generation, at the speed of earlier runs in this folder")

@@ -1,0 +1,93 @@
+"""`--by`: finished runs cut into groups of samples, generating nothing.
+
+uniqueness     Unique and Non-Unique users (results.tables.uniqueness)
+history:4      as many groups of about the same size by a number that every sample has
+rating         one group a value, where there are at most ten
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.errors import UserError, unknown
+from results.tables.finished import Finished
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from results.statistics.resampling import Mask
+
+PROPERTIES = {
+    "history": "number of past reviews",
+    "peers": "other users' reviews of an item in the history, mean over the history",
+    "rating": "rating of the target review",
+    "words": "words of the real review",
+}
+MOST_VALUES = 10
+
+
+@dataclass(frozen=True)
+class Slice:
+    """`(run, mask of the category)` -> label -> mask over all samples of the run."""
+
+    note: str
+    cut: Callable[[Finished, Mask], dict[str, Mask]]
+
+    def __call__(self, run: Finished, within: Mask) -> dict[str, Mask]:
+        return self.cut(run, within)
+
+
+def parse(text: str) -> Slice | None:
+    """'category' (None: the table's own layout), 'uniqueness', 'history:4'. Raises UserError for anything else."""
+    name, colon, number = text.partition(":")
+    if text in ("", "category"):
+        return None
+    if text == "uniqueness":
+        from results.tables import uniqueness
+
+        return Slice("Users by the distance of their history's mean vector from the category's mean", uniqueness.cut)
+    if name not in PROPERTIES:
+        raise unknown("slice", name, ("category", "uniqueness", *(f"{known}:4" for known in PROPERTIES)))
+    if colon and not re.fullmatch(r"[2-9]|1\d", number):
+        raise UserError(f"--by {text!r}: a number of groups from 2 to 19 is expected, like --by {name}:4")
+    groups = int(number) if colon else None
+    return Slice(f"By {name}: {PROPERTIES[name]}", lambda run, within: _by_property(run, within, name, groups))
+
+
+def _by_property(run: Finished, within: Mask, name: str, groups: int | None) -> dict[str, Mask]:
+    import numpy as np
+
+    known = run.scores.properties if run.scores else {}
+    if name not in known:
+        raise UserError(f"{run.folder.path.name} was scored before samples kept their {name}; run `bench score` on it")
+    values = known[name]
+    inside = values[within & np.isfinite(values)]
+    if not inside.size:
+        return {}
+    distinct = np.unique(inside)
+    if groups is None and len(distinct) <= MOST_VALUES:
+        return {f"{name} {value:g}": within & (values == value) for value in distinct}
+    edges = _edges(inside, groups or 4)
+    return {
+        f"{name} {_range(inside, low, high)}": within & (values > low) & (values <= high)
+        for low, high in zip([-np.inf, *edges], [*edges, np.inf], strict=True)
+    }
+
+
+def _edges(values: NDArray[np.float64], groups: int) -> list[float]:
+    """Upper ends of all groups but the last. Equal values stay together: groups may differ in size or be fewer."""
+    import numpy as np
+
+    shares = np.arange(1, groups) / groups
+    edges = np.unique(np.quantile(values, shares, method="inverted_cdf"))
+    return [float(edge) for edge in edges if edge < values.max()]
+
+
+def _range(values: NDArray[np.float64], low: float, high: float) -> str:
+    inside = values[(values > low) & (values <= high)]
+    first, last = (f"{value:.4g}" for value in (inside.min(), inside.max()))
+    return first if first == last else f"{first}–{last}"

@@ -1,0 +1,104 @@
+"""The worked examples of docs/adding-a-method.md and README.md run as they stand there."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench import config, registry
+from bench.data.build.build import build
+from bench.data.build.rules import Rules
+from bench.record import runs
+from bench.suite import suite
+from tests import fakes
+from tests.data.toy import write_lines
+from tests.paths import ROOT
+
+METHODS = ROOT / "docs" / "adding-a-method.md"
+README = ROOT / "README.md"
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.DOTALL)
+
+
+@pytest.fixture
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Path]]:
+    """class -> file of every example, as a user would save it."""
+    monkeypatch.setattr(registry, "_plugged", {})
+    monkeypatch.setattr(registry, "_files", [])
+    monkeypatch.setitem(registry.BUILTIN["generator"], "fake", "bench.generate.engine.echo:EchoGenerator")
+    files = {}
+    for text in blocks(METHODS, "python"):
+        (name,) = re.findall(r"^class (\w+)", text, re.MULTILINE)
+        files[name] = tmp_path / f"{name.lower()}_example.py"
+        files[name].write_text(text)
+    yield files
+    for file in files.values():
+        sys.modules.pop(file.stem, None)
+
+
+def test_the_example_method_runs(tmp_path: Path, plugins: dict[str, Path]) -> None:
+    assert len(plugins["Habits"].read_text().splitlines()) <= 40
+    world = fakes.World(tmp_path)
+    assert world.run("--plugin", plugins["Habits"], "--set", "habits.words=7", method="habits") == 0
+    rows = list(world.folder().rows(runs.SAMPLES))
+    assert len(rows) == len(fakes.CATEGORIES) * fakes.USERS
+    assert all(row["text"] and row["error"] is None for row in rows)
+    assert {tuple(stage for stage, _ in row["requests"]) for row in rows} == {("habits", "review")}
+
+
+def test_the_example_retriever_metric_and_data_run(
+    tmp_path: Path, plugins: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    world = fakes.World(tmp_path)
+    world.data.rename(tmp_path / "mine")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "mine").rename(tmp_path / "data" / "mine")
+    given = [word for name in ("Closest", "Length", "Mine") for word in ("--plugin", plugins[name])]
+    more = ["--data", "mine", "--retriever", "closest", "--metric", "rouge,length"]
+    assert world.run(*given, *more, method="rag") == 0
+    assert "Len." in capfd.readouterr().out
+    summary = world.folder().read(runs.SUMMARY)
+    assert all(0 < values["length"] <= 1 for values in summary["scores"].values())
+    rows = {row["sample_id"]: row["retrieved"] for row in world.folder().rows(runs.SAMPLES)}
+    assert rows["Books/u0/r4"] == ["Books/u0/r3", "Books/u0/r2"]  # rated 4 and 3, where 5 is asked for
+    assert registry.create("metric", "length").score(["", "a"], ["a b", ""]) == [{"length": 0.0}, {"length": 0.0}]
+
+
+def test_the_readme_s_profile_and_suite_are_whole(tmp_path: Path) -> None:
+    profile, cells = sorted(blocks(README, "toml"), key=lambda text: "[[cells]]" in text)
+    (tmp_path / "my.toml").write_text(profile)
+    assert config.load_profile(str(tmp_path / "my.toml")).metrics == ("rouge", "bleu")
+    (tmp_path / "mine.toml").write_text(cells)
+    configs, failures = suite.expand(
+        suite.load(str(tmp_path / "mine.toml")), fakes.corpus(tmp_path / "data"), suite.Given()
+    )
+    assert (len(configs), failures) == (16, [])
+    (known,) = re.findall(r"also, with defaults: ([^\n]*)", profile)
+    assert all(word.strip("[] ") in config.Profile.model_fields for word in known.split(","))
+    assert set(tomllib.loads(profile)) <= set(config.Profile.model_fields)
+
+
+def test_the_readme_s_raw_rows_build(tmp_path: Path) -> None:
+    (text,) = blocks(README, "json")
+    review, item = map(json.loads, text.splitlines())
+    reviews = [{**review, "user_id": user, "parent_asin": name} for user in "ab" for name in "wxyz"]
+    items = [{**item, "parent_asin": name} for name in "wxyz"]
+    loose = Rules(min_chars=1, min_description=1, dedupe_text=False, min_user_reviews=1, min_item_users=1,
+                  train_inputs=1, min_profile_item_users=1, min_profile_reviews=1)  # fmt: skip
+    report = build(
+        reviews=[write_lines(tmp_path / "reviews.jsonl", reviews)],
+        meta=[write_lines(tmp_path / "meta.jsonl", items)],
+        category="Music",
+        out=tmp_path / "out",
+        rules=loose,
+    )
+    assert (report.samples, report.notes) == ({"test": 2, "val": 2, "train": 2}, ())

@@ -1,0 +1,82 @@
+"""Rows at their places, by numbers: no model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.errors import BenchError, SampleFailure, UserError
+from bench.generate.prompts import soft
+from bench.types import Request, Sampling
+
+SLOT, WIDTH = 7, 4
+IDS = (3, SLOT, 5, SLOT, SLOT, 0)
+
+
+def request(rows: Any, ids: tuple[int, ...] = IDS) -> Request:
+    return Request(ids, Sampling(), 0, rows=None if rows is None else np.asarray(rows, dtype=np.float32))
+
+
+def spread(one: Request, dtype: str = "float32") -> Any:
+    import torch
+
+    return soft.spread(one, slot_id=SLOT, width=WIDTH, dtype=getattr(torch, dtype))
+
+
+def test_rows_stand_at_their_slots_in_order() -> None:
+    rows = np.arange(12).reshape(3, 4) + 1
+    whole, is_id = spread(request(rows))
+    assert is_id == [True, False, True, False, False, True]
+    assert whole[[1, 3, 4]].tolist() == rows.tolist()
+    assert not whole[[0, 2, 5]].any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_no_row_has_the_bytes_of_an_id(dtype: str) -> None:
+    """vLLM's prefix cache sees id 0 at soft positions and no mask: the bytes alone must tell them apart."""
+    import torch
+
+    whole, is_id = spread(request([[0.0] * 4, [-0.0] * 4, [-1e-44] * 4]), dtype)
+    assert whole.dtype == getattr(torch, dtype)
+    numbers = whole.view(torch.int32 if dtype == "float32" else torch.int16)
+    same = [bool((numbers[i] == numbers[0]).all()) for i in range(len(IDS))]
+    assert same == is_id
+
+
+def test_without_rows_all_are_ids() -> None:
+    whole, is_id = spread(request(None))
+    assert is_id == [True] * len(IDS)
+    assert whole.shape == (len(IDS), WIDTH)
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind", "says"),
+    [
+        (np.ones((2, 4)), SampleFailure, "3 slots, but the method's module gave 2 rows"),
+        (np.ones((4, 4)), SampleFailure, "3 slots, but the method's module gave 4 rows"),
+        (np.ones((0, 4)), SampleFailure, "gave 0 rows"),
+        (np.ones((3, 5)), UserError, r"shape \(3, 5\) do not fit a model of hidden size 4; train"),
+        (np.ones(12), UserError, "do not fit"),
+        (np.full((3, 4), np.inf), UserError, "no finite numbers"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused(rows: Any, kind: type[BenchError], says: str) -> None:
+    with pytest.raises(kind, match=says) as error:
+        soft.places(request(rows), slot_id=SLOT, width=WIDTH)
+    assert "\n" not in str(error.value)
+
+
+def test_rows_of_any_layout_are_taken() -> None:
+    rows = np.arange(12, dtype=np.float32).reshape(3, 4)
+    fixed = rows.copy()
+    fixed.flags.writeable = False
+    for each in (np.asfortranarray(rows), rows[::-1][::-1], fixed, np.repeat(rows, 2, axis=1)[:, ::2]):
+        assert soft.tensor(each).tolist() == rows.tolist()
+    assert soft.tensor(rows[::-1]).tolist() == rows[::-1].tolist()
+
+
+def test_slots_without_text_and_text_without_slots() -> None:
+    assert soft.places(request(np.ones((2, 4)), (SLOT, SLOT)), slot_id=SLOT, width=WIDTH).tolist() == [0, 1]
+    assert soft.places(request(np.ones((0, 4)), (1, 2)), slot_id=SLOT, width=WIDTH).tolist() == []

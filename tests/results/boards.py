@@ -1,0 +1,59 @@
+"""A table of every kind that `bench table` prints, of finished runs that are made up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from results.tables import published, slices
+from results.tables.board import Leaderboard
+from results.tables.finished import Finished
+from results.tables.leaderboard import leaderboards
+from tests.results import scored
+from tests.results.tables.test_leaderboard import summary
+
+NASTY = (
+    r"50% & <b>R_A$G</b> #1 {x} ~ ^ \ ± Δ 素 – · | [y] *z* _w_ `v` &amp; "
+    + "\n"
+    + "".join(map(chr, range(0xA1, 0x100)))
+)
+LABELS = {
+    "nonperso": "Non-Perso", "rag": "RAG", "pag": "PAG", "dpl": "DPL", "soft": "Soft", "rag_soft": "RAG + soft",
+    "pplug": "PPlug", "dep": "DEP",
+}  # fmt: skip
+TRAINED_ALONE = ("nonperso", "soft", "pplug")
+ABLATIONS = ("", "dep.embeddings=his, dep.text=False", "dep.refinement=none", "dep.guidance=False")
+TINY = {"users": 8, "each": 1}
+
+
+def made(out: Path, cells: Sequence[dict[str, Any]]) -> list[Finished]:
+    """A finished run a cell; each writes a little better than the one before."""
+    return [
+        scored.finished(out / str(number), cell, scored.rows(0.2 + 0.6 * number / len(cells), **TINY))
+        for number, cell in enumerate(cells)
+    ]
+
+
+def cell(method: str, **changes: Any) -> dict[str, Any]:
+    alone = method in TRAINED_ALONE
+    return summary(method, **{"label": LABELS[method], "retriever": None if alone else "recency", **changes})
+
+
+def every_kind(out: Path) -> dict[str, Leaderboard]:
+    """name -> board. All of one category that the paper has (Books) and one that it lacks."""
+    suites = {
+        "table1": [cell(method) for method in LABELS],
+        "retrievers": [cell("rag", retriever=one) for one in ("random", "bm25", "contriever", "recency")],
+        "ablations": [cell("nonperso"), *(cell("dep", variant=variant) for variant in ABLATIONS)],
+        "k-sweep": [cell(method, k=k) for method in ("rag", "dep") for k in (0, 4, 8)],
+        "nasty": [cell("nonperso"), cell("rag", label=f"* {NASTY}", failed=3, variant="rag.order=chronological")],
+    }
+    found = {name: made(out / name, cells) for name, cells in suites.items()}
+    boards = {name: leaderboards(runs, baseline=runs[0].summary["label"])[0] for name, runs in found.items()}
+    boards["paper"] = published.beside(boards["table1"])
+    boards["all columns"] = leaderboards(found["table1"], all_columns=True)[0]
+    boards["bare"] = leaderboards(found["table1"], intervals=False)[0]
+    for by in ("history:3", "rating"):
+        boards[by] = leaderboards(found["table1"], slice_by=slices.parse(by), baseline="nonperso")[0]
+    return boards

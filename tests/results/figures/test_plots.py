@@ -1,0 +1,121 @@
+"""Figures from finished runs: what is drawn, from which values, and what they say when there is nothing to draw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from matplotlib.collections import FillBetweenPolyCollection
+from matplotlib.container import ErrorbarContainer
+
+from bench.errors import UserError
+from results.figures import plots
+from results.tables import slices
+from results.tables.finished import Finished
+from tests.results import scored
+from tests.results.tables.test_leaderboard import summary
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> list[Finished]:
+    out = tmp_path / "runs"
+    sweep = [
+        scored.finished(out / f"rag-{k}", summary("rag", k=k, retriever="recency"), scored.rows(0.3 + k / 10, seed=k))
+        for k in (0, 4, 2)
+    ]
+    return [*sweep, scored.finished(out / "nonperso", summary("nonperso"), scored.rows(0.3))]
+
+
+def test_k_sweep_draws_values_and_intervals_in_order_of_k(found: list[Finished]) -> None:
+    (figure,) = plots.draw("k-sweep", found, ["bleu"])
+    assert [ax.get_title() for ax in figure.axes] == ["Books", "Films"]
+    ax = figure.axes[0]
+    line, reference = ax.get_lines()
+    assert list(line.get_xdata()) == [0, 2, 4]
+    values = {run.summary["k"]: run.summary["scores"]["Books"]["bleu"] for run in found[:3]}
+    assert list(line.get_ydata()) == [values[k] for k in (0, 2, 4)]
+    assert reference.get_label() == "Non-Perso"
+    assert any(isinstance(one, FillBetweenPolyCollection) for one in ax.collections)
+
+
+def test_ablations_draw_a_point_a_row(found: list[Finished]) -> None:
+    (figure,) = plots.draw("ablations", found, ["rouge1"])
+    labels = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert labels == ["Non-Perso", "RAG · K=0", "RAG · K=2", "RAG · K=4"]
+    assert len(figure.axes[0].containers) == 4
+
+
+def test_costs_are_tokens_a_sample(found: list[Finished]) -> None:
+    (figure,) = plots.draw("costs", found, ())
+    written = figure.axes[0].containers[2]
+    assert [bar.get_width() for bar in written] == pytest.approx([50 / 120] * 4)
+
+
+def test_uniqueness_is_a_bar_a_method(found: list[Finished], monkeypatch: pytest.MonkeyPatch) -> None:
+    halves = slices.parse("history:2")
+    monkeypatch.setattr("results.tables.slices.parse", lambda text: halves)
+    (figure,) = plots.draw("uniqueness", found, ["rouge1"])
+    assert [ax.get_title() for ax in figure.axes] == ["Books", "Films"]
+    bars = [one for one in figure.axes[0].containers if hasattr(one, "patches")]
+    assert [len(one) for one in bars] == [2, 2, 2, 2]
+
+
+def test_files_are_the_same_every_time_and_numbered(found: list[Finished], tmp_path: Path) -> None:
+    figures = plots.draw("ablations", found, ["rouge1"])
+    (first,) = plots.save(figures, tmp_path / "a.svg")
+    (again,) = plots.save(plots.draw("ablations", found, ["rouge1"]), tmp_path / "b.svg")
+    assert first.read_bytes() == again.read_bytes()
+    assert [path.name for path in plots.save(figures * 2, tmp_path / "c.png")] == ["c.png", "c-2.png"]
+
+
+def test_where_there_is_no_interval_none_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    halves = slices.parse("rating")
+    monkeypatch.setattr("results.tables.slices.parse", lambda text: halves)
+    runs = [scored.finished(tmp_path / str(k), summary("rag", k=k), scored.rows(0.3, users=1, each=1)) for k in (2, 4)]
+    for kind in ("uniqueness", "ablations"):
+        (figure,) = plots.draw(kind, runs, ["rouge1"])
+        drawn = [one for ax in figure.axes for one in ax.containers if isinstance(one, ErrorbarContainer)]
+        assert not any(one.has_xerr or one.has_yerr for one in drawn)
+    (figure,) = plots.draw("k-sweep", runs, ["rouge1"])
+    (band,) = (one for one in figure.axes[0].collections if isinstance(one, FillBetweenPolyCollection))
+    assert not any(len(path.vertices) for path in band.get_paths())
+
+
+def test_a_column_that_is_nowhere_is_said_before_what_else_lacks(found: list[Finished]) -> None:
+    with pytest.raises(UserError, match="no column 'blue'; did you mean 'bleu'"):
+        plots.draw("k-sweep", found[2:], ["blue"])  # no runs at several K
+
+
+def test_a_title_is_inert_and_tells_tables_apart(
+    found: list[Finished], tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    data = {**summary()["data"], "limit": 4}
+    pair = [
+        scored.finished(tmp_path / f"{method}-4", summary(method, data=data, engine="echo 1"), scored.rows(0.3))
+        for method in ("rag", "nonperso")
+    ]
+    other = [Finished(run.folder, {**run.summary, "engine": "echo 1"}) for run in found]
+    figures = plots.draw("ablations", [*pair, *other], ["rouge1"], title="a\x1b[31mb\tc")
+    above = [figure.get_suptitle().split("\n") for figure in figures]
+    assert [lines[0] for lines in above] == ["a\\x1b[31mb c"] * 2
+    assert all(lines[1].startswith("toy · echo, not a model · ") for lines in above)
+    assert [lines[2] for lines in above] == ["limit 4", "no limit"]
+    plots.save(figures, tmp_path / "a.png")
+    assert [str(one.message) for one in recwarn.list] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "message"),
+    [
+        ("k-sweeep", (), "no plot 'k-sweeep'; did you mean 'k-sweep'?"),
+        ("ablations", ("blue",), "no column 'blue'; did you mean 'bleu'?"),
+    ],
+)
+def test_what_cannot_be_drawn(found: list[Finished], kind: str, metric: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        plots.draw(kind, found, metric)
+    assert str(error.value).startswith(message)
+    with pytest.raises(UserError, match="nothing to plot: no method has runs at several K; `bench grid k-sweep`"):
+        plots.draw("k-sweep", found[2:], ())
+    with pytest.raises(UserError, match=r"--to x.gif: a name that ends in .svg, .png or .pdf"):
+        plots.save([], Path("x.gif"))

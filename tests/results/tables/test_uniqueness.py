@@ -1,0 +1,78 @@
+"""Unique and Non-Unique users: the median split of distances, by hand, and by `bench table --by uniqueness`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from bench import registry
+from bench.context import prefetch
+from bench.types import Item, Review, Sample
+from results.tables.uniqueness import unique_users
+from tests import fakes
+from tests.embed.fakes import FakeEmbedder
+from tests.fakes import World, bench
+
+if TYPE_CHECKING:
+    from bench.protocols import Vectors
+
+
+class Plane:
+    """Texts "x,y" are points."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        return np.array([[float(number) for number in text.split(",")] for text in texts], np.float32)
+
+
+def sample(user: str, *points: str, category: str = "Books") -> Sample:
+    item = Item(category, "i", "t")
+    history = tuple(Review(f"{user}{n}", user, item, 5.0, "", text) for n, text in enumerate(points))
+    return Sample(f"{category}/{user}", "test", user, item, 5.0, "", history=history)
+
+
+def test_the_upper_half_by_distance_is_unique() -> None:
+    # Means: a (0,0), b (1,0), c (2,0), d (9,0); the mean of users (3,0): distances 3, 2, 1, 6; median 2.5.
+    users = [sample("a", "0,0"), sample("b", "0,0", "2,0"), sample("c", "2,0"), sample("d", "9,-3", "9,3")]
+    assert unique_users(users, Plane()) == {("Books", "a"), ("Books", "d")}
+
+
+def test_ties_go_to_the_others_and_categories_are_apart() -> None:
+    same = [sample(user, "1,1") for user in "abc"]
+    assert unique_users(same, Plane()) == frozenset()
+    # Three users: the middle one is the median itself, and Non-Unique.
+    films = [
+        sample("a", "0,0", category="Films"),
+        sample("b", "1,0", category="Films"),
+        sample("c", "5,0", category="Films"),
+    ]
+    assert unique_users([*same, *films], Plane()) == {("Films", "c")}
+
+
+def test_a_user_without_history_is_not_unique() -> None:
+    users = [sample("a"), sample("b", "0,0"), sample("c", "4,0"), sample("d", "0,1")]
+    assert unique_users(users, Plane()) == {("Books", "c")}
+
+
+def test_table_by_uniqueness(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(registry.BUILTIN["generator"], "fake", fakes.FAKE)
+    embedder = FakeEmbedder()
+    monkeypatch.setattr("bench.embed.encoders.create", lambda config: embedder)
+    world = World(tmp_path)
+    assert world.run(method="nonperso,rag") == 0
+    capfd.readouterr()
+    assert bench("table", world.out, "--by", "uniqueness", "--format", "csv") == 0
+    out = capfd.readouterr().out
+    assert "Non-Unique/rouge1" in out and ",Unique/rouge1" in out
+    assert "toy · fake · Books" in out or "· Books," in out
+    # 3 users a category: one is Unique, two are not; every history text has its vector now.
+    texts = {r["text"] for r in fakes.tables()["reviews"] if r["review_id"].rpartition("r")[2] in "012"}
+    kept = prefetch.vector_store(world.out).vectors(embedder.identity(), texts)
+    assert kept.keys() == texts
+    assert bench("table", world.out, "--by", "uniqueness") == 0
+    assert "Non-Unique 2, Unique 1" in capfd.readouterr().out
