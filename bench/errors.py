@@ -1,7 +1,7 @@
 """Errors that carry one line for the user, and nothing else.
 
 Exit codes (bench.cli): a `UserError` ends with 2, a run with failed samples with 1,
-`EngineError` and `PlugError` with 1. Anything else is a bug of ours and keeps its traceback.
+`EngineError` and `PluginError` with 1. Anything else is a bug of ours and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class EngineError(BenchError):
     """The engine died or never started. What was finished is stored: the same command goes on."""
 
 
-class PlugError(BenchError):
+class PluginError(BenchError):
     """A plug-in's own code failed at work. What was generated is stored: mended, the same command goes on."""
 
 

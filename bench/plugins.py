@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import registry
-from bench.errors import BenchError, PlugError
+from bench.errors import BenchError, PluginError
 
 ERROR = "scoring-error.txt"  # in a run's folder: the traceback of what kept it from being scored
 
@@ -20,17 +20,17 @@ def is_ours(kind: registry.Kind, name: str) -> bool:
     return name in registry.BUILTIN[kind]
 
 
-def failed(kind: registry.Kind, name: str, where: str, error: BaseException) -> PlugError:
+def failed(kind: registry.Kind, name: str, where: str, error: BaseException) -> PluginError:
     """`metric 'mine' of /home/me/mine.py failed on sample a/b: ValueError: no words`, caused by the error."""
     said = f"{type(error).__name__}: {error}".removesuffix(": ")
-    failure = PlugError(f"{kind} '{name}' of {registry.origin(kind, name)} failed {where}: {said}")
+    failure = PluginError(f"{kind} '{name}' of {registry.origin(kind, name)} failed {where}: {said}")
     failure.__cause__ = error
     return failure
 
 
 @contextlib.contextmanager
 def working(kind: registry.Kind, name: str, where: str) -> Iterator[None]:
-    """Around a plug-in's code. Raises PlugError for what it raises, but for errors that are lines already."""
+    """Around a plug-in's code. Raises PluginError for what it raises, but for errors that are lines already."""
     try:
         yield
     except BenchError:
@@ -47,8 +47,8 @@ def traced(folder: Path) -> Iterator[None]:
     file = folder / ERROR
     try:
         yield
-    except PlugError as error:
+    except PluginError as error:
         with contextlib.suppress(OSError):
             file.write_text("".join(traceback.format_exception(error)), "utf-8", "backslashreplace")
-        raise PlugError(f"{error} (traceback: {file}); mend it and run the same command: no text is lost") from error
+        raise PluginError(f"{error} (traceback: {file}); mend it and run the same command: no text is lost") from error
     file.unlink(missing_ok=True)

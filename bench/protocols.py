@@ -113,8 +113,8 @@ class Space:
     `mean` and `std`, (rows,) fp32, are of the table's rows, coordinate by coordinate; `norm` is their mean length.
     """
 
-    vectors: int
-    rows: int
+    vector_size: int
+    hidden_size: int
     mean: Vectors
     std: Vectors
     norm: float

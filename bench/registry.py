@@ -74,7 +74,7 @@ NEEDED: dict[Kind, tuple[str, ...]] = {
 }
 
 _files: list[str] = []
-_plugged: dict[Kind, dict[str, str]] = {}
+_from_files: dict[Kind, dict[str, str]] = {}
 
 
 def names(kind: Kind) -> dict[str, str]:
@@ -90,10 +90,10 @@ def installed(kind: Kind) -> dict[str, str]:
 
 def ours(kind: Kind) -> dict[str, str]:
     """Those that may be imported unasked, as `all` and lists do: built in, or of a file that was named."""
-    return {**_plugged.get(kind, {}), **BUILTIN[kind]}
+    return {**_from_files.get(kind, {}), **BUILTIN[kind]}
 
 
-def plug(files: Iterable[str]) -> None:
+def load_plugins(files: Iterable[str]) -> None:
     """Adds the plugs of these files: dataclasses that have what bench.protocols asks of a kind.
 
     Raises UserError for a file that is none, that cannot be imported, or that holds no plug.
@@ -114,16 +114,16 @@ def plug(files: Iterable[str]) -> None:
             needed = ", ".join(f"{name} ({kind})" for name, kind in CONTRACT.items())
             raise UserError(f"--plugin {file} holds no plug: a dataclass with one of {needed}; see bench/protocols.py")
         for kind, cls in found:
-            if cls.__name__.lower() in {*BUILTIN[kind], *_plugged.get(kind, {}), *SHIPPED.get(kind, ())}:
+            if cls.__name__.lower() in {*BUILTIN[kind], *_from_files.get(kind, {}), *SHIPPED.get(kind, ())}:
                 raise UserError(
                     f"--plugin {file}: class {cls.__name__} would be {kind} '{cls.__name__.lower()}', "
                     "which is there already; rename the class"
                 )
-            _plugged.setdefault(kind, {})[cls.__name__.lower()] = f"{module.__name__}:{cls.__name__}"
+            _from_files.setdefault(kind, {})[cls.__name__.lower()] = f"{module.__name__}:{cls.__name__}"
         _files.append(str(path))
 
 
-def plugged() -> tuple[str, ...]:
+def plugin_files() -> tuple[str, ...]:
     """The files that were plugged in, for a process that must know them too."""
     return tuple(_files)
 

@@ -129,7 +129,8 @@ class Sampling:
 class Request:
     """One call of the model: rendered token ids, how to sample, and a seed of its own.
 
-    `rows`, (n, hidden size) fp32, stand in for the n ids that are the encoder's `slot_id`, in order. `stage` is the
+    `embeds`, (n, hidden size) fp32, are the soft prompt embeddings that stand in for the n ids that are the encoder's
+    `slot_id`, in order. `stage` is the
     method's name for the request, for counting; it changes no answer and no store key.
     """
 
@@ -137,7 +138,7 @@ class Request:
     sampling: Sampling
     seed: int
     stage: str = ""
-    rows: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    embeds: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from torch.nn.functional import smooth_l1_loss
 
 from bench.protocols import Space
 from bench.types import Slot
-from methods.rows import in_order, linear, projector, stacked
+from methods.modules import in_order, linear, projector, stacked
 
 # Where the KL divergence goes over into its tangent. The released code clamps at 1e-6, where the slope is -50,000: a
 # unit or two there would be all that a clipped gradient is made of, and half of the units begin there, as GELU's means
@@ -57,10 +57,12 @@ class DepModule(nn.Module):
         self.space, self.kinds, self.rho, self.loss_weights = space, tuple(kinds), rho, dict(loss_weights)
         self.encoder = self.decoder = None
         if latent is not None:
-            self.encoder = nn.Sequential(linear(space.vectors, latent), nn.GELU())
-            decode = linear(latent, space.vectors)
+            self.encoder = nn.Sequential(linear(space.vector_size, latent), nn.GELU())
+            decode = linear(latent, space.vector_size)
             self.decoder = nn.Sequential(decode, nn.GELU()) if decoder_gelu else nn.Sequential(decode)
-        self.projectors = nn.ModuleDict({kind: projector(latent or space.vectors, space.rows) for kind in self.kinds})
+        self.projectors = nn.ModuleDict(
+            {kind: projector(latent or space.vector_size, space.hidden_size) for kind in self.kinds}
+        )
         for kind in self.kinds:
             for end in ("start", "end"):
                 self.register_buffer(f"{kind}_{end}", _like_a_token(space))
@@ -69,7 +71,7 @@ class DepModule(nn.Module):
         made: dict[str, Tensor] = {}
         losses: dict[str, list[Tensor]] = {name: [] for name in self.loss_weights}
         for kind in self.kinds:
-            vectors = stacked(slots, kind, self.space.vectors, like=next(self.parameters()))
+            vectors = stacked(slots, kind, self.space.vector_size, like=next(self.parameters()))
             latent = vectors
             if self.encoder is not None and self.decoder is not None:
                 latent = self.encoder(vectors)
@@ -93,4 +95,4 @@ def _sparsity(latent: Tensor, rho: float) -> Tensor:
 
 def _like_a_token(space: Space) -> Tensor:
     """(rows,): drawn as the rows of the language model's table are spread, coordinate by coordinate."""
-    return torch.tensor(space.mean) + torch.tensor(space.std) * torch.randn(space.rows)
+    return torch.tensor(space.mean) + torch.tensor(space.std) * torch.randn(space.hidden_size)

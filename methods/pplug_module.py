@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from bench.protocols import Space
 from bench.types import Slot
-from methods.rows import in_order, projector
+from methods.modules import in_order, projector
 
 # Directions on which a new projector's length of rows is measured.
 PROBES = 256
@@ -28,8 +28,8 @@ class InstructionModule(nn.Module):
     def __init__(self, space: Space) -> None:
         super().__init__()
         self.loss_weights: Mapping[str, float] = {}
-        self.instruction = nn.Parameter(torch.rand(space.vectors))
-        self.project_instruction = projector(space.vectors, space.rows)
+        self.instruction = nn.Parameter(torch.rand(space.vector_size))
+        self.project_instruction = projector(space.vector_size, space.hidden_size)
 
     def forward(self, slots: Sequence[Slot]) -> tuple[Tensor, dict[str, Tensor]]:
         return in_order(slots, {"instruction": self.project_instruction(self.instruction)}), {}
@@ -48,10 +48,10 @@ class PPlugModule(nn.Module):
         super().__init__()
         self.loss_weights: Mapping[str, float] = {}
         self.space, self.temperature, self.padded_to = space, temperature, padded_to
-        self.instruction = nn.Parameter(torch.rand(space.vectors))
-        self.project_user = projector(space.vectors, space.rows)
+        self.instruction = nn.Parameter(torch.rand(space.vector_size))
+        self.project_user = projector(space.vector_size, space.hidden_size)
         # None where shared: a module that is there twice would be twice in a checkpoint.
-        self.project_instruction = None if shared else projector(space.vectors, space.rows)
+        self.project_instruction = None if shared else projector(space.vector_size, space.hidden_size)
         self.register_buffer("scales", self._matching(space.norm) if match_norm else torch.ones(2))
 
     def forward(self, slots: Sequence[Slot]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -68,7 +68,7 @@ class PPlugModule(nn.Module):
         """(users, rows)"""
         found = [slot.features for slot in slots if slot.name == "user"]
         if not found:
-            return self.project_user(self.instruction.new_zeros(0, self.space.vectors))  # type: ignore[no-any-return]
+            return self.project_user(self.instruction.new_zeros(0, self.space.vector_size))  # type: ignore[no-any-return]
         histories, queries = zip(*([torch.tensor(part) for part in features] for features in found), strict=True)
         if self.padded_to is not None:
             histories = tuple(pad(history, (0, 0, 0, self.padded_to - len(history))) for history in histories)
@@ -85,12 +85,12 @@ class PPlugModule(nn.Module):
         scores = torch.einsum("bnd,bd->bn", histories, queries) / self.temperature
         weights = scores.masked_fill(~real, -torch.inf).softmax(dim=1)
         projected = self.project_user(histories[real])  # (real rows, rows)
-        values = projected.new_zeros(*real.shape, self.space.rows).masked_scatter(real.unsqueeze(2), projected)
+        values = projected.new_zeros(*real.shape, self.space.hidden_size).masked_scatter(real.unsqueeze(2), projected)
         return torch.einsum("bn,bnr->br", weights, values)
 
     @torch.no_grad()
     def _matching(self, norm: float) -> Tensor:
         """(2,): what makes rows of users, and the instruction's, as long as the language model's are on average."""
-        probes = nn.functional.normalize(torch.randn(PROBES, self.space.vectors), dim=1)
+        probes = nn.functional.normalize(torch.randn(PROBES, self.space.vector_size), dim=1)
         lengths = (self.project_user(probes).norm(dim=1).mean(), self._instruction().norm())
         return norm / torch.stack(lengths)

@@ -78,7 +78,7 @@ def helper():
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The plug-in, which nothing knows yet and nothing remembers afterwards."""
-    monkeypatch.setattr(registry, "_plugged", {})
+    monkeypatch.setattr(registry, "_from_files", {})
     monkeypatch.setattr(registry, "_files", [])
     monkeypatch.setitem(registry.BUILTIN["generator"], "fake", fakes.FAKE)
     path = tmp_path / "my_plugs.py"
@@ -110,7 +110,7 @@ def test_one_file_brings_a_method_a_retriever_a_metric_and_data(
 def forget() -> None:
     """As a new process would meet the file."""
     sys.modules.pop("my_plugs", None)
-    registry._plugged.clear()
+    registry._from_files.clear()
     registry._files.clear()
     matrix._metric.cache_clear()
 
@@ -381,7 +381,7 @@ def test_a_changed_plug_in_is_a_changed_run(file: Path, tmp_path: Path) -> None:
     assert world.run("--plugin", file, method="echoes") == 0
     file.write_text(file.read_text().replace('"Write."', '"Write it."'))
     sys.modules.pop("my_plugs")
-    registry._plugged.clear()
+    registry._from_files.clear()
     registry._files.clear()
     assert world.run("--plugin", file, method="echoes") == 0
     assert len(runs.find(world.out)) == 2
@@ -393,7 +393,7 @@ def test_a_table_without_the_plug_in_still_shows_its_runs(
     world = World(tmp_path)
     assert world.run("--plugin", file, "--metric", "rouge,letters", method="echoes") == 0
     sys.modules.pop("my_plugs")
-    registry._plugged.clear()
+    registry._from_files.clear()
     capfd.readouterr()
     assert bench("table", world.out) == 0
     assert "Echoes" in capfd.readouterr().out
@@ -418,7 +418,7 @@ def test_what_is_no_plug_in(file: Path, name: str, text: str | None, message: st
     if text is not None:
         path.write_text(text)
     with pytest.raises(UserError) as error:
-        registry.plug([str(path)])
+        registry.load_plugins([str(path)])
     assert message in str(error.value)
 
 
@@ -427,18 +427,18 @@ def test_a_built_in_name_is_refused(file: Path, cls: str, kind: str) -> None:
     old = {"method": "Echoes", "retriever": "Oldest", "data": "Toys"}[kind]
     file.write_text(file.read_text().replace(f"class {old}", f"class {cls}"))
     with pytest.raises(UserError, match=f"class {cls} would be {kind} '{cls.lower()}', which is there already; rename"):
-        registry.plug([str(file)])
+        registry.load_plugins([str(file)])
     assert registry.load("method", "rag").__module__ == "methods.rag"
 
 
 def test_a_name_of_two_files_is_refused(file: Path, tmp_path: Path) -> None:
     other = tmp_path / "my_others.py"
     other.write_text(file.read_text())
-    registry.plug([str(file)])
+    registry.load_plugins([str(file)])
     with pytest.raises(
         UserError, match=r"my_others\.py: class Echoes would be method 'echoes', which is there already"
     ):
-        registry.plug([str(other)])
+        registry.load_plugins([str(other)])
     sys.modules.pop("my_others", None)
 
 
@@ -456,7 +456,7 @@ def test_a_run_of_a_plug_in_that_is_not_named_says_so(
     world = World(tmp_path)
     assert world.run("--plugin", file, method="echoes") == 0
     sys.modules.pop("my_plugs")
-    registry._plugged.clear()
+    registry._from_files.clear()
     capfd.readouterr()
     for command in ("score", "verify"):
         bench(command, world.out)

@@ -46,7 +46,7 @@ def data_build(
         require_review_title=require_review_title,
         min_description=min_description,
         max_description=max_description,
-        require=tuple(grid.words(require)),
+        require=tuple(grid.comma_list(require)),
         dedupe_text=dedupe_text,
         min_user_reviews=min_user_reviews,
         max_user_reviews=max_user_reviews,

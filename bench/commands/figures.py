@@ -21,12 +21,12 @@ def plot(
     plugin: Plugin = None,
 ) -> None:
     """A figure of finished runs, with intervals, readable in grey."""
-    from bench.suite.grid import words
+    from bench.suite.grid import comma_list
     from results.figures import plots
     from results.tables.selected import select
 
     _, found = select(places, say=to_stderr)
-    figures = plots.draw(kind, found, words(metric), title=title)
+    figures = plots.draw(kind, found, comma_list(metric), title=title)
     for path in plots.save(figures, to or Path(f"{kind}.svg")):
         print(path)
 

@@ -38,7 +38,7 @@ def grid(
     from bench.console.progress import Progress
     from bench.data.corpus import load, resolve
     from bench.run import engines
-    from bench.suite import grid as words
+    from bench.suite import grid as arguments
     from bench.suite import suite as suites
 
     chosen = suites.load(suite)
@@ -46,10 +46,10 @@ def grid(
         data=resolve(data or chosen.data),
         limit=limit,
         profile=profile or None,
-        seeds=tuple(words.integers(seed, option="--seed")) if seed else None,
-        set_values=words.settings(set_ or []),
+        seeds=tuple(arguments.integers(seed, option="--seed")) if seed else None,
+        set_values=arguments.settings(set_ or []),
         generator=generator,
-        generator_options=words.server(generator, base_url=base_url, model=model_name),
+        generator_options=arguments.server(generator, base_url=base_url, model=model_name),
         deterministic=deterministic,
     )
     corpus = load(data or chosen.data)

@@ -37,7 +37,7 @@ SuiteRuns = Annotated[
 def _plug(files: list[Path] | None) -> list[Path] | None:
     from bench import registry
 
-    registry.plug(map(str, files or []))
+    registry.load_plugins(map(str, files or []))
     return files
 
 

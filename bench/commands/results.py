@@ -97,7 +97,7 @@ def score(
                 continue
             with folder.locked():
                 config = read_config(folder)
-                wanted, given = with_those_before(folder, grid.words(metric) or config.profile.metrics, options)
+                wanted, given = with_those_before(folder, grid.comma_list(metric) or config.profile.metrics, options)
                 with plugins.traced(folder.path):
                     summary = score_folder(folder, corpus_of(config.data), metrics=wanted, options=given, judges=judges)
                 scored.append(Finished(folder, summary))

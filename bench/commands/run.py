@@ -63,7 +63,7 @@ def run(
 
     values = grid.settings(set_ or [])
     if metric:
-        values["metrics"] = grid.words(metric)
+        values["metrics"] = grid.comma_list(metric)
     corpus = load(data)
     if alone := corpus.without_peers():
         to_stderr(f"note: {NO_PEERS.format(', '.join(alone))}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.protocols import Vectors
 
 
-class Rows(Protocol):
+class SlotEncoder(Protocol):
     """A trained module at work."""
 
     def __call__(self, slots: Sequence[Slot]) -> Vectors:
@@ -49,7 +49,7 @@ class CellResources:
     sampling: Sampling
     input_budget: int
     seed: int
-    rows: Rows = untrained
+    slot_encoder: SlotEncoder = untrained
     answered: Callable[[str, StageCost], None] = unseen
     failed: dict[str, BenchError] = field(default_factory=dict)
 
@@ -98,7 +98,7 @@ class SampleContext:
             sampling=sampling,
             seed=derive(self.cell.seed, stage, key or self.sample.sample_id),
             stage=stage,
-            rows=self.cell.rows(prompt.slots) if prompt.slots else None,
+            embeds=self.cell.slot_encoder(prompt.slots) if prompt.slots else None,
         )
         completion, from_store, store_key = await self.cell.service.complete(prompt, request)
         self.trace.requests.append((stage, store_key))

@@ -54,8 +54,8 @@ def request_key(request: Request, identity: Mapping[str, Any]) -> str:
     head = {"generator": identity, "sampling": asdict(request.sampling), "seed": None if greedy else request.seed}
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     digest.update(b"\0" + array("q", request.ids).tobytes())
-    if request.rows is not None:
-        digest.update(b"\0" + request.rows.astype("<f4").tobytes())
+    if request.embeds is not None:
+        digest.update(b"\0" + request.embeds.astype("<f4").tobytes())
     return digest.hexdigest()
 
 

@@ -64,7 +64,7 @@ SCORE = Has(
 TRAINING = Has(
     {
         "epochs": Every(OBJECT),
-        "space": Has({"vectors": WHOLE, "rows": WHOLE}),
+        "space": Has({"vector_size": WHOLE, "hidden_size": WHOLE}),
         "trainable": WHOLE,
         "samples": WHOLE,
         "steps": WHOLE,

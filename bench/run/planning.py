@@ -133,7 +133,7 @@ def _plan(cell: Cell, corpus: Corpus, service: GenerationService, measured: Spee
     rehearsal = Rehearsal(service, measured)
     method = registry.create("method", cell.config.method, cell.config.method_options)
     resources = prefetch.resources(cell.config, pending, corpus, rehearsal, out=out, vectors=KnownVectors)
-    resources = replace(resources, rows=lambda slots: np.zeros((len(slots), 1), np.float32))
+    resources = replace(resources, slot_encoder=lambda slots: np.zeros((len(slots), 1), np.float32))
     for sample in pending:
         asyncio.run(write_sample(method, sample, resources))
     tokens = sum(stage.new_tokens for stage in rehearsal.stages.values())

@@ -20,7 +20,7 @@ from bench.console.progress import Progress, Task
 from bench.context import prefetch
 from bench.context.context import CellResources, SampleContext
 from bench.data.corpus import Corpus
-from bench.errors import EngineError, PlugError, SampleFailure, UserError
+from bench.errors import EngineError, PluginError, SampleFailure, UserError
 from bench.generate.service import GenerationService
 from bench.protocols import Method
 from bench.record import runs
@@ -86,7 +86,7 @@ class Writer:
         """Writes the validation samples of every epoch, then compares the epochs."""
         async with asyncio.TaskGroup() as group:
             for cell in selection.cells:
-                self._start(group, cell, method, with_rows(cell, method, resources, cell.epoch or 0))
+                self._start(group, cell, method, with_slot_encoder(cell, method, resources, cell.epoch or 0))
         choice = await asyncio.to_thread(selection.choose, self.corpus)
         self.progress.say(choice.line(selection.checkpoint.path.name))
         return choice
@@ -97,7 +97,7 @@ class Writer:
         selection = Selection.of(cell, self.corpus, self.service.identity)
         choice = await choices[selection.name] if selection.name in choices else selection.choice
         cell.note(trained=choice.summary(selection.checkpoint))
-        self._start(group, cell, method, with_rows(cell, method, resources, choice.epoch))
+        self._start(group, cell, method, with_slot_encoder(cell, method, resources, choice.epoch))
 
 
 def task(cell: Cell) -> Task:
@@ -106,10 +106,10 @@ def task(cell: Cell) -> Task:
     return Task(cell.name, cell.config.method, n, n - len(cell.pending), validates=cell.epoch is not None)
 
 
-def with_rows(cell: Cell, method: Method, resources: CellResources, epoch: int) -> CellResources:
+def with_slot_encoder(cell: Cell, method: Method, resources: CellResources, epoch: int) -> CellResources:
     """With the rows of the cell's checkpoint after this epoch."""
     assert cell.checkpoint is not None
-    return replace(resources, rows=cell.checkpoint.rows(cast("SoftPromptMethod", method), epoch))
+    return replace(resources, slot_encoder=cell.checkpoint.slot_encoder(cast("SoftPromptMethod", method), epoch))
 
 
 def _checked(text: Any, ctx: SampleContext) -> str:
@@ -150,7 +150,7 @@ async def write_sample(method: Method, sample: Sample, resources: CellResources)
         raise
     except SampleFailure as failure:
         error = str(failure)
-    except PlugError as failure:
+    except PluginError as failure:
         error, trace = str(failure), traceback.format_exc()
     except (Exception, SystemExit) as failure:
         error, trace = f"{type(failure).__name__}: {failure}", traceback.format_exc()

@@ -1,7 +1,7 @@
 """Rows of texts to rows of scores to the values of a table. Scoring never generates.
 
 A sample that failed, or whose text is empty, scores 0 in every metric and stays in every denominator. A pair that a
-plug-in's metric fails on has no score that would be true: nothing is scored then, and PlugError names the sample.
+plug-in's metric fails on has no score that would be true: nothing is scored then, and PluginError names the sample.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def score(
 
     Metrics that take each pair by itself are spread over processes (None: as many as there are cores, where that
     pays); the others run here meanwhile. The rows are the same to the last bit, however many there are.
-    Raises PlugError where a plug-in's metric fails or gives what no table can hold.
+    Raises PluginError where a plug-in's metric fails or gives what no table can hold.
     """
     for name, metric in metrics.items():
         if not plugins.is_ours("metric", name):
@@ -84,7 +84,7 @@ def _pool(workers: int) -> Iterator[Executor | None]:
         yield None
         return
     with ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=registry.plug, initargs=(registry.plugged(),)
+        workers, get_context("spawn"), initializer=registry.load_plugins, initargs=(registry.plugin_files(),)
     ) as pool:
         yield pool
 
@@ -190,7 +190,7 @@ class _Job:
             raise self._failed(TypeError(f"score() gave {found} for {len(self.ids)} pairs"))
 
     def _check(self, rows: Any) -> None:
-        """Raises PlugError for rows that tables, intervals or files cannot take."""
+        """Raises PluginError for rows that tables, intervals or files cannot take."""
         self._count(rows)
         for place, row in enumerate(rows):
             try:
@@ -223,7 +223,7 @@ def _finite(what: str, value: Any) -> None:
 
 
 def check_versions(name: str, metric: Metric) -> None:
-    """Asks a metric what it depends on. Raises UserError where some of it is missing, PlugError for a plug-in's."""
+    """Asks a metric what it depends on. Raises UserError where some of it is missing, PluginError for a plug-in's."""
     with plugins.working("metric", name, "at versions()"):
         told: Any = metric.versions()
         if not isinstance(told, dict) or not all(isinstance(one, str) for pair in told.items() for one in pair):
@@ -250,7 +250,7 @@ def _values(name: str, metric: Metric, rows: Rows, category: str) -> dict[str, f
 
 
 def aggregate(metrics: Mapping[str, Metric], rows: Rows) -> dict[str, dict[str, float]]:
-    """category -> column key -> value. Raises PlugError where a plug-in's metric fails or gives no numbers."""
+    """category -> column key -> value. Raises PluginError where a plug-in's metric fails or gives no numbers."""
     categories = list(dict.fromkeys(row["category"] for row in rows))
     return {
         category: {

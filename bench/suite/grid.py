@@ -15,14 +15,14 @@ from bench.protocols import SoftPromptMethod
 from bench.types import Split
 
 
-def words(text: str) -> list[str]:
+def comma_list(text: str) -> list[str]:
     """'a, b' -> ['a', 'b'], without repeats."""
     return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
 def named(text: str, kind: registry.Kind) -> list[str]:
     """'rag,nonperso' or 'all' (but for what is installed beside us) -> names. Raises UserError where none is named."""
-    found = list(registry.ours(kind)) if text == "all" else words(text)
+    found = list(registry.ours(kind)) if text == "all" else comma_list(text)
     if not found:
         raise UserError(f"--{kind} {text!r} names no {kind}; name some, or all: {', '.join(registry.names(kind))}")
     return found
@@ -31,7 +31,7 @@ def named(text: str, kind: registry.Kind) -> list[str]:
 def integers(text: str, *, option: str) -> list[int]:
     """'0,1' -> [0, 1]. Raises UserError naming the option."""
     try:
-        numbers = [int(word) for word in words(text)]
+        numbers = [int(word) for word in comma_list(text)]
     except ValueError:
         raise UserError(f"{option} {text!r}: whole numbers are expected, like {option} 0,1,2") from None
     if not numbers or min(numbers) < 0:
@@ -66,9 +66,9 @@ def server(generator: str, *, base_url: str, model: str) -> dict[str, str]:
 
 
 def split_settings(
-    values: Mapping[str, Any], plugs: Mapping[str, registry.Kind]
+    values: Mapping[str, Any], components: Mapping[str, registry.Kind]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(overrides of the profile, options by plug 'rag' -> {'order': ...}). `plugs`: the names in this grid.
+    """(overrides of the profile, options by component 'rag' -> {'order': ...}). `components`: the names in this grid.
 
     Raises UserError for a key that belongs to neither.
     """
@@ -76,27 +76,27 @@ def split_settings(
     options: dict[str, dict[str, Any]] = {}
     for key, value in values.items():
         head, _, tail = key.partition(".")
-        if head in plugs and tail:
+        if head in components and tail:
             options.setdefault(head, {})[tail] = value
         elif head in registry.names("metric") and tail:
             profile[f"options.{key}"] = value
         elif head in Profile.model_fields and head not in ("name", "title"):
             profile[key] = value
         else:
-            raise _no_setting(key, plugs)
+            raise _no_setting(key, components)
     return profile, options
 
 
-def _no_setting(key: str, plugs: Mapping[str, registry.Kind]) -> UserError:
-    """Why a key is none: an option of a plug that is not in this grid, or a misspelt one. `plugs`: those that are."""
+def _no_setting(key: str, components: Mapping[str, registry.Kind]) -> UserError:
+    """Why a key is none: an option of a component of none of the grid's `components`, or a misspelt one."""
     head, _, option = key.partition(".")
     for kind in ("method", "retriever"):
-        if option and head in registry.ours(kind) and head not in plugs:
+        if option and head in registry.ours(kind) and head not in components:
             known = registry.options_of(kind, head)
             if option not in known:
                 return unknown(f"option of {kind} '{head}'", option, known)
             return UserError(f"--set {key} needs --{kind} {head}, which is not in this grid; add it, or leave it out")
-    own = [f"{name}.{option}" for name, kind in plugs.items() for option in registry.options_of(kind, name)]
+    own = [f"{name}.{option}" for name, kind in components.items() for option in registry.options_of(kind, name)]
     return unknown("setting", key, [*Profile.model_fields, *own])
 
 
@@ -134,9 +134,9 @@ def expand(
         raise UserError(f"--limit {limit} leaves no sample; give at least 1, or no limit for all")
     for name in retrievers:
         registry.load("retriever", name)
-    plugs: dict[str, registry.Kind] = dict.fromkeys(registry.names("retriever"), "retriever")
-    plugs.update(dict.fromkeys(methods, "method"))
-    overrides, options = split_settings(set_values, plugs)
+    components: dict[str, registry.Kind] = dict.fromkeys(registry.names("retriever"), "retriever")
+    components.update(dict.fromkeys(methods, "method"))
+    overrides, options = split_settings(set_values, components)
     resolved = load_profile(profile, overrides)
     trained = {method: _profile(method, options.get(method, {}), profile, overrides) for method in methods}
     registry.load("generator", generator)
@@ -176,21 +176,21 @@ def expand(
 
 def _retrievers(method: str, options: Mapping[str, Any], asked: Sequence[str]) -> Sequence[str | None]:
     """Those of one method: none, the one that its options stand for, or those asked for."""
-    plug = registry.create("method", method, options)
-    if not plug.uses_retriever:
+    component = registry.create("method", method, options)
+    if not component.uses_retriever:
         return [None]
-    own: str | None = getattr(plug, "retriever", None)
+    own: str | None = getattr(component, "retriever", None)
     return [own] if own else asked
 
 
 def _profile(method: str, options: Mapping[str, Any], profile: str, overrides: Mapping[str, Any]) -> Profile:
     """The profile, with what a method's options change in its training; what is set by hand goes before that."""
-    plug = registry.create("method", method, options)
-    preset = plug.training if isinstance(plug, SoftPromptMethod) else {}
+    component = registry.create("method", method, options)
+    preset = component.training if isinstance(component, SoftPromptMethod) else {}
     return load_profile(profile, {**{f"train.{key}": value for key, value in preset.items()}, **overrides})
 
 
 def _options(kind: registry.Kind, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of a plug, defaults included, checked."""
-    plug = registry.create(kind, name, given)
-    return {option: getattr(plug, option) for option in registry.options_of(kind, name)}
+    """All options of a component, defaults included, checked."""
+    component = registry.create(kind, name, given)
+    return {option: getattr(component, option) for option in registry.options_of(kind, name)}

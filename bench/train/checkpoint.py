@@ -32,11 +32,11 @@ from bench.record.runs import RunFolder
 if TYPE_CHECKING:
     import torch
 
-    from bench.context.context import Rows
+    from bench.context.context import SlotEncoder
     from bench.protocols import SoftPromptMethod, Vectors
     from bench.types import Slot
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST, STEPS, TRAINING, RESUME = "manifest.json", "steps.jsonl", "training.json", "resume.safetensors"
 FOLDER = "checkpoints"
 
@@ -141,10 +141,10 @@ class Checkpoint:
         except (OSError, SafetensorError) as error:
             raise UserError(f"{path} cannot be read ({error}); delete {self.path} and train again") from error
 
-    def rows(self, method: SoftPromptMethod, epoch: int) -> Rows:
+    def slot_encoder(self, method: SoftPromptMethod, epoch: int) -> SlotEncoder:
         """The module after this epoch, ready to make rows."""
         tensors, _ = self.read_tensors(self.weights(epoch).name)
-        return TrainedRows(load_module(method, self.training["space"], tensors))
+        return TrainedSlotEncoder(load_module(method, self.training["space"], tensors))
 
 
 def load_module(method: SoftPromptMethod, sizes: Mapping[str, int], tensors: Mapping[str, torch.Tensor]) -> Any:
@@ -152,8 +152,8 @@ def load_module(method: SoftPromptMethod, sizes: Mapping[str, int], tensors: Map
     import numpy as np
 
     try:
-        nothing = np.zeros(sizes["rows"], np.float32)
-        module = method.module(Space(sizes["vectors"], sizes["rows"], nothing, nothing, 1.0))
+        nothing = np.zeros(sizes["hidden_size"], np.float32)
+        module = method.module(Space(sizes["vector_size"], sizes["hidden_size"], nothing, nothing, 1.0))
         module.load_state_dict(dict(tensors))
     except (RuntimeError, ValueError) as error:
         raise UserError(f"the checkpoint's tensors do not fit the method: {str(error).splitlines()[0]}") from error
@@ -161,8 +161,8 @@ def load_module(method: SoftPromptMethod, sizes: Mapping[str, int], tensors: Map
 
 
 @dataclass(frozen=True)
-class TrainedRows:
-    """`bench.context.context.Rows` of a module."""
+class TrainedSlotEncoder:
+    """`bench.context.context.SlotEncoder` of a module."""
 
     module: Any
 
@@ -208,7 +208,7 @@ def given(path: Path, config: RunConfig) -> Checkpoint:
         raise UserError(f"checkpoint {path} is not trained to its end; run `bench train` with the same options first")
     method = registry.create("method", config.method, config.method_options)
     for epoch in range(1, config.profile.train.epochs + 1):
-        found.rows(method, epoch)  # damaged weights say so now, and not when the engine is up
+        found.slot_encoder(method, epoch)  # damaged weights say so now, and not when the engine is up
     return found
 
 

@@ -136,7 +136,7 @@ def open_session(checkpoint: Checkpoint, ranks: Ranks, logs: Logs) -> Session:
     if moments:
         adamw.restore(moments, begin)
     trainer = Trainer(lm, module, adamw, train, ranks, config.seed, begin)
-    sizes = {"vectors": space.vectors, "rows": space.rows}
+    sizes = {"vector_size": space.vector_size, "hidden_size": space.hidden_size}
     return Session(checkpoint, config, ranks, module, trainer, examples, logs, sizes)
 
 

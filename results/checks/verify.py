@@ -28,7 +28,7 @@ from bench.record import runs
 from bench.record.runs import RunFolder
 from bench.run import cells, runner
 from bench.run.selection import Selection
-from bench.run.writing import facts, with_rows, write_sample
+from bench.run.writing import facts, with_slot_encoder, write_sample
 from bench.score import finish, matrix, scoring
 from bench.score.judging import AskingMetric, Judges
 
@@ -247,7 +247,7 @@ def _replay(
     if any(one.vectors for one in used):
         yield _vectors(used)
     if cell.checkpoint is not None:
-        resources = with_rows(cell, method, resources, about["trained"]["epoch"])
+        resources = with_slot_encoder(cell, method, resources, about["trained"]["epoch"])
     yield asyncio.run(_rows(method, cell.samples, resources, rows, answers))
 
 

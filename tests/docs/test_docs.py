@@ -31,7 +31,7 @@ def blocks(document: Path, language: str) -> list[str]:
 @pytest.fixture
 def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Path]]:
     """class -> file of every example, as a user would save it."""
-    monkeypatch.setattr(registry, "_plugged", {})
+    monkeypatch.setattr(registry, "_from_files", {})
     monkeypatch.setattr(registry, "_files", [])
     monkeypatch.setitem(registry.BUILTIN["generator"], "fake", "bench.generate.engine.echo:EchoGenerator")
     files = {}

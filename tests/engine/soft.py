@@ -46,7 +46,7 @@ def rows(folder: str, user: int) -> NDArray[np.float32]:
 def soft_requests(encoder: ChatEncoder, n: int, sampling: Sampling, *, user: int) -> list[Request]:
     """n prompts, each with rows of its own; other users have the same ids and other rows."""
     ids = [encoder.encode(with_slots(prompt)) for prompt in prompts(n)]
-    return [Request(row, sampling, seed=0, rows=rows(encoder.folder, 100 * user + i)) for i, row in enumerate(ids)]
+    return [Request(row, sampling, seed=0, embeds=rows(encoder.folder, 100 * user + i)) for i, row in enumerate(ids)]
 
 
 def as_rows(encoder: ChatEncoder, request: Request) -> Request:
@@ -54,7 +54,7 @@ def as_rows(encoder: ChatEncoder, request: Request) -> Request:
     ids = np.array(request.ids)
     embeddings = table(encoder.folder)[ids[1::3]]
     ids[1::3] = encoder.slot_id
-    return Request(tuple(ids.tolist()), request.sampling, request.seed, rows=embeddings)
+    return Request(tuple(ids.tolist()), request.sampling, request.seed, embeds=embeddings)
 
 
 def gap(model: Any, slot_id: int, request: Request, ours: Completion, theirs: Completion) -> float:
@@ -64,9 +64,9 @@ def gap(model: Any, slot_id: int, request: Request, ours: Completion, theirs: Co
     at = next(i for i, (a, b) in enumerate(zip(ours.ids, theirs.ids, strict=False)) if a != b)
     with torch.inference_mode():
         embeds = model.get_input_embeddings()(torch.tensor([[*request.ids, *theirs.ids[:at]]]))
-        if request.rows is not None:
+        if request.embeds is not None:
             places = np.flatnonzero(np.array(request.ids) == slot_id)
-            embeds[0, torch.from_numpy(places)] = torch.from_numpy(request.rows)
+            embeds[0, torch.from_numpy(places)] = torch.from_numpy(request.embeds)
         logits = model(inputs_embeds=embeds).logits[0, -1]
     return float((logits[theirs.ids[at]] - logits[ours.ids[at]]).abs())
 

@@ -101,11 +101,11 @@ def test_a_seed_decides_a_drawn_text_beside_the_rows(engine: LiveEngine, users: 
 
 def test_rows_that_do_not_fit_are_refused_and_the_engine_lives_on(engine: LiveEngine, users: Users) -> None:
     one = users[0][0]
-    assert one.rows is not None
+    assert one.embeds is not None
     with pytest.raises(UserError, match="hidden size 576"):
-        engine.complete([replace(one, rows=one.rows[:, :-1])])
-    with pytest.raises(SampleFailure, match="6 slots, but the method's module gave 5 rows"):
-        engine.complete([replace(one, rows=one.rows[:-1])])
-    with pytest.raises(UserError, match="no finite numbers"):
-        engine.complete([replace(one, rows=np.full_like(one.rows, np.nan))])
+        engine.complete([replace(one, embeds=one.embeds[:, :-1])])
+    with pytest.raises(SampleFailure, match="6 slots, but the method's module gave 5 embeddings"):
+        engine.complete([replace(one, embeds=one.embeds[:-1])])
+    with pytest.raises(UserError, match="not all finite"):
+        engine.complete([replace(one, embeds=np.full_like(one.embeds, np.nan))])
     assert engine.complete([one])[0].text

@@ -80,14 +80,14 @@ def test_every_value_of_every_row_changes_the_key() -> None:
         other = rows.copy()
         other[index] = np.nextafter(other[index], np.float32(2))
         soft.append(other)
-    keys = [request_key(replace(REQUEST, rows=each), IDENTITY) for each in soft]
+    keys = [request_key(replace(REQUEST, embeds=each), IDENTITY) for each in soft]
     assert len({*keys, request_key(REQUEST, IDENTITY)}) == len(soft) + 1
-    assert request_key(replace(REQUEST, rows=np.asfortranarray(rows)), IDENTITY) == keys[0]
+    assert request_key(replace(REQUEST, embeds=np.asfortranarray(rows)), IDENTITY) == keys[0]
 
 
 def test_a_soft_prompt_is_kept_for_reading(tmp_path: Path) -> None:
     store = RequestStore(tmp_path / "requests.sqlite")
-    request = replace(REQUEST, rows=np.ones((1, 4), np.float32))
+    request = replace(REQUEST, embeds=np.ones((1, 4), np.float32))
     key = request_key(request, IDENTITY)
     store.put(key, Prompt("be brief", ("user ", Slot("his", (np.ones(3, np.float32),)), "!")), ANSWER)
     assert store.get(key) == ANSWER

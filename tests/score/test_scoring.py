@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import config, registry
-from bench.errors import PlugError, UserError
+from bench.errors import PluginError, UserError
 from bench.models import assets
 from bench.protocols import Metric
 from bench.score import scoring
@@ -48,11 +48,11 @@ WORDS = [
 
 @pytest.fixture
 def letters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setattr(registry, "_plugged", {})
+    monkeypatch.setattr(registry, "_from_files", {})
     monkeypatch.setattr(registry, "_files", [])
     path = tmp_path / "my_letters.py"
     path.write_text(PLUGIN)
-    registry.plug([str(path)])
+    registry.load_plugins([str(path)])
     yield path
     sys.modules.pop("my_letters", None)
 
@@ -115,7 +115,7 @@ def test_an_error_in_a_process_is_raised_here(tmp_path: Path, letters: Path) -> 
     rows, references = samples(3)
     rows[1]["text"] = "bad"
     says = rf"^metric 'letters' of {letters} failed on sample s1: ValueError: a bug of the plug-in's$"
-    with pytest.raises(PlugError, match=says):
+    with pytest.raises(PluginError, match=says):
         scoring.score(metrics(tmp_path, ["letters"]), rows, references, processes=2)
 
 

@@ -20,7 +20,7 @@ from tests import fakes
     [("a,b", ["a", "b"]), (" a , b ,", ["a", "b"]), ("a", ["a"]), ("a,a,b,a", ["a", "b"]), ("", []), (" , ", [])],
 )
 def test_words(text: str, expected: list[str]) -> None:
-    assert grid.words(text) == expected
+    assert grid.comma_list(text) == expected
 
 
 def test_integers() -> None:

@@ -119,7 +119,7 @@ def test_without_any_slot_there_is_a_loss_and_no_gradient(lm: FrozenLM) -> None:
 def test_the_space_describes_the_table(lm: FrozenLM) -> None:
     space = lm.space(5)
     table = lm.table
-    assert (space.vectors, space.rows) == (5, 64)
+    assert (space.vector_size, space.hidden_size) == (5, 64)
     assert space.mean == pytest.approx(table.mean(0).numpy(), abs=1e-6)
     assert space.std == pytest.approx(table.std(0).numpy(), abs=1e-6)
     assert space.norm == pytest.approx(float((table**2).sum(1).sqrt().mean()), rel=1e-5)

@@ -112,9 +112,9 @@ def test_run_uses_what_train_made_and_every_k_the_same_checkpoint(world: World, 
     (plain,) = folders(copy, "nonperso")
     texts = [[row["text"] for row in one.rows(runs.SAMPLES)] for one in (plain, cells[0])]
     assert texts[0] == texts[1]  # K = 0 is Non-Perso, request by request
-    soft = [request for request in plan.requests if request.rows is not None]
+    soft = [request for request in plan.requests if request.embeds is not None]
     assert len(soft) == 2 * 7
-    assert {request.rows.shape for request in soft if request.rows is not None} <= {(6, 64), (12, 64)}
+    assert {request.embeds.shape for request in soft if request.embeds is not None} <= {(6, 64), (12, 64)}
 
 
 def test_the_same_command_again_does_nothing(world: World, copy: Path, plan: Plan) -> None:
@@ -199,9 +199,12 @@ def cut(name: str, size: int) -> Callable[[Path], None]:
         (cut(MANIFEST, 9), f"{MANIFEST} is damaged"),
         (cut("training.json", 40), "training.json is damaged"),
         (changed("training.json", space=None), "training.json, space: found nothing"),
-        (changed("training.json", space={"rows": 64}), "training.json, space.vectors: found nothing"),
+        (changed("training.json", space={"hidden_size": 64}), "training.json, space.vector_size: found nothing"),
         (changed("training.json", epochs="two"), "training.json, epochs: found 'two'"),
-        (changed("training.json", space={"vectors": 64, "rows": 63}), "the checkpoint's tensors do not fit the method"),
+        (
+            changed("training.json", space={"vector_size": 64, "hidden_size": 63}),
+            "tensors do not fit the method",
+        ),
         (cut("epoch-2.safetensors", 100), "epoch-2.safetensors cannot be read"),
         (cut("epoch-1.safetensors", 0), "epoch-1.safetensors cannot be read"),
         (lambda folder: (folder / "epoch-2.safetensors").unlink(), "epoch-2.safetensors cannot be read"),

@@ -68,7 +68,7 @@ def test_a_training_ends_with_weights_of_every_epoch_and_says_what_it_was(unbrok
     for row in rows:
         assert row["loss"] == pytest.approx(row["gen"] + 0.5 * row["size"], rel=1e-6)
     about = unbroken.training
-    assert about["space"] == {"vectors": 64, "rows": 64}
+    assert about["space"] == {"vector_size": 64, "hidden_size": 64}
     assert about["trainable"] == 64 + 64 + 64
     assert (about["samples"], about["steps"], about["left_out"]) == (7, STEPS_IN_ALL, {})
     assert set(about["epochs"][0]) == {"epoch", "loss", "gen", "size", "seconds"}

@@ -71,13 +71,13 @@ class ToySoft:
 
             def __init__(self) -> None:
                 super().__init__()
-                self.user = torch.nn.Linear(1, space.rows)
-                self.everybody = torch.nn.Parameter(torch.randn(space.rows) * 0.02)
+                self.user = torch.nn.Linear(1, space.hidden_size)
+                self.everybody = torch.nn.Parameter(torch.randn(space.hidden_size) * 0.02)
                 self.register_buffer("marker", torch.as_tensor(space.mean))
 
             def forward(self, slots: Sequence[Slot]) -> Any:
                 rows = [self._row(slot) for slot in slots]
-                stacked = torch.stack(rows) if rows else self.everybody.new_zeros((0, space.rows))
+                stacked = torch.stack(rows) if rows else self.everybody.new_zeros((0, space.hidden_size))
                 return stacked, {"size": self.everybody.pow(2).mean()}
 
             def _row(self, slot: Slot) -> Any:

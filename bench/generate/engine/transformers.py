@@ -146,18 +146,18 @@ class TransformersGenerator:
         ids = torch.tensor([[pad] * (longest - len(r.ids)) + list(r.ids) for r in requests], device=device)
         mask = torch.tensor([[0] * (longest - len(r.ids)) + [1] * len(r.ids) for r in requests], device=device)
         inputs = {"input_ids": ids, "attention_mask": mask}
-        if any(request.rows is not None for request in requests):
+        if any(request.embeds is not None for request in requests):
             embeds = self._model.get_input_embeddings()(ids)
             for number, request in enumerate(requests):
-                if request.rows is not None:
+                if request.embeds is not None:
                     at = self._places(request) + longest - len(request.ids)
-                    embeds[number, torch.from_numpy(at)] = soft.tensor(request.rows).to(embeds)
+                    embeds[number, torch.from_numpy(at)] = soft.tensor(request.embeds).to(embeds)
             inputs["inputs_embeds"] = embeds  # the ids stay for their number: these are what the model reads
         return inputs
 
     def _places(self, request: Request) -> Any:
         width = self._model.get_input_embeddings().weight.shape[1]
-        return soft.places(request, slot_id=self.encoder.slot_id, width=width)
+        return soft.positions(request, slot_id=self.encoder.slot_id, width=width)
 
     def _completion(self, request: Request, ids: list[int], end: int, seconds: float) -> Completion:
         ids = ids[: request.sampling.max_new_tokens]
@@ -173,7 +173,7 @@ class TransformersGenerator:
         )
 
     async def generate(self, request: Request) -> Completion:
-        if request.rows is not None:
+        if request.embeds is not None:
             self._places(request)  # here, so that it cannot fail the batch that it would be part of
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait((request, future))

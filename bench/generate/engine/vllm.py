@@ -253,7 +253,7 @@ class VllmGenerator:
             if engine is None:  # another request has seen that there is none any more, and says why
                 raise EngineError("the engine died; run the same command again")
             try:
-                if request.rows is None:
+                if request.embeds is None:
                     return await self._submit(request, {"prompt_token_ids": list(request.ids)})
                 async with self._soft_room:
                     return await self._submit(request, self._mixed(request))
@@ -271,7 +271,7 @@ class VllmGenerator:
         if not config.enable_prompt_embeds:
             raise UserError("this engine takes no soft prompts; leave out engine.enable_prompt_embeds=false")
         slot_id, width = self.encoder.slot_id, config.get_hidden_size()
-        embeds, is_id = soft.spread(request, slot_id=slot_id, width=width, dtype=config.dtype)
+        embeds, is_id = soft.prompt_embeds(request, slot_id=slot_id, width=width, dtype=config.dtype)
         return {"prompt_token_ids": list(request.ids), "prompt_is_token_ids": is_id, "prompt_embeds": embeds}
 
     async def _submit(self, request: Request, prompt: dict[str, Any]) -> Completion:

@@ -91,11 +91,11 @@ class EmbeddingTable:
         self._sent = torch.promote_types(self._rows.dtype, asked)
 
     def embedded(self, request: Request, *, slot_id: int) -> str:
-        """A request's whole prompt, base64 of a saved (n_ids, hidden size) tensor. Raises as `soft.places` does."""
+        """A request's whole prompt, base64 of a saved (n_ids, hidden size) tensor. Raises as `soft.positions` does."""
         import torch
 
         width = self._rows.shape[1]
-        whole, is_id = soft.spread(request, slot_id=slot_id, width=width, dtype=self._sent)
+        whole, is_id = soft.prompt_embeds(request, slot_id=slot_id, width=width, dtype=self._sent)
         at, ids = torch.tensor(is_id), torch.tensor(request.ids)
         whole[at] = self._rows[ids[at]].to(self._sent)
         file = io.BytesIO()

@@ -116,7 +116,7 @@ class OpenAIGenerator:
     async def generate(self, request: Request) -> Completion:
         started = time.perf_counter()
         async with self._room:  # pauses keep their place: a server that is asked too much is asked less
-            embeds = await self._soft.embedded(request) if request.rows is not None else None
+            embeds = await self._soft.embedded(request) if request.embeds is not None else None
             answer = await self._persist(request, embeds)
         return self._completion(request, answer, time.perf_counter() - started)
 

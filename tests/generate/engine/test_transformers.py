@@ -214,7 +214,7 @@ def as_rows(folder: Path, one: Request, places: Sequence[int]) -> Request:
     """The same prompt, some of its ids by their embeddings."""
     slot = ChatEncoder(str(folder)).slot_id
     ids = tuple(slot if at in places else id_ for at, id_ in enumerate(one.ids))
-    return replace(one, ids=ids, rows=embeddings(folder, [one.ids[at] for at in places]))
+    return replace(one, ids=ids, embeds=embeddings(folder, [one.ids[at] for at in places]))
 
 
 @pytest.mark.models
@@ -235,7 +235,7 @@ def test_ids_and_their_embeddings_are_one_prompt(llama: Path, deterministic: boo
 def test_rows_in_another_order_or_of_another_user_are_another_prompt(llama: Path) -> None:
     ids = ChatEncoder(str(llama)).encode(Prompt("Write.", ("for ", Slot("a"), " and ", Slot("b"))))
     rows = embeddings(llama, [400, 500])
-    asked = [Request(ids, Sampling(0.0, 1.0, 8), 0, rows=each) for each in (rows, rows[::-1], -rows, rows.copy())]
+    asked = [Request(ids, Sampling(0.0, 1.0, 8), 0, embeds=each) for each in (rows, rows[::-1], -rows, rows.copy())]
     answers = [answer.ids for answer in generate(llama, asked)]
     assert answers[0] == answers[3]
     assert len(set(answers)) == 3
@@ -244,12 +244,12 @@ def test_rows_in_another_order_or_of_another_user_are_another_prompt(llama: Path
 @pytest.mark.models
 def test_rows_that_do_not_fit_are_refused_without_harm_to_their_neighbours(llama: Path) -> None:
     good = as_rows(llama, request(*PROMPTS[1], n=4), (1, 2))
-    assert good.rows is not None
+    assert good.embeds is not None
 
     async def use() -> list[Completion | BaseException]:
         engine = TransformersGenerator(profile(llama))
         await engine.start()
-        bad = [replace(good, rows=good.rows[:1]), good, replace(good, rows=good.rows[:, :9])]  # type: ignore[index]
+        bad = [replace(good, embeds=good.embeds[:1]), good, replace(good, embeds=good.embeds[:, :9])]  # type: ignore[index]
         try:
             return await asyncio.gather(*map(engine.generate, bad), return_exceptions=True)
         finally:
@@ -257,6 +257,6 @@ def test_rows_that_do_not_fit_are_refused_without_harm_to_their_neighbours(llama
 
     short, fine, narrow = asyncio.run(use())
     assert isinstance(short, SampleFailure) and isinstance(narrow, UserError) and isinstance(fine, Completion)
-    assert "2 slots, but the method's module gave 1 rows" in str(short)
+    assert "2 slots, but the method's module gave 1 embeddings" in str(short)
     assert "hidden size 64" in str(narrow)
     assert all("\n" not in str(error) for error in (short, narrow) if isinstance(error, BenchError))

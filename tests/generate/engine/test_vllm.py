@@ -48,7 +48,7 @@ def generator(arguments: Any, monkeypatch: pytest.MonkeyPatch) -> VllmGenerator:
 
 
 def soft_request(seed: int = 0) -> Request:
-    return Request((1, 7, 2), Sampling(), seed, rows=np.full((1, 4), 0.5, np.float32))
+    return Request((1, 7, 2), Sampling(), seed, embeds=np.full((1, 4), 0.5, np.float32))
 
 
 @pytest.mark.parametrize(

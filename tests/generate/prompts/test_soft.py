@@ -16,13 +16,13 @@ IDS = (3, SLOT, 5, SLOT, SLOT, 0)
 
 
 def request(rows: Any, ids: tuple[int, ...] = IDS) -> Request:
-    return Request(ids, Sampling(), 0, rows=None if rows is None else np.asarray(rows, dtype=np.float32))
+    return Request(ids, Sampling(), 0, embeds=None if rows is None else np.asarray(rows, dtype=np.float32))
 
 
 def spread(one: Request, dtype: str = "float32") -> Any:
     import torch
 
-    return soft.spread(one, slot_id=SLOT, width=WIDTH, dtype=getattr(torch, dtype))
+    return soft.prompt_embeds(one, slot_id=SLOT, width=WIDTH, dtype=getattr(torch, dtype))
 
 
 def test_rows_stand_at_their_slots_in_order() -> None:
@@ -54,17 +54,17 @@ def test_without_rows_all_are_ids() -> None:
 @pytest.mark.parametrize(
     ("rows", "kind", "says"),
     [
-        (np.ones((2, 4)), SampleFailure, "3 slots, but the method's module gave 2 rows"),
-        (np.ones((4, 4)), SampleFailure, "3 slots, but the method's module gave 4 rows"),
-        (np.ones((0, 4)), SampleFailure, "gave 0 rows"),
+        (np.ones((2, 4)), SampleFailure, "3 slots, but the method's module gave 2 embeddings"),
+        (np.ones((4, 4)), SampleFailure, "3 slots, but the method's module gave 4 embeddings"),
+        (np.ones((0, 4)), SampleFailure, "gave 0 embeddings"),
         (np.ones((3, 5)), UserError, r"shape \(3, 5\) do not fit a model of hidden size 4; train"),
         (np.ones(12), UserError, "do not fit"),
-        (np.full((3, 4), np.inf), UserError, "no finite numbers"),
+        (np.full((3, 4), np.inf), UserError, "not all finite"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused(rows: Any, kind: type[BenchError], says: str) -> None:
     with pytest.raises(kind, match=says) as error:
-        soft.places(request(rows), slot_id=SLOT, width=WIDTH)
+        soft.positions(request(rows), slot_id=SLOT, width=WIDTH)
     assert "\n" not in str(error.value)
 
 
@@ -78,5 +78,5 @@ def test_rows_of_any_layout_are_taken() -> None:
 
 
 def test_slots_without_text_and_text_without_slots() -> None:
-    assert soft.places(request(np.ones((2, 4)), (SLOT, SLOT)), slot_id=SLOT, width=WIDTH).tolist() == [0, 1]
-    assert soft.places(request(np.ones((0, 4)), (1, 2)), slot_id=SLOT, width=WIDTH).tolist() == []
+    assert soft.positions(request(np.ones((2, 4)), (SLOT, SLOT)), slot_id=SLOT, width=WIDTH).tolist() == [0, 1]
+    assert soft.positions(request(np.ones((0, 4)), (1, 2)), slot_id=SLOT, width=WIDTH).tolist() == []

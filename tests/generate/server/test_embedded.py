@@ -49,7 +49,7 @@ def server(llama: Path) -> Iterator[FakeServer]:
 
 def soft(llama: Path, *, seed: int = 0) -> Request:
     rows = np.random.default_rng(seed).normal(size=(2, 64)).astype(np.float32)
-    return Request(ChatEncoder(str(llama)).encode(SOFT), SAMPLING, seed, rows=rows)
+    return Request(ChatEncoder(str(llama)).encode(SOFT), SAMPLING, seed, embeds=rows)
 
 
 def sent(body: dict[str, Any]) -> Any:
@@ -83,7 +83,7 @@ def test_a_soft_prompt_is_sent_as_the_embeddings_of_all_its_tokens(server: FakeS
     assert (body["temperature"], body["max_tokens"], body["seed"]) == (0.7, 32, 0)
     assert (body["repetition_penalty"], body["presence_penalty"], body["frequency_penalty"]) == (1, 0, 0)
     at = torch.tensor(one.ids) == ChatEncoder(str(llama)).slot_id
-    assert sent(body)[at].equal(torch.from_numpy(one.rows))
+    assert sent(body)[at].equal(torch.from_numpy(one.embeds))
     assert sent(body)[~at].equal(table(llama)[torch.tensor(one.ids)[~at]])
 
 
