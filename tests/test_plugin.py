@@ -329,7 +329,7 @@ def test_a_retriever_that_fails_on_a_sample_fails_that_sample(
     assert {name for name, row in rows.items() if row["error"]} == {"Books/u1/r4", "Films/u1/r4"}
     row = rows["Books/u1/r4"]
     assert row["error"] == f"retriever 'oldest' of {file} failed on sample Books/u1/r4: {says}"
-    assert "my_plugs.py" in row["traceback"] or "lookups.py" in row["traceback"]
+    assert "my_plugs.py" in row["traceback"] or "prefetch.py" in row["traceback"]
     assert (row["text"], rows["Books/u0/r4"]["retrieved"]) == ("", ["Books/u0/r0", "Books/u0/r1"])
     assert world.folder().read(runs.SUMMARY)["failed"] == 2
 

@@ -35,7 +35,7 @@ TEXTS = {  # category, user -> past reviews of i1, i2, ... in this order, oldest
 
 @pytest.fixture(autouse=True)
 def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("lookups", "cells"):
+    for module in ("context.prefetch", "run.cells"):
         monkeypatch.setattr(f"bench.{module}.create_encoder", lambda config: FakeEmbedder())
 
 
