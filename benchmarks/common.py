@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from bench import registry
 from bench.config import RunConfig
@@ -19,7 +20,7 @@ from bench.generate.service import GenerationService
 from bench.generate.store import RequestStore
 from bench.run import cells
 from bench.run.cells import Cell
-from bench.run.writing import Writer
+from bench.run.writing import Writer, prefetched, task
 from bench.types import Completion, Prompt, Request
 
 
@@ -73,18 +74,29 @@ def embed(cell: Cell, corpus: Corpus, service: GenerationService, out: Path) -> 
     prefetch.embed(method, cell.config, cell.pending, resources, out=out)
 
 
+class Unscored:
+    """`bench.run.writing.NextStage` that leaves a written cell as it is."""
+
+    def take(self, cell: Cell) -> None:
+        pass
+
+    def validate(self, cell: Cell, metric: str) -> dict[str, Any]:
+        raise AssertionError("nothing is trained here")
+
+
 async def pipeline(config: RunConfig, corpus: Corpus, generator: VllmGenerator) -> tuple[Turn, list[Request]]:
     """The whole pipeline on an empty store: retrieval, method, budget, seeds, store, rows. Embedding comes before."""
     with TemporaryDirectory() as folder:
         out = Path(folder)
         service = Recorder(generator, RequestStore(out / "requests.sqlite"))
         (cell,) = cells.plan([config], corpus, out, generator=service.identity)
-        with cell.folder.locked():
-            cells.prepare(cell, service)
-            embed(cell, corpus, service, out)
+        progress = Progress(quiet=True)
+        with cell.locked():
+            jobs = prefetched([cell.open(service)], corpus, service, out, progress=progress)
+            progress.expect([task(cell)])
             await forget_prefixes(generator)
             begin = time.perf_counter()
-            await Writer(corpus, service, Progress(quiet=True), out).write([cell])
+            await Writer(service, progress, Unscored()).write(jobs)
             return Turn(service.use.new_tokens, time.perf_counter() - begin), service.requests
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,7 @@ class Cell:
     checkpoint: Checkpoint | None = None  # of a trained method
     epoch: int | None = None  # of a validation cell; a test cell has the best one
     pending: list[Sample] = field(default_factory=list)
-
-    def note(self, **about: Any) -> None:
-        """Adds to what the folder's configuration says of the run."""
-        self.folder.write(runs.CONFIG, {**self.folder.read(runs.CONFIG), **about})
+    lock: ExitStack = field(default_factory=ExitStack)  # holds the folder while the cell is open
 
     @property
     def name(self) -> str:
@@ -50,6 +48,38 @@ class Cell:
         if self.folder.done:
             return "finished"
         return "new" if not self.folder.path.exists() else "started"
+
+    def locked(self) -> ExitStack:
+        """Takes the folder for this process, until the cell's `lock` is closed. UserError where another has it."""
+        self.lock.enter_context(self.folder.locked())
+        return self.lock
+
+    def open(self, service: GenerationService) -> Cell:
+        """Finds out what is left to do in a locked folder: finished samples stay, the rest is pending."""
+        (self.folder.path / runs.SUMMARY).unlink(missing_ok=True)
+        about = {"identity": self.identity, "generator": service.identity, "sources": self.sources}
+        self.folder.write(runs.CONFIG, {**about, "config": self.config.model_dump(mode="json")})
+        origin = provenance.collect(service.identity, service.details())
+        if (self.folder.path / runs.PROVENANCE).is_file():
+            origin = provenance.continued(self.folder.read(runs.PROVENANCE), origin)
+        self.folder.write(runs.PROVENANCE, origin)
+        finished = self.folder.keep_finished()
+        self.pending = [sample for sample in self.samples if sample.sample_id not in finished]
+        if self.pending:  # else the run is what it was, and so is when it was finished
+            (self.folder.path / finish.EARLIER).unlink(missing_ok=True)
+        return self
+
+    def note(self, **about: Any) -> None:
+        """Adds to what the folder's configuration says of the run."""
+        self.folder.write(runs.CONFIG, {**self.folder.read(runs.CONFIG), **about})
+
+    def written(self, service: GenerationService) -> Cell:
+        """Records an engine that became smaller on the way, for want of memory: it has other arguments now."""
+        origin, ended = self.folder.read(runs.PROVENANCE), {**service.identity, **service.details()}
+        latest = [origin, *origin.get("continued", [])]
+        if ended != next(start["generator"] for start in reversed(latest) if "generator" in start):
+            self.folder.write(runs.PROVENANCE, {**origin, "ended": {"generator": ended}})
+        return self
 
 
 def plan(
@@ -90,7 +120,7 @@ def _checkpoint(config: RunConfig, path: Path | None, out: Path) -> Checkpoint:
 
 
 def _sources(config: RunConfig, checkpoint: Checkpoint | None) -> dict[str, str]:
-    """What decides a cell's texts beside its configuration: its plugs' code and the weights of the encoders it uses."""
+    """What decides a cell's texts beside its configuration: its components' code and the weights of its encoders."""
     method = registry.load("method", config.method)
     sources = {"method": provenance.source_hash(method)}
     if method.uses_embeddings:  # type: ignore[attr-defined]
@@ -104,26 +134,3 @@ def _sources(config: RunConfig, checkpoint: Checkpoint | None) -> dict[str, str]
         if retriever.uses_embeddings:  # type: ignore[attr-defined]
             sources["encoder"] = create_encoder(config.profile.retrieval_encoder).identity()
     return sources
-
-
-def prepare(cell: Cell, service: GenerationService) -> None:
-    """Opens the folder: what is finished stays, the rest is pending."""
-    (cell.folder.path / runs.SUMMARY).unlink(missing_ok=True)
-    about = {"identity": cell.identity, "generator": service.identity, "sources": cell.sources}
-    cell.folder.write(runs.CONFIG, {**about, "config": cell.config.model_dump(mode="json")})
-    origin = provenance.collect(service.identity, service.details())
-    if (cell.folder.path / runs.PROVENANCE).is_file():
-        origin = provenance.continued(cell.folder.read(runs.PROVENANCE), origin)
-    cell.folder.write(runs.PROVENANCE, origin)
-    finished = cell.folder.keep_finished()
-    cell.pending = [sample for sample in cell.samples if sample.sample_id not in finished]
-    if cell.pending:  # else the run is what it was, and so is when it was finished
-        (cell.folder.path / finish.EARLIER).unlink(missing_ok=True)
-
-
-def conclude(cell: Cell, service: GenerationService) -> None:
-    """An engine that became smaller on the way, for want of memory, has other arguments than the one that began."""
-    origin, ended = cell.folder.read(runs.PROVENANCE), {**service.identity, **service.details()}
-    latest = [origin, *origin.get("continued", [])]
-    if ended != next(start["generator"] for start in reversed(latest) if "generator" in start):
-        cell.folder.write(runs.PROVENANCE, {**origin, "ended": {"generator": ended}})

@@ -1,14 +1,13 @@
-"""Cells to finished run folders: train -> load -> retrieve -> write -> score -> store.
+"""One grid on one engine, from planned cells to their summaries: the whole job is `run`.
 
-Training comes first, each in a process of its own, so that its memory is free again when the engine starts. What is
-finished is never done again.
+What is finished is never done again. A command that was stopped, at whatever point, goes on where it was.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,14 @@ from bench.console.progress import Progress
 from bench.data.corpus import Corpus
 from bench.generate.service import GenerationService
 from bench.generate.store import RequestStore
-from bench.run.cells import Cell, conclude, prepare
+from bench.run.cells import Cell
+from bench.run.scoring import Scorer
 from bench.run.selection import Choice, Selection
-from bench.run.writing import Writer, task
+from bench.run.training import trained, validations
+from bench.run.writing import Job, Writer, prefetched, task
 from bench.score import scoring
 from bench.score.finish import score_folder, with_those_before
 from bench.score.judging import Judges
-from bench.train import launch
 
 
 def open_service(config: RunConfig, out: Path, *, progress: Progress) -> GenerationService:
@@ -53,97 +53,36 @@ def run(
 
     With `retry`, finished cells whose samples failed are opened again for those samples.
     """
-    with contextlib.ExitStack() as stack:
+    with ExitStack() as stack:
         judges = stack.enter_context(Judges(say=progress.say))
         check_metrics(cells, judges, out)
         todo = unfinished(cells, retry=retry)
-        selections = _trained(todo, corpus, service, progress=progress, stack=stack)
-        for cell in todo:
-            stack.enter_context(cell.folder.locked())
-        todo = unfinished(todo, retry=retry)  # another process may have finished one meanwhile
-        for cell in todo:
-            prepare(cell, service)
-        progress.expect(map(task, cells))
-        _write(todo, selections, corpus, service, progress=progress, out=out)
+        selections = trained(todo, corpus, service, say=progress.say)
+        validated = opened(validations(selections), service, stack)
+        todo = opened(todo, service, stack, retry=retry)
+        progress.expect(map(task, [*cells, *validated]))
+        jobs = prefetched([*validated, *todo], corpus, service, out, progress=progress)
+        scorer = stack.enter_context(Scorer(corpus, service, judges, progress.say))
+        write(jobs, selections, service, scorer, progress)
         progress.say(what_was_done(cells, todo, service))
-        for number, cell in enumerate(todo, start=1):
-            progress.say(f"scoring {cell.name}{_place(number, len(todo))} ...")
-            conclude(cell, service)
-            with plugins.traced(cell.folder.path):
-                score_folder(cell.folder, corpus, engine=service.use, judges=judges)
-        for cell in cells:
-            if lacking := _unscored(cell):
-                progress.say(f"scoring {cell.name} by {', '.join(lacking)} ...")
-                stack.enter_context(cell.folder.locked())
-                names, options = with_those_before(cell.folder, lacking, lacking)
-                with plugins.traced(cell.folder.path):
-                    score_folder(cell.folder, corpus, metrics=names, options=options, judges=judges)
+        scorer.finish(todo)
+        add_metrics(cells, corpus, judges, say=progress.say)
     return [cell.folder.summary() for cell in cells]
-
-
-def unfinished(cells: Sequence[Cell], *, retry: bool) -> list[Cell]:
-    return [cell for cell in cells if not cell.folder.done or (retry and cell.folder.summary()["failed"])]
-
-
-def _unscored(cell: Cell) -> dict[str, dict[str, Any]]:
-    """Metrics that are asked for now, with their options, and that a run finished before lacks."""
-    has, profile = cell.folder.summary()["metric_versions"], cell.config.profile
-    return {name: dict(profile.options.get(name, {})) for name in profile.metrics if name not in has}
 
 
 def train(
     cells: Sequence[Cell], corpus: Corpus, service: GenerationService, out: Path, *, progress: Progress
 ) -> list[tuple[Cell, Choice]]:
-    """Trains and validates what is not yet; the choice of every trained cell, in order."""
-    trained = [cell for cell in cells if cell.checkpoint is not None]
-    with contextlib.ExitStack() as stack:
-        selections = _trained(trained, corpus, service, progress=progress, stack=stack)
-        _write([], selections, corpus, service, progress=progress, out=out)
-    return [(cell, Selection.of(cell, corpus, service.identity).choice) for cell in trained]
-
-
-def _trained(
-    cells: Sequence[Cell],
-    corpus: Corpus,
-    service: GenerationService,
-    *,
-    progress: Progress,
-    stack: contextlib.ExitStack,
-) -> list[Selection]:
-    """Trains the checkpoints that these cells lack; the selections that are still to be made, locked and prepared."""
-    missing: dict[str, Selection] = {}
-    untrained = list(dict.fromkeys(one.path for one in (cell.checkpoint for cell in cells) if one and not one.trained))
-    for cell in cells:
-        if cell.checkpoint is None:
-            continue
-        number = untrained.index(cell.checkpoint.path) + 1 if cell.checkpoint.path in untrained else 0
-        launch.ensure(cell.checkpoint, cell.config, place=_place(number, len(untrained)), say=progress.say)
-        selection = Selection.of(cell, corpus, service.identity)
-        if selection.name not in missing and not selection.chosen:
-            missing[selection.name] = selection
-            for one in selection.cells:
-                stack.enter_context(one.folder.locked())
-                prepare(one, service)
-    return list(missing.values())
-
-
-def _write(
-    todo: Sequence[Cell],
-    selections: Sequence[Selection],
-    corpus: Corpus,
-    service: GenerationService,
-    *,
-    progress: Progress,
-    out: Path,
-) -> None:
-    if any(cell.pending for cell in [*todo, *(cell for one in selections for cell in one.cells)]):
-        _ = service.generator.encoder  # a model without a chat template says so once, not once a sample
-    asyncio.run(_write_and_close(todo, selections, corpus, service, progress=progress, out=out))
-    progress.close()
-
-
-def _place(number: int, count: int) -> str:
-    return f" ({number} of {count})" if count > 1 else ""
+    """The first half of `run`: trains and validates what is not yet; every trained cell with its choice, in order."""
+    with ExitStack() as stack:
+        judges = stack.enter_context(Judges(say=progress.say))
+        selections = trained(cells, corpus, service, say=progress.say)
+        validated = opened(validations(selections), service, stack)
+        progress.expect(map(task, validated))
+        jobs = prefetched(validated, corpus, service, out, progress=progress)
+        scorer = stack.enter_context(Scorer(corpus, service, judges, progress.say))
+        write(jobs, selections, service, scorer, progress)
+    return [(cell, selections[cell.identity].choice) for cell in cells if cell.identity in selections]
 
 
 def check_metrics(cells: Sequence[Cell], judges: Judges, out: Path) -> None:
@@ -153,6 +92,54 @@ def check_metrics(cells: Sequence[Cell], judges: Judges, out: Path) -> None:
         judges.bind(metrics, cell.config, out=out)
         for name, metric in metrics.items():
             scoring.check_versions(name, metric)
+
+
+def unfinished(cells: Sequence[Cell], *, retry: bool) -> list[Cell]:
+    return [cell for cell in cells if not cell.folder.done or (retry and cell.folder.summary()["failed"])]
+
+
+def opened(cells: Sequence[Cell], service: GenerationService, stack: ExitStack, *, retry: bool = False) -> list[Cell]:
+    """Locks the cells until the stack is closed; without those that another process has finished meanwhile."""
+    for cell in cells:
+        stack.enter_context(cell.locked())
+    return [cell.open(service) for cell in unfinished(cells, retry=retry)]
+
+
+def write(
+    jobs: Sequence[Job],
+    selections: Mapping[str, Selection],
+    service: GenerationService,
+    scorer: Scorer,
+    progress: Progress,
+) -> None:
+    """Writes all samples, validation first where an epoch has to be chosen, and hands each written cell to the scorer.
+
+    Raises what ends a run: EngineError, UserError of a full disk.
+    """
+    if any(job.cell.pending for job in jobs):
+        _ = service.generator.encoder  # a model without a chat template says so once, not once a sample
+    writer = Writer(service, progress, scorer)
+    try:
+        asyncio.run(_and_close(writer.write(jobs, selections), service))
+    except BaseExceptionGroup as group:
+        raise first_error(group) from None
+    finally:
+        progress.close()
+
+
+async def _and_close(work: Awaitable[None], service: GenerationService) -> None:
+    try:
+        await work
+    finally:
+        await service.close()
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The many samples that a dead engine or a full disk stops all say the same; the first is enough."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def what_was_done(cells: Sequence[Cell], todo: Sequence[Cell], service: GenerationService) -> str:
@@ -165,26 +152,14 @@ def what_was_done(cells: Sequence[Cell], todo: Sequence[Cell], service: Generati
     return "; ".join(parts)
 
 
-async def _write_and_close(
-    cells: Sequence[Cell],
-    selections: Sequence[Selection],
-    corpus: Corpus,
-    service: GenerationService,
-    *,
-    progress: Progress,
-    out: Path,
-) -> None:
-    try:
-        await Writer(corpus, service, progress, out).write(cells, selections)
-    except BaseExceptionGroup as group:
-        raise first_error(group) from None
-    finally:
-        await service.close()
-
-
-def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The many samples that a dead engine or a full disk stops all say the same; the first is enough."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def add_metrics(cells: Sequence[Cell], corpus: Corpus, judges: Judges, *, say: Callable[[str], None]) -> None:
+    """Scores runs that were finished before by the metrics that are asked for now and that they lack."""
+    for cell in cells:
+        has, profile = cell.folder.summary()["metric_versions"], cell.config.profile
+        lacking = {name: dict(profile.options.get(name, {})) for name in profile.metrics if name not in has}
+        if not lacking:
+            continue
+        say(f"scoring {cell.name} by {', '.join(lacking)} ...")
+        with cell.locked(), plugins.traced(cell.folder.path):
+            names, options = with_those_before(cell.folder, lacking, lacking)
+            score_folder(cell.folder, corpus, metrics=names, options=options, judges=judges)

@@ -6,7 +6,7 @@ with the retrieved reviews that the training had. It is kept under the checkpoin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -88,14 +88,15 @@ class Selection:
             raise UserError(f"{file} names no epoch that was compared; delete it, and the epoch is chosen again")
         return choice
 
-    def choose(self, corpus: Corpus) -> Choice:
-        """Scores what was written and keeps the choice. A failed sample scores 0."""
-        from bench.score.finish import score_folder
+    def choose(self, score: Callable[[Cell, str], Mapping[str, Any]]) -> Choice:
+        """Compares the epochs, all of whose samples are written, and keeps the choice. A failed sample scores 0.
 
+        `score` gives a cell's summary by one metric.
+        """
         meteor: dict[str, float] = {}
         failed = 0
         for cell in self.cells:
-            summary = score_folder(cell.folder, corpus, metrics=[METRIC])
+            summary = score(cell, METRIC)
             n, scores = summary["n"], summary["scores"]
             values = [scores[category][METRIC] * n[category] for category in scores]
             meteor[str(cell.epoch)] = sum(values) / sum(n.values())

@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from bench import registry
+from bench.config import RunConfig
 from bench.console.progress import Progress, Task
 from bench.context import prefetch
 from bench.context.context import CellResources, SampleContext
@@ -34,70 +35,118 @@ if TYPE_CHECKING:
 # Samples in flight at once, over all cells: enough to fill any engine, few enough to stay small in memory.
 IN_FLIGHT = 512
 
-Chosen = Mapping[str, asyncio.Task[Choice]]
+
+class NextStage(Protocol):
+    """What takes a cell from the writer."""
+
+    def take(self, cell: Cell) -> None:
+        """A cell of which every sample is written. Returns at once."""
+        ...
+
+    def validate(self, cell: Cell, metric: str) -> Mapping[str, Any]:
+        """The summary of a written validation cell by one metric. May block."""
+        ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cell that is ready to be written: everything that its samples need is computed."""
+
+    cell: Cell
+    method: Method
+    resources: CellResources
+
+
+def prefetched(
+    cells: Sequence[Cell], corpus: Corpus, service: GenerationService, out: Path, *, progress: Progress
+) -> list[Job]:
+    """Retrieves and embeds for the pending samples of all cells, before any request: encoders free their memory then.
+
+    The epochs of one checkpoint are validated on the same samples, which are looked at once.
+    """
+    shared: dict[Path, tuple[Method, CellResources]] = {}
+    jobs = []
+    for cell in cells:
+        place = cell.folder.path if cell.epoch is None else cell.folder.path.parent
+        if place not in shared:
+            alike = [other for other in cells if other is cell or place == other.folder.path.parent]
+            pending = {sample.sample_id: sample for other in alike for sample in other.pending}
+            shared[place] = _prefetched(cell.config, list(pending.values()), corpus, service, out, progress)
+        jobs.append(Job(cell, *shared[place]))
+    return jobs
+
+
+def _prefetched(
+    config: RunConfig,
+    samples: Sequence[Sample],
+    corpus: Corpus,
+    service: GenerationService,
+    out: Path,
+    progress: Progress,
+) -> tuple[Method, CellResources]:
+    method = registry.create("method", config.method, config.method_options)
+    resources = prefetch.resources(config, samples, corpus, service, out=out)
+    prefetch.embed(method, config, samples, resources, out=out, progress=progress.embedding)
+    return method, replace(resources, answered=partial(progress.answered, config.method))
 
 
 @dataclass(frozen=True)
 class Writer:
-    """What the cells of one command share while they are written."""
+    """Writes the cells of one command, all at once; each one goes to `next_stage` as soon as it is written."""
 
-    corpus: Corpus
     service: GenerationService
     progress: Progress
-    out: Path
+    next_stage: NextStage
     room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IN_FLIGHT))
 
-    async def write(self, cells: Sequence[Cell], selections: Sequence[Selection] = ()) -> None:
-        """Every pending sample of every cell. Raises what ends the run: a dead engine, a full disk."""
-        self.progress.expect(map(task, [*cells, *(cell for selection in selections for cell in selection.cells)]))
-        # What is looked up is looked up for all before the first request: encoders go before the engine comes.
-        jobs = [(cell, *self._looked_up(cell)) for cell in cells if cell.pending or cell.checkpoint]
-        to_choose = [(selection, *self._looked_up(selection.cells[0])) for selection in selections]
+    async def write(self, jobs: Sequence[Job], selections: Mapping[str, Selection] | None = None) -> None:
+        """`selections`: cell identity -> how a trained cell's epoch is chosen.
+
+        Raises an exception group of what ends the run: a dead engine, a full disk.
+        """
+        chosen_by = dict(selections or {})
+        epochs = {job.cell.identity: job for job in jobs if job.cell.epoch is not None}
         async with asyncio.TaskGroup() as group:
             choices = {
-                selection.name: group.create_task(self._choose(selection, method, resources))
-                for selection, method, resources in to_choose
+                one.name: group.create_task(self._chosen(one, [epochs[cell.identity] for cell in one.cells]))
+                for one in {one.name: one for one in chosen_by.values()}.values()
+                if not one.chosen
             }
-            for cell, method, resources in jobs:
-                if cell.checkpoint is None:
-                    self._start(group, cell, method, resources)
-                else:
-                    group.create_task(self._after_choice(group, choices, cell, method, resources))
+            for job in jobs:
+                if job.cell.epoch is None:
+                    selection = chosen_by.get(job.cell.identity)
+                    group.create_task(self._cell(job, selection, choices.get(selection.name) if selection else None))
 
-    def _looked_up(self, cell: Cell) -> tuple[Method, CellResources]:
-        method = registry.create("method", cell.config.method, cell.config.method_options)
-        resources = prefetch.resources(cell.config, cell.samples, self.corpus, self.service, out=self.out)
-        prefetch.embed(method, cell.config, cell.samples, resources, out=self.out, progress=self.progress.embedding)
-        return method, replace(resources, answered=partial(self.progress.answered, cell.config.method))
+    async def _cell(self, job: Job, selection: Selection | None, choosing: asyncio.Task[Choice] | None) -> None:
+        """One cell's way: its epoch, its samples, and on to the next stage."""
+        if selection is not None:
+            choice = await choosing if choosing else selection.choice
+            job.cell.note(trained=choice.summary(selection.checkpoint))
+            job = at_epoch(job, choice.epoch)
+        await self._samples(job)
+        self.next_stage.take(job.cell.written(self.service))
 
-    def _start(self, group: asyncio.TaskGroup, cell: Cell, method: Method, resources: CellResources) -> None:
-        for sample in cell.pending:
-            group.create_task(self._one(cell, method, resources, sample))
-
-    async def _one(self, cell: Cell, method: Method, resources: CellResources, sample: Sample) -> None:
-        task = self.progress.tasks[cell.name]
-        async with self.room:
-            self.progress.begin(task)
-            row = await write_sample(method, sample, resources)
-        cell.folder.append(runs.SAMPLES, row)
-        self.progress.step(task, failed=row["error"] is not None, requests=len(row["requests"]))
-
-    async def _choose(self, selection: Selection, method: Method, resources: CellResources) -> Choice:
+    async def _chosen(self, selection: Selection, jobs: Sequence[Job]) -> Choice:
         """Writes the validation samples of every epoch, then compares the epochs."""
         async with asyncio.TaskGroup() as group:
-            for cell in selection.cells:
-                self._start(group, cell, method, with_slot_encoder(cell, method, resources, cell.epoch or 0))
-        choice = await asyncio.to_thread(selection.choose, self.corpus)
+            for job in jobs:
+                group.create_task(self._samples(at_epoch(job, job.cell.epoch or 0)))
+        choice = await asyncio.to_thread(selection.choose, self.next_stage.validate)
         self.progress.say(choice.line(selection.checkpoint.path.name))
         return choice
 
-    async def _after_choice(
-        self, group: asyncio.TaskGroup, choices: Chosen, cell: Cell, method: Method, resources: CellResources
-    ) -> None:
-        selection = Selection.of(cell, self.corpus, self.service.identity)
-        choice = await choices[selection.name] if selection.name in choices else selection.choice
-        cell.note(trained=choice.summary(selection.checkpoint))
-        self._start(group, cell, method, with_slot_encoder(cell, method, resources, choice.epoch))
+    async def _samples(self, job: Job) -> None:
+        async with asyncio.TaskGroup() as group:
+            for sample in job.cell.pending:
+                group.create_task(self._sample(job, sample))
+
+    async def _sample(self, job: Job, sample: Sample) -> None:
+        task = self.progress.tasks[job.cell.name]
+        async with self.room:
+            self.progress.begin(task)
+            row = await write_sample(job.method, sample, job.resources)
+        job.cell.folder.append(runs.SAMPLES, row)
+        self.progress.step(task, failed=row["error"] is not None, requests=len(row["requests"]))
 
 
 def task(cell: Cell) -> Task:
@@ -106,8 +155,15 @@ def task(cell: Cell) -> Task:
     return Task(cell.name, cell.config.method, n, n - len(cell.pending), validates=cell.epoch is not None)
 
 
+def at_epoch(job: Job, epoch: int) -> Job:
+    """With the soft prompt embeddings of the cell's checkpoint after this epoch, if there is anything to write."""
+    if not job.cell.pending:
+        return job
+    return replace(job, resources=with_slot_encoder(job.cell, job.method, job.resources, epoch))
+
+
 def with_slot_encoder(cell: Cell, method: Method, resources: CellResources, epoch: int) -> CellResources:
-    """With the rows of the cell's checkpoint after this epoch."""
+    """With the module of the cell's checkpoint after this epoch."""
     assert cell.checkpoint is not None
     return replace(resources, slot_encoder=cell.checkpoint.slot_encoder(cast("SoftPromptMethod", method), epoch))
 

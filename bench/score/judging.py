@@ -20,6 +20,7 @@ from bench.errors import SampleFailure
 from bench.generate.service import Completer, GenerationService
 from bench.generate.store import RequestStore
 from bench.protocols import Generator, Metric
+from bench.score import scoring
 from bench.types import Prompt, Request, Sampling
 from metrics.judge import Respondent
 
@@ -34,6 +35,11 @@ class AskingMetric(Metric, Protocol):
     model: str
     max_new_tokens: int
     respondent: Respondent | None
+
+
+def asks_a_model(profile: Profile) -> bool:
+    """Whether one of the profile's metrics does."""
+    return any(isinstance(metric, AskingMetric) for metric in scoring.create(profile).values())
 
 
 class Answering(Completer, Protocol):

@@ -1,0 +1,42 @@
+"""The training stage of a grid: checkpoints that cells lack, each trained in a process of its own.
+
+Training comes before the engine starts, so that its memory is free again by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from bench.data.corpus import Corpus
+from bench.generate.service import GenerationService
+from bench.run.cells import Cell
+from bench.run.selection import Selection
+from bench.train import launch
+
+
+def trained(
+    cells: Sequence[Cell], corpus: Corpus, service: GenerationService, *, say: Callable[[str], None]
+) -> dict[str, Selection]:
+    """Trains what is not trained yet: identity of a trained cell -> the selection of its epoch.
+
+    Cells that differ in K alone share one selection. Raises EngineError where a training fails.
+    """
+    wanted = {cell.checkpoint.path: cell.checkpoint for cell in cells if cell.checkpoint}
+    missing = [path for path, checkpoint in wanted.items() if not checkpoint.trained]
+    selections: dict[str, Selection] = {}
+    by_name: dict[str, Selection] = {}
+    for cell in cells:
+        if cell.checkpoint is None:
+            continue
+        number = missing.index(cell.checkpoint.path) + 1 if cell.checkpoint.path in missing else 0
+        place = f" ({number} of {len(missing)})" if len(missing) > 1 else ""
+        launch.ensure(cell.checkpoint, cell.config, place=place, say=say)
+        selection = Selection.of(cell, corpus, service.identity)
+        selections[cell.identity] = by_name.setdefault(selection.name, selection)
+    return selections
+
+
+def validations(selections: Mapping[str, Selection]) -> list[Cell]:
+    """The validation cells of the epochs that are still to be chosen."""
+    open_ones = {selection.name: selection for selection in selections.values() if not selection.chosen}
+    return [cell for selection in open_ones.values() for cell in selection.cells]

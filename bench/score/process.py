@@ -1,0 +1,100 @@
+"""Scores written runs in a process beside the engine, at the lowest priority: a grid's results come one by one.
+
+The process is made for the first run that is handed in, and loads each dataset once. It ends with the command, however
+that ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from bench import plugins, registry
+from bench.data.corpus import Corpus, load
+from bench.generate.engine import watch
+from bench.record.runs import RunFolder
+from bench.score.finish import read_config, score_folder
+from bench.types import EngineUse
+
+NICE = 19  # what the engine leaves, and all of it once the engine is done
+SECONDS_TO_END = 2.0
+
+Summary = dict[str, Any]
+
+
+class ScoringProcess:
+    """One process, and a queue before it."""
+
+    def __init__(self) -> None:
+        self._starting = threading.Lock()
+        self._pool: ProcessPoolExecutor | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._pool is not None
+
+    def submit(
+        self, folder: Path, *, metrics: list[str] | None = None, engine: EngineUse | None = None
+    ) -> Future[Summary]:
+        """The summary of a completely written run. `metrics` None: the profile's.
+
+        The future raises what `score_folder` raises, and BrokenProcessPool where the process was ended from outside.
+        """
+        try:
+            return self._started().submit(_score, folder, metrics, engine)
+        except RuntimeError as error:  # the process is gone
+            gone: Future[Summary] = Future()
+            gone.set_exception(error)
+            return gone
+
+    def _started(self) -> ProcessPoolExecutor:
+        with self._starting:
+            if self._pool is None:
+                self._watcher = watch.start()
+                # Spawned, not forked: this process may hold an engine's threads.
+                self._pool = ProcessPoolExecutor(
+                    1, get_context("spawn"), initializer=_begin, initargs=(registry.plugin_files(),)
+                )
+            return self._pool
+
+    def close(self) -> None:
+        """Ends the process, also in the middle of a run: that one is scored again when it is asked for."""
+        if self._pool is not None:
+            processes = list((self._pool._processes or {}).values())
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            for process in processes:
+                with suppress(ProcessLookupError, ValueError):
+                    process.terminate()
+                    process.join(SECONDS_TO_END)
+        if self._watcher is not None:
+            self._watcher.kill()
+            self._watcher.wait()
+        self._pool = self._watcher = None
+
+
+# ---------------------------------------------------------------- in the process
+
+
+def _begin(files: tuple[str, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to answer
+    os.nice(NICE)
+    registry.load_plugins(files)
+
+
+_corpus = cache(load)
+
+
+def _score(path: Path, metrics: list[str] | None, engine: EngineUse | None) -> Summary:
+    folder = RunFolder(path)
+    corpus: Corpus = _corpus(read_config(folder).data)
+    with plugins.traced(path):
+        return score_folder(folder, corpus, metrics=metrics, engine=engine)
