@@ -10,10 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench import registry
 from bench.config import RunConfig
 from bench.console.progress import Progress
-from bench.context import prefetch
 from bench.data.corpus import Corpus
 from bench.generate.engine.vllm import VllmGenerator
 from bench.generate.service import GenerationService
@@ -65,13 +63,6 @@ async def started(config: RunConfig) -> VllmGenerator:
 
 async def forget_prefixes(generator: VllmGenerator) -> None:
     await generator._engine.reset_prefix_cache()
-
-
-def embed(cell: Cell, corpus: Corpus, service: GenerationService, out: Path) -> None:
-    """Computes the vectors that the cell needs, so that the measured part finds them stored."""
-    method = registry.create("method", cell.config.method, cell.config.method_options)
-    resources = prefetch.resources(cell.config, cell.pending, corpus, service, out=out)
-    prefetch.embed(method, cell.config, cell.pending, resources, out=out)
 
 
 class Unscored:

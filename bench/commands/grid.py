@@ -7,6 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.commands.options import (
+    BaseUrl,
+    Deterministic,
+    DryRun,
+    Generator,
+    Limit,
+    ModelName,
+    Retry,
+    SuiteProfile,
+    SuiteSeeds,
+)
 from bench.commands.output import Out, Plugin, console, print_boards, tell_failures, to_stderr
 from bench.errors import UserError
 
@@ -21,16 +32,16 @@ if TYPE_CHECKING:
 def grid(
     suite: Annotated[str, typer.Argument(metavar="SUITE", help="A shipped suite (`bench ls suites`) or a TOML file.")],
     data: Annotated[str, typer.Option("--data", help="A dataset.", show_default="the suite's")] = "",
-    profile: Annotated[str, typer.Option("--profile", "-p", help="For all cells.", show_default="the suite's")] = "",
-    limit: Annotated[int | None, typer.Option("--limit", help="At most N samples a cell.")] = None,
-    seed: Annotated[str, typer.Option("--seed", help="Run seeds; comma list.", show_default="the suite's")] = "",
+    profile: SuiteProfile = "",
+    limit: Limit = None,
+    seed: SuiteSeeds = "",
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value for the cells that know the key.")] = None,
-    generator: Annotated[str, typer.Option("--generator", help="vllm, openai or transformers.")] = "vllm",
-    base_url: Annotated[str, typer.Option("--base-url", help="Server of --generator openai.")] = "",
-    model_name: Annotated[str, typer.Option("--model-name", help="Model on that server.")] = "",
-    deterministic: Annotated[bool, typer.Option("--deterministic", help="Batches of one.")] = False,
-    retry: Annotated[bool, typer.Option("--retry", help="Try the failed samples of finished runs again.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the cells and what is left of them.")] = False,
+    generator: Generator = "vllm",
+    base_url: BaseUrl = "",
+    model_name: ModelName = "",
+    deterministic: Deterministic = False,
+    retry: Retry = False,
+    dry_run: DryRun = False,
     out: Out = Path("runs"),
     plugin: Plugin = None,
 ) -> None:

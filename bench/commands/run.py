@@ -3,51 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
+from bench.commands.options import (
+    BaseUrl,
+    Checkpoint,
+    Deterministic,
+    DryRun,
+    Generator,
+    K,
+    Limit,
+    Method,
+    Metrics,
+    ModelName,
+    Profile,
+    Retriever,
+    Retry,
+    Seeds,
+    Settings,
+    Split,
+)
 from bench.commands.output import Data, Out, Plugin, console, print_boards, tell_failures, to_stderr
 from bench.errors import unknown
 
 
 def run(
-    method: Annotated[str, typer.Option("--method", "-m", help="Names separated by commas, or all.")] = "all",
-    retriever: Annotated[str, typer.Option("--retriever", "-r", help="Names separated by commas, or all.")] = "recency",
-    k: Annotated[str, typer.Option("-k", help="Retrieved reviews; comma list.", show_default="the profile's")] = "",
+    method: Method = "all",
+    retriever: Retriever = "recency",
+    k: K = "",
     data: Data = "bundled",
-    profile: Annotated[
-        str, typer.Option("--profile", "-p", help="Models, budgets, sampling: a name or a TOML file.")
-    ] = "tiny",
-    limit: Annotated[
-        int | None, typer.Option("--limit", help="At most N samples, drawn by user; smaller are nested in larger.")
-    ] = None,
-    seed: Annotated[str, typer.Option("--seed", help="Run seeds; comma list.")] = "0",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="key=value: temperature=0, rag.order=chronological, engine.max_num_seqs=32."),
-    ] = None,
-    split: Annotated[str, typer.Option("--split", help="test or val.")] = "test",
-    generator: Annotated[str, typer.Option("--generator", help="vllm, openai or transformers.")] = "vllm",
-    base_url: Annotated[
-        str, typer.Option("--base-url", help="Server of --generator openai; its key is read from OPENAI_API_KEY.")
-    ] = "",
-    model_name: Annotated[
-        str, typer.Option("--model-name", help="Model on that server.", show_default="its only one")
-    ] = "",
-    metric: Annotated[
-        str, typer.Option("--metric", help="Names separated by commas.", show_default="the profile's")
-    ] = "",
-    deterministic: Annotated[
-        bool, typer.Option("--deterministic", help="Batches of one: same texts every time, slower.")
-    ] = False,
-    retry: Annotated[bool, typer.Option("--retry", help="Try the failed samples of finished runs again.")] = False,
-    checkpoint: Annotated[
-        Path | None, typer.Option("--checkpoint", help="A trained method's checkpoint folder; it must fit the run.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the cells and what is left of them; run nothing.")
-    ] = False,
+    profile: Profile = "tiny",
+    limit: Limit = None,
+    seed: Seeds = "0",
+    set_: Settings = None,
+    split: Split = "test",
+    generator: Generator = "vllm",
+    base_url: BaseUrl = "",
+    model_name: ModelName = "",
+    metric: Metrics = "",
+    deterministic: Deterministic = False,
+    retry: Retry = False,
+    checkpoint: Checkpoint = None,
+    dry_run: DryRun = False,
     out: Out = Path("runs"),
     plugin: Plugin = None,
 ) -> None:

@@ -7,16 +7,17 @@ from typing import Annotated
 
 import typer
 
+from bench.commands.options import Method, Profile, Retriever, Seeds
 from bench.commands.output import Data, Out, Plugin, console
 from bench.errors import UserError
 
 
 def train(
-    method: Annotated[str, typer.Option("--method", "-m", help="Names separated by commas, or all.")] = "all",
-    retriever: Annotated[str, typer.Option("--retriever", "-r", help="Names separated by commas, or all.")] = "recency",
+    method: Method = "all",
+    retriever: Retriever = "recency",
     data: Data = "bundled",
-    profile: Annotated[str, typer.Option("--profile", "-p", help="A name or a TOML file.")] = "tiny",
-    seed: Annotated[str, typer.Option("--seed", help="Seeds; comma list.")] = "0",
+    profile: Profile = "tiny",
+    seed: Seeds = "0",
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value: train.lr=1e-4, train.k=2, dep.embeddings=his.")
     ] = None,

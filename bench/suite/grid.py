@@ -132,24 +132,14 @@ def expand(
     """
     if limit is not None and limit < 1:
         raise UserError(f"--limit {limit} leaves no sample; give at least 1, or no limit for all")
-    for name in retrievers:
-        registry.load("retriever", name)
     components: dict[str, registry.Kind] = dict.fromkeys(registry.names("retriever"), "retriever")
     components.update(dict.fromkeys(methods, "method"))
     overrides, options = split_settings(set_values, components)
     resolved = load_profile(profile, overrides)
+    _check_names(resolved, retrievers, generator)
     trained = {method: _profile(method, options.get(method, {}), profile, overrides) for method in methods}
-    registry.load("generator", generator)
-    for metric in dict.fromkeys((*resolved.metrics, *resolved.options)):
-        registry.load("metric", metric)
-
     wanted = {method: _retrievers(method, options.get(method, {}), retrievers) for method in methods}
-    used: dict[str, registry.Kind] = {name: "retriever" for found in wanted.values() for name in found if name}
-    used.update(dict.fromkeys(methods, "method"))
-    for name in options:
-        if name not in used:
-            raise _no_setting(f"{name}.{next(iter(options[name]))}", used)
-    full = {name: _options(kind, name, options.get(name, {})) for name, kind in used.items()}
+    full = _all_options(wanted, options)
     return [
         RunConfig(
             method=method,
@@ -172,6 +162,30 @@ def expand(
         for k in ((ks or [resolved.k]) if retriever else [0])
         for seed in seeds
     ]
+
+
+def _check_names(profile: Profile, retrievers: Sequence[str], generator: str) -> None:
+    """Raises UserError for a retriever, generator or metric that does not exist."""
+    for name in retrievers:
+        registry.load("retriever", name)
+    registry.load("generator", generator)
+    for metric in dict.fromkeys((*profile.metrics, *profile.options)):
+        registry.load("metric", metric)
+
+
+def _all_options(
+    wanted: Mapping[str, Sequence[str | None]], given: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """component -> all its options, of the methods and retrievers of this grid. `wanted`: method -> its retrievers.
+
+    Raises UserError for options of another component.
+    """
+    used: dict[str, registry.Kind] = {name: "retriever" for found in wanted.values() for name in found if name}
+    used.update(dict.fromkeys(wanted, "method"))
+    for name in given:
+        if name not in used:
+            raise _no_setting(f"{name}.{next(iter(given[name]))}", used)
+    return {name: _options(kind, name, given.get(name, {})) for name, kind in used.items()}
 
 
 def _retrievers(method: str, options: Mapping[str, Any], asked: Sequence[str]) -> Sequence[str | None]:
