@@ -60,9 +60,7 @@ def run(
     from results.tables.finished import Finished
     from results.tables.leaderboard import leaderboards
 
-    values = grid.settings(set_ or [])
-    if metric:
-        values["metrics"] = grid.comma_list(metric)
+    values = grid.settings(set_ or []) | ({"metrics": grid.comma_list(metric)} if metric else {})
     corpus = load(data)
     if alone := corpus.without_peers():
         to_stderr(f"note: {NO_PEERS.format(', '.join(alone))}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
@@ -34,20 +34,27 @@ def read_config(folder: RunFolder) -> RunConfig:
         raise UserError(f"{folder.path / runs.CONFIG} is not a configuration of this version: {reason}") from error
 
 
-def score_folder(
-    folder: RunFolder,
-    corpus: Corpus,
-    *,
-    metrics: Sequence[str] | None = None,
-    engine: EngineUse | None = None,
-    options: Mapping[str, Mapping[str, Any]] | None = None,
-    judges: Judges | None = None,
-) -> dict[str, Any]:
-    """Scores the rows of a completely written run; returns the summary.
+@dataclass(frozen=True)
+class Written:
+    """A completely written run as it was read: all that scores and summary are made of."""
 
-    `metrics` None means the profile's; `options` (metric -> option -> value) go before the profile's. `judges`
-    are handed in to be shared by folders. Raises UserError where rows are missing or the data has changed,
-    EngineError where a judge's engine dies.
+    name: str
+    config: RunConfig
+    about: Mapping[str, Any]  # config.json
+    origin: Mapping[str, Any]  # provenance.json; empty where it is missing
+    samples: Sequence[Sample]
+    rows: scoring.Rows  # of samples.jsonl
+
+    @classmethod
+    def of(cls, folder: RunFolder, config: RunConfig, samples: Sequence[Sample], rows: scoring.Rows) -> Written:
+        origin = folder.read(runs.PROVENANCE) if (folder.path / runs.PROVENANCE).is_file() else {}
+        return cls(folder.path.name, config, folder.read(runs.CONFIG), origin, samples, rows)
+
+
+def read(folder: RunFolder, corpus: Corpus) -> Written:
+    """With the rows in the samples' order, whatever order they were written in.
+
+    Raises UserError where rows are missing, a file is damaged or the data has changed.
     """
     config = read_config(folder)
     if corpus.fingerprint != config.data_fingerprint:
@@ -58,26 +65,48 @@ def score_folder(
     if missing:
         again = f"delete its {runs.SUMMARY} and run its command again" if folder.done else "run its command again"
         raise UserError(f"{folder.path.name} lacks {missing} of {len(samples)} samples; {again}")
-    rows = [written[sample.sample_id] for sample in samples]
+    return Written.of(folder, config, samples, [written[sample.sample_id] for sample in samples])
 
-    chosen = scoring.create(config.profile, metrics, options=options)
+
+def score_folder(
+    folder: RunFolder,
+    corpus: Corpus,
+    *,
+    metrics: Sequence[str] | None = None,
+    engine: EngineUse | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    judges: Judges | None = None,
+) -> dict[str, Any]:
+    """Reads a completely written run, scores its rows, and keeps scores and summary; returns the summary.
+
+    `metrics` None means the profile's; `options` (metric -> option -> value) go before the profile's. `judges`
+    are handed in to be shared by folders. Raises what `read` raises, PluginError where a plug-in's metric fails,
+    EngineError where a judge's engine dies.
+    """
+    run = read(folder, corpus)
+    chosen = scoring.create(run.config.profile, metrics, options=options)
     with ExitStack() as stack:
         asked = judges or stack.enter_context(Judges())
-        asked.bind(chosen, config, out=folder.path.parent)
-        scores = score_rows(chosen, rows, samples, corpus)
-    told = {**describe(folder, config, corpus, rows, samples), **scored(chosen, scores)}  # may fail: a plug-in's code
-    earlier = _set_aside(folder)  # scoring again changes neither when nor how fast
-    folder.write_rows(runs.SAMPLES, rows)  # in corpus order, whatever order they were written in
+        asked.bind(chosen, run.config, out=folder.path.parent)
+        scores = score_rows(chosen, run.rows, run.samples, corpus)
+    summary = {
+        **describe(run, corpus),
+        **scored(chosen, scores),
+        "metric_options": {name: dict(values) for name, values in (options or {}).items()},
+        "engine_use": asdict(engine) | {"tokens_per_second": engine.tokens_per_second} if engine else None,
+        "finished": provenance.now(),
+    }
+    return _keep(folder, run, scores, summary)
+
+
+def _keep(folder: RunFolder, run: Written, scores: scoring.Rows, summary: dict[str, Any]) -> dict[str, Any]:
+    """The summary last of all. A run that is scored again keeps when, and how fast, it was finished."""
+    earlier = _set_aside(folder)
+    folder.write_rows(runs.SAMPLES, run.rows)
     folder.write_rows(runs.SCORES, scores)
     matrix.build(folder)
-    use = asdict(engine) | {"tokens_per_second": engine.tokens_per_second} if engine else None
-    summary = {
-        **told,
-        "metric_options": {name: dict(values) for name, values in (options or {}).items()},
-        "files": digests(folder),
-        "engine_use": earlier.get("engine_use", use),
-        "finished": earlier.get("finished", provenance.now()),
-    }
+    summary |= {key: earlier[key] for key in ("engine_use", "finished") if key in earlier}
+    summary["files"] = digests(folder)
     summary["digest"] = digest(summary)
     folder.write(runs.SUMMARY, summary)
     (folder.path / EARLIER).unlink(missing_ok=True)
@@ -159,22 +188,16 @@ def properties(sample: Sample, corpus: Corpus) -> dict[str, float]:
     }
 
 
-def describe(
-    folder: RunFolder,
-    config: RunConfig,
-    corpus: Corpus,
-    rows: Sequence[Mapping[str, Any]],
-    samples: Sequence[Sample],
-) -> dict[str, Any]:
+def describe(run: Written, corpus: Corpus) -> dict[str, Any]:
     """What tables say of a run besides its scores: who, on what, how many, how many failed, at what cost."""
+    config, rows, samples = run.config, run.rows, run.samples
     stages: dict[str, StageCost] = {}
     for row in rows:
         for stage, cost in row["stages"].items():
             stages.setdefault(stage, StageCost()).add(StageCost(**cost))
-    about = folder.read(runs.CONFIG)
-    generator, sources = about["generator"], about["sources"]
+    generator, sources = run.about["generator"], run.about["sources"]
     return {
-        "run": folder.path.name,
+        "run": run.name,
         "method": config.method,
         "label": registry.load("method", config.method).label,  # type: ignore[attr-defined]
         "retriever": config.retriever,
@@ -199,8 +222,8 @@ def describe(
         "sampling": asdict(config.profile.sampling),
         "input_budget": config.profile.input_budget,
         "deterministic": config.deterministic,
-        "commit": _commit(folder),
-        "trained": about.get("trained"),
+        "commit": _commit(run.origin),
+        "trained": run.about.get("trained"),
         "n": {category: sum(sample.category == category for sample in samples) for category in corpus.categories},
         "users": len({(sample.category, sample.user_id) for sample in samples}),
         "failed": sum(row["error"] is not None for row in rows),
@@ -211,8 +234,8 @@ def describe(
     }
 
 
-def _commit(folder: RunFolder) -> str:
+def _commit(origin: Mapping[str, Any]) -> str:
     """The commit that wrote the run, short; "" where it is not known."""
-    git = folder.read(runs.PROVENANCE).get("git", {}) if (folder.path / runs.PROVENANCE).is_file() else {}
+    git = origin.get("git", {})
     changed = " with local changes" if git.get("dirty") else ""
     return f"{git['commit'][:10]}{changed}" if git.get("commit") else ""

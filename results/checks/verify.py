@@ -322,7 +322,10 @@ def _scores(
         with Judges(stored=StoredAnswers) as judges:
             judges.bind(metrics, config, out=folder.path.parent)
             scores = runs.plain(finish.score_rows(metrics, rows, samples, corpus))
-        says = {**finish.describe(folder, config, corpus, rows, samples), **finish.scored(metrics, scores)}
+        says = {
+            **finish.describe(finish.Written.of(folder, config, samples, rows), corpus),
+            **finish.scored(metrics, scores),
+        }
     except BenchError as error:
         yield Check("scores", None, str(error))
         return
