@@ -82,21 +82,17 @@ def metrics(n: int) -> None:
     rng = random.Random(6)
     english = [review.text.split() for review in load("bundled").reviews()]
     references = [" ".join(word for text in rng.choices(english, k=5) for word in text) for _ in range(n)]
-    rows = [
-        {"sample_id": f"{i}", "category": "Books", "user_id": f"{i}", "text": _like(rng, references[i], english)}
-        for i in range(n)
-    ]
-    targets = {f"{i}": text for i, text in enumerate(references)}
+    texts = [_like(rng, reference, english) for reference in references]
     chosen = scoring.create(load_profile("tiny"), ["rouge", "meteor", "bleu"])
     nltk.data.path.insert(0, str(assets.nltk_path()))
     plainly([("a warm-up", "it loads what is loaded once")])
     begin = time.perf_counter()
-    plain = plainly([(row["text"], reference) for row, reference in zip(rows, references, strict=True)])
+    plain = plainly(list(zip(texts, references, strict=True)))
     alone = time.perf_counter() - begin
     begin = time.perf_counter()
-    scored = scoring.score(chosen, rows, targets)
+    scored = scoring.score(chosen, [str(number) for number in range(n)], texts, references)
     together = time.perf_counter() - begin
-    same = [[row["rouge"], row["meteor"], row["bleu"]] for row in scored] == plain
+    same = list(map(list, zip(*(scored[name] for name in ("rouge", "meteor", "bleu")), strict=True))) == plain
     print(
         f"ROUGE, METEOR and BLEU of {n:,} pairs: plain libraries {alone:.1f} s, bench.score.scoring {together:.1f} s: "
         f"{alone / together:.2f} times faster, values {'equal' if same else 'DIFFERENT'}; "

@@ -92,9 +92,10 @@ def write(out: Path, *, count: int, samples: int) -> None:
         folder = RunFolder(out / f"run{number:03}")
         folder.path.mkdir(parents=True)
         folder.write(runs.CONFIG, {})
-        folder.write_rows(runs.SCORES, rows if number % 10 else scores(samples, number))
+        mine = rows if number % 10 else scores(samples, number)
+        folder.write_rows(runs.SCORES, mine)
         folder.write(runs.SUMMARY, summary(folder.path.name, number, samples))
-        matrix.build(folder)
+        matrix.build(folder, mine)
 
 
 def timed(out: Path, words: list[str]) -> float:

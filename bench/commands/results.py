@@ -76,7 +76,6 @@ def score(
     """Score finished runs again from their stored texts. Writes no sample; a judge is asked once an answer."""
     from functools import cache
 
-    from bench import plugins
     from bench.data.corpus import load
     from bench.record import runs
     from bench.score.finish import interrupted, read_config, score_folder, with_those_before
@@ -98,8 +97,7 @@ def score(
             with folder.locked():
                 config = read_config(folder)
                 wanted, given = with_those_before(folder, grid.comma_list(metric) or config.profile.metrics, options)
-                with plugins.traced(folder.path):
-                    summary = score_folder(folder, corpus_of(config.data), metrics=wanted, options=given, judges=judges)
+                summary = score_folder(folder, corpus_of(config.data), metrics=wanted, options=given, judges=judges)
                 scored.append(Finished(folder, summary))
     if not scored:
         raise UserError("none of these runs is finished; run the same `bench run` again to go on")

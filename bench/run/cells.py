@@ -14,7 +14,7 @@ from bench.data.corpus import Corpus
 from bench.embed.encoders import create as create_encoder
 from bench.errors import UserError
 from bench.generate.service import GenerationService
-from bench.protocols import SoftPromptMethod
+from bench.protocols import Method, SoftPromptMethod
 from bench.record import provenance, runs
 from bench.record.runs import RunFolder
 from bench.score import finish
@@ -31,6 +31,7 @@ class Cell:
     folder: RunFolder
     identity: str
     sources: dict[str, str]
+    method: Method
     samples: list[Sample]
     checkpoint: Checkpoint | None = None  # of a trained method
     epoch: int | None = None  # of a validation cell; a test cell has the best one
@@ -98,14 +99,13 @@ def plan(
     for config in configs:
         method = registry.create("method", config.method, config.method_options)
         trained = _checkpoint(config, checkpoint, out) if isinstance(method, SoftPromptMethod) else None
-        sources = _sources(config, trained)
+        sources = _sources(config, method, trained)
         name = identity(config, generator=generator, sources=sources)
         samples = corpus.samples(config.split, limit=config.limit, limit_seed=config.limit_seed)
         if not samples:
             raise UserError(f"data '{config.data}' has no samples in split '{config.split}'")
-        cells.setdefault(
-            name, Cell(config, RunFolder(out / f"{config.label}-{name[:8]}"), name, sources, samples, trained)
-        )
+        folder = RunFolder(out / f"{config.label}-{name[:8]}")
+        cells.setdefault(name, Cell(config, folder, name, sources, method, samples, trained))
     if checkpoint is not None and all(cell.checkpoint is None for cell in cells.values()):
         names = ", ".join(dict.fromkeys(cell.config.method for cell in cells.values()))
         raise UserError(f"--checkpoint {checkpoint}: {names} takes none; name a trained method, or leave it out")
@@ -119,11 +119,10 @@ def _checkpoint(config: RunConfig, path: Path | None, out: Path) -> Checkpoint:
     return checkpoints.given(listed if listed.is_dir() and not path.is_dir() else path, config)
 
 
-def _sources(config: RunConfig, checkpoint: Checkpoint | None) -> dict[str, str]:
+def _sources(config: RunConfig, method: Method, checkpoint: Checkpoint | None) -> dict[str, str]:
     """What decides a cell's texts beside its configuration: its components' code and the weights of its encoders."""
-    method = registry.load("method", config.method)
-    sources = {"method": provenance.source_hash(method)}
-    if method.uses_embeddings:  # type: ignore[attr-defined]
+    sources = {"method": provenance.source_hash(type(method))}
+    if method.uses_embeddings:
         sources["embedder"] = create_encoder(config.profile.embedder).identity()
     if checkpoint is not None:
         sources["checkpoint"] = checkpoints.identity(config)

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench import plugins, registry
+from bench import registry
 from bench.config import RunConfig
 from bench.console.progress import Progress
 from bench.data.corpus import Corpus
@@ -22,7 +22,6 @@ from bench.run.scoring import Scorer
 from bench.run.selection import Choice, Selection
 from bench.run.training import trained, validations
 from bench.run.writing import Job, Writer, prefetched, task
-from bench.score import scoring
 from bench.score.finish import score_folder, with_those_before
 from bench.score.judging import Judges
 
@@ -55,7 +54,8 @@ def run(
     """
     with ExitStack() as stack:
         judges = stack.enter_context(Judges(say=progress.say))
-        check_metrics(cells, judges, out)
+        for cell in cells:
+            judges.check(cell.config, out=out)
         todo = unfinished(cells, retry=retry)
         selections = trained(todo, corpus, service, say=progress.say)
         validated = opened(validations(selections), service, stack)
@@ -83,15 +83,6 @@ def train(
         scorer = stack.enter_context(Scorer(corpus, service, judges, progress.say))
         write(jobs, selections, service, scorer, progress)
     return [(cell, selections[cell.identity].choice) for cell in cells if cell.identity in selections]
-
-
-def check_metrics(cells: Sequence[Cell], judges: Judges, out: Path) -> None:
-    """A metric that misses its data, or a judge that cannot be reached, says so before anything is generated."""
-    for cell in cells:
-        metrics = scoring.create(cell.config.profile)
-        judges.bind(metrics, cell.config, out=out)
-        for name, metric in metrics.items():
-            scoring.check_versions(name, metric)
 
 
 def unfinished(cells: Sequence[Cell], *, retry: bool) -> list[Cell]:
@@ -160,6 +151,6 @@ def add_metrics(cells: Sequence[Cell], corpus: Corpus, judges: Judges, *, say: C
         if not lacking:
             continue
         say(f"scoring {cell.name} by {', '.join(lacking)} ...")
-        with cell.locked(), plugins.traced(cell.folder.path):
+        with cell.locked():
             names, options = with_those_before(cell.folder, lacking, lacking)
             score_folder(cell.folder, corpus, metrics=names, options=options, judges=judges)

@@ -15,7 +15,6 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from bench import plugins
 from bench.data.corpus import Corpus
 from bench.errors import BenchError
 from bench.generate.service import GenerationService
@@ -97,8 +96,7 @@ class Scorer:
             place = f" ({number} of {len(rest)})" if len(rest) > 1 else ""
             self.say(f"scoring {cell.name}{place} ...")
             try:
-                with plugins.traced(cell.folder.path):
-                    score_folder(cell.folder, self.corpus, engine=self.service.use, judges=self.judges)
+                score_folder(cell.folder, self.corpus, engine=self.service.use, judges=self.judges)
                 cell.lock.close()
             except BenchError as error:
                 failures.append(error)

@@ -67,7 +67,7 @@ class Selection:
         for epoch in range(1, train.epochs + 1):
             folder = RunFolder(checkpoint.path / f"validation-{name}" / f"epoch-{epoch}")
             sources = {**cell.sources, "epoch": str(epoch)}
-            cells.append(Cell(config, folder, f"{name}-{epoch}", sources, samples, checkpoint, epoch))
+            cells.append(Cell(config, folder, f"{name}-{epoch}", sources, cell.method, samples, checkpoint, epoch))
         return cls(checkpoint, f"{checkpoint.path}/{name}", tuple(cells))
 
     @property

@@ -15,8 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from bench import registry
-from bench.config import RunConfig
 from bench.console.progress import Progress, Task
 from bench.context import prefetch
 from bench.context.context import CellResources, SampleContext
@@ -53,7 +51,6 @@ class Job:
     """A cell that is ready to be written: everything that its samples need is computed."""
 
     cell: Cell
-    method: Method
     resources: CellResources
 
 
@@ -64,30 +61,29 @@ def prefetched(
 
     The epochs of one checkpoint are validated on the same samples, which are looked at once.
     """
-    shared: dict[Path, tuple[Method, CellResources]] = {}
+    shared: dict[Path, CellResources] = {}
     jobs = []
     for cell in cells:
         place = cell.folder.path if cell.epoch is None else cell.folder.path.parent
         if place not in shared:
             alike = [other for other in cells if other is cell or place == other.folder.path.parent]
             pending = {sample.sample_id: sample for other in alike for sample in other.pending}
-            shared[place] = _prefetched(cell.config, list(pending.values()), corpus, service, out, progress)
-        jobs.append(Job(cell, *shared[place]))
+            shared[place] = _prefetched(cell, list(pending.values()), corpus, service, out, progress)
+        jobs.append(Job(cell, shared[place]))
     return jobs
 
 
 def _prefetched(
-    config: RunConfig,
+    cell: Cell,
     samples: Sequence[Sample],
     corpus: Corpus,
     service: GenerationService,
     out: Path,
     progress: Progress,
-) -> tuple[Method, CellResources]:
-    method = registry.create("method", config.method, config.method_options)
-    resources = prefetch.resources(config, samples, corpus, service, out=out)
-    prefetch.embed(method, config, samples, resources, out=out, progress=progress.embedding)
-    return method, replace(resources, answered=partial(progress.answered, config.method))
+) -> CellResources:
+    resources = prefetch.resources(cell.config, samples, corpus, service, out=out)
+    prefetch.embed(cell.method, cell.config, samples, resources, out=out, progress=progress.embedding)
+    return replace(resources, answered=partial(progress.answered, cell.config.method))
 
 
 @dataclass(frozen=True)
@@ -144,7 +140,7 @@ class Writer:
         task = self.progress.tasks[job.cell.name]
         async with self.room:
             self.progress.begin(task)
-            row = await write_sample(job.method, sample, job.resources)
+            row = await write_sample(job.cell.method, sample, job.resources)
         job.cell.folder.append(runs.SAMPLES, row)
         self.progress.step(task, failed=row["error"] is not None, requests=len(row["requests"]))
 
@@ -159,7 +155,7 @@ def at_epoch(job: Job, epoch: int) -> Job:
     """With the soft prompt embeddings of the cell's checkpoint after this epoch, if there is anything to write."""
     if not job.cell.pending:
         return job
-    return replace(job, resources=with_slot_encoder(job.cell, job.method, job.resources, epoch))
+    return replace(job, resources=with_slot_encoder(job.cell, job.cell.method, job.resources, epoch))
 
 
 def with_slot_encoder(cell: Cell, method: Method, resources: CellResources, epoch: int) -> CellResources:

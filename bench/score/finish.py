@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from bench import registry
+from bench import plugins, registry
 from bench.config import RunConfig, fingerprint, variant
 from bench.data.corpus import Corpus
 from bench.errors import UserError, WrongContent
@@ -84,14 +84,14 @@ def score_folder(
     EngineError where a judge's engine dies.
     """
     run = read(folder, corpus)
-    chosen = scoring.create(run.config.profile, metrics, options=options)
     with ExitStack() as stack:
+        stack.enter_context(plugins.traced(folder.path))
         asked = judges or stack.enter_context(Judges())
-        asked.bind(chosen, run.config, out=folder.path.parent)
-        scores = score_rows(chosen, run.rows, run.samples, corpus)
+        chosen = asked.metrics(run.config, metrics, options=options, out=folder.path.parent)
+        scores, values = score_rows(chosen, run.rows, run.samples, corpus)
     summary = {
         **describe(run, corpus),
-        **scored(chosen, scores),
+        **values,
         "metric_options": {name: dict(values) for name, values in (options or {}).items()},
         "engine_use": asdict(engine) | {"tokens_per_second": engine.tokens_per_second} if engine else None,
         "finished": provenance.now(),
@@ -104,7 +104,7 @@ def _keep(folder: RunFolder, run: Written, scores: scoring.Rows, summary: dict[s
     earlier = _set_aside(folder)
     folder.write_rows(runs.SAMPLES, run.rows)
     folder.write_rows(runs.SCORES, scores)
-    matrix.build(folder)
+    matrix.build(folder, scores)
     summary |= {key: earlier[key] for key in ("engine_use", "finished") if key in earlier}
     summary["files"] = digests(folder)
     summary["digest"] = digest(summary)
@@ -147,23 +147,27 @@ def _set_aside(folder: RunFolder) -> dict[str, Any]:
 
 def score_rows(
     metrics: Mapping[str, Metric], rows: scoring.Rows, samples: Sequence[Sample], corpus: Corpus
-) -> scoring.Rows:
-    """A row of scores for each written row, with its sample's properties. Raises KeyError for an unknown sample."""
+) -> tuple[scoring.Rows, dict[str, Any]]:
+    """(a row of scores for each written row, what tables say of them). KeyError for an unknown sample.
+
+    What scores are sliced by is the corpus's, whatever the written row says.
+    """
     known = {sample.sample_id: sample for sample in samples}
-    scores = scoring.score(metrics, rows, {row["sample_id"]: corpus.reference(row["sample_id"]) for row in rows})
-    for row in scores:  # what slices them is the corpus's, whatever the written row says
-        sample = known[row["sample_id"]]
-        row.update(category=sample.category, user_id=sample.user_id, properties=properties(sample, corpus))
-    return scores
+    texts = [row["text"] or "" for row in rows]
+    facts = [about(known[row["sample_id"]], corpus) for row in rows]
+    return scoring.evaluate(metrics, texts, [corpus.reference(fact["sample_id"]) for fact in facts], facts)
 
 
-def scored(metrics: Mapping[str, Metric], scores: scoring.Rows) -> dict[str, Any]:
-    """What tables say of a run's scores."""
-    return {
-        "columns": scoring.columns(metrics),
-        "scores": scoring.aggregate(metrics, scores),
-        "metric_versions": {name: metric.versions() for name, metric in metrics.items()},
+def about(sample: Sample, corpus: Corpus) -> dict[str, Any]:
+    """What a row of scores says of its sample: who, where, and the numbers that tables may be sliced by."""
+    properties = {
+        "rating": sample.rating,
+        "history": len(sample.history),
+        "peers": fmean(len(corpus.peers(review)) for review in sample.history) if sample.history else 0.0,
+        "words": len(corpus.reference(sample.sample_id).split()),
     }
+    who = {"sample_id": sample.sample_id, "category": sample.category, "user_id": sample.user_id}
+    return {**who, "properties": properties}
 
 
 def digest(summary: Mapping[str, Any]) -> str:
@@ -176,16 +180,6 @@ def digests(folder: RunFolder) -> dict[str, str]:
     names = (runs.CONFIG, runs.PROVENANCE, runs.SAMPLES, runs.SCORES)
     files = {name: folder.path / name for name in names}
     return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items() if file.is_file()}
-
-
-def properties(sample: Sample, corpus: Corpus) -> dict[str, float]:
-    """What tables may be sliced by: numbers that a sample has before anything is written."""
-    return {
-        "rating": sample.rating,
-        "history": len(sample.history),
-        "peers": fmean(len(corpus.peers(review)) for review in sample.history) if sample.history else 0.0,
-        "words": len(corpus.reference(sample.sample_id).split()),
-    }
 
 
 def describe(run: Written, corpus: Corpus) -> dict[str, Any]:

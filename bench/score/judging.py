@@ -100,6 +100,24 @@ class Judges:
         self._loop = self._stack.enter_context(asyncio.Runner())
         self._services: dict[tuple[str, ...], GenerationService] = {}
 
+    def check(self, config: RunConfig, *, out: Path) -> None:
+        """A metric that misses its data, or a judge that cannot be reached, says so before anything is generated."""
+        for name, metric in self.metrics(config, out=out).items():
+            scoring.check_versions(name, metric)
+
+    def metrics(
+        self,
+        config: RunConfig,
+        names: Sequence[str] | None = None,
+        *,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        out: Path,
+    ) -> dict[str, Metric]:
+        """name -> metric, ready to score; `names` None means the profile's. Raises what `bind` raises."""
+        found = scoring.create(config.profile, names, options=options)
+        self.bind(found, config, out=out)
+        return found
+
     def bind(self, metrics: Mapping[str, Metric], config: RunConfig, *, out: Path) -> None:
         """Gives every metric that asks a model the one that it means. Starts nothing.
 

@@ -68,13 +68,13 @@ def load(folder: RunFolder) -> Scores | None:
         arrays = _checksum(_content(header, codes, values))
         if (header["format"], header["source"], header["arrays"]) == (FORMAT, source, arrays):
             return _unpack(header, codes, values)
-    return build(folder)
+    return build(folder, _rows(folder))
 
 
-def build(folder: RunFolder) -> Scores:
-    """Reads scores.jsonl and keeps the arrays beside it, where that can be written and all its metrics are known."""
+def build(folder: RunFolder, rows: Sequence[dict[str, Any]]) -> Scores:
+    """Keeps the arrays of these rows beside scores.jsonl, which holds the same, if all metrics are known here."""
     source = _checksum((folder.path / runs.SCORES).read_bytes())
-    header, codes, values = _pack(_rows(folder))
+    header, codes, values = _pack(rows)
     if all(_metric(name) is not None for name in header["metrics"]):
         _keep(folder, {**header, "source": source, "arrays": _checksum(_content(header, codes, values))}, codes, values)
     return _unpack(header, codes, values)

@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from bench import plugins, registry
+from bench import registry
 from bench.data.corpus import Corpus, load
 from bench.generate.engine import watch
 from bench.record.runs import RunFolder
@@ -96,5 +96,4 @@ _corpus = cache(load)
 def _score(path: Path, metrics: list[str] | None, engine: EngineUse | None) -> Summary:
     folder = RunFolder(path)
     corpus: Corpus = _corpus(read_config(folder).data)
-    with plugins.traced(path):
-        return score_folder(folder, corpus, metrics=metrics, engine=engine)
+    return score_folder(folder, corpus, metrics=metrics, engine=engine)

@@ -42,10 +42,33 @@ def create(
     return {name: registry.create("metric", name, values) for name, values in given.items()}
 
 
+def evaluate(
+    metrics: Mapping[str, Metric], texts: Sequence[str], references: Sequence[str], facts: Sequence[Mapping[str, Any]]
+) -> tuple[Rows, dict[str, Any]]:
+    """(a row a sample: its facts and, under each metric's name, that metric's row; what tables say of these rows).
+
+    `facts` hold at least a sample's id, category and user. Raises PluginError where a plug-in's metric fails.
+    """
+    ids = [fact["sample_id"] for fact in facts]
+    found = score(metrics, ids, texts, references)
+    rows: Rows = [{**fact, **{name: found[name][place] for name in metrics}} for place, fact in enumerate(facts)]
+    told = {
+        "columns": [asdict(column) for metric in metrics.values() for column in metric.columns],
+        "scores": aggregate(metrics, rows),
+        "metric_versions": {name: metric.versions() for name, metric in metrics.items()},
+    }
+    return rows, told
+
+
 def score(
-    metrics: Mapping[str, Metric], samples: Rows, references: Mapping[str, str], *, processes: int | None = None
-) -> Rows:
-    """A row a sample: its id, category and user, and under each metric's name that metric's row.
+    metrics: Mapping[str, Metric],
+    ids: Sequence[str],
+    texts: Sequence[str],
+    references: Sequence[str],
+    *,
+    processes: int | None = None,
+) -> dict[str, Rows]:
+    """metric -> a row a text. `ids` name the samples in messages.
 
     Metrics that take each pair by itself are spread over processes (None: as many as there are cores, where that
     pays); the others run here meanwhile. The rows are the same to the last bit, however many there are.
@@ -54,22 +77,14 @@ def score(
     for name, metric in metrics.items():
         if not plugins.is_ours("metric", name):
             check_versions(name, metric)
-    ids = [row["sample_id"] for row in samples]
-    predictions = [row["text"] or "" for row in samples]
-    targets = [references[row["sample_id"]] for row in samples]
-    workers = _workers(len(samples)) if processes is None else processes
+    workers = _workers(len(texts)) if processes is None else processes
     apart = [name for name, metric in metrics.items() if workers > 1 and getattr(metric, "per_pair", False)]
     with _pool(workers if apart else 0) as pool:
-        parts = {name: _submit(pool, metrics[name], predictions, targets) for name in apart if pool}
-        jobs = {name: _Job(name, metric, ids, predictions, targets) for name, metric in metrics.items()}
+        parts = {name: _submit(pool, metrics[name], texts, references) for name in apart if pool}
+        jobs = {name: _Job(name, metric, ids, texts, references) for name, metric in metrics.items()}
         with _ALONE:
             found = {name: job.rows() for name, job in jobs.items() if name not in parts}
-        found |= {name: jobs[name].gathered(futures) for name, futures in parts.items()}
-    rows: Rows = [{key: row[key] for key in ("sample_id", "category", "user_id")} for row in samples]
-    for name in metrics:
-        for row, scores in zip(rows, found[name], strict=True):
-            row[name] = scores
-    return rows
+        return found | {name: jobs[name].gathered(futures) for name, futures in parts.items()}
 
 
 def _workers(samples: int) -> int:
@@ -262,8 +277,3 @@ def aggregate(metrics: Mapping[str, Metric], rows: Rows) -> dict[str, dict[str, 
         }
         for category in categories
     }
-
-
-def columns(metrics: Mapping[str, Metric]) -> list[dict[str, Any]]:
-    """What the tables need to know of each column, as JSON."""
-    return [asdict(column) for metric in metrics.values() for column in metric.columns]

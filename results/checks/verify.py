@@ -321,17 +321,14 @@ def _scores(
             raise UserError(f"{answers} is not there, and so none of a judge's answers")
         with Judges(stored=StoredAnswers) as judges:
             judges.bind(metrics, config, out=folder.path.parent)
-            scores = runs.plain(finish.score_rows(metrics, rows, samples, corpus))
-        says = {
-            **finish.describe(finish.Written.of(folder, config, samples, rows), corpus),
-            **finish.scored(metrics, scores),
-        }
+            scores, values = finish.score_rows(metrics, rows, samples, corpus)
+        says = {**finish.describe(finish.Written.of(folder, config, samples, rows), corpus), **values}
     except BenchError as error:
         yield Check("scores", None, str(error))
         return
     bad = [
         *([f"{len(kept)} rows of scores for {len(rows)} texts"] if len(kept) != len(rows) else []),
-        *_unlike(zip(kept, scores, strict=False)),
+        *_unlike(zip(kept, runs.plain(scores), strict=False)),
         *([f"{matrix.FILE} holds others: delete it"] if kept and not matrix.agrees(folder) else []),
     ]
     yield Check("scores", not bad, "; ".join(bad) or f"{', '.join(names)} computed again, equal to the last bit")

@@ -57,11 +57,13 @@ def letters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.pop("my_letters", None)
 
 
-def samples(n: int) -> tuple[scoring.Rows, dict[str, str]]:
+Samples = tuple[list[str], list[str], list[str]]  # ids, texts, references
+
+
+def samples(n: int) -> Samples:
     rng = random.Random(n)
     texts = [" ".join(rng.choices(WORDS, k=rng.randrange(30))) for _ in range(2 * n)]
-    rows = [{"sample_id": f"s{i}", "category": "c", "user_id": "u", "text": texts[i] or None} for i in range(n)]
-    return rows, {f"s{i}": texts[n + i] for i in range(n)}
+    return [f"s{i}" for i in range(n)], texts[:n], texts[n:]
 
 
 def metrics(tmp_path: Path, names: list[str]) -> dict[str, Metric]:
@@ -75,11 +77,20 @@ def test_any_number_of_processes_gives_the_same_rows(
     require_assets("wordnet", "punkt")
     monkeypatch.setattr(scoring, "CHUNK", 7)
     chosen = metrics(tmp_path, ["rouge", "meteor", "bleu", "letters"])
-    rows, references = samples(60)
-    alone = scoring.score(chosen, rows, references, processes=1)
-    assert list(alone[0]) == ["sample_id", "category", "user_id", "rouge", "meteor", "bleu", "letters"]
-    assert scoring.score(chosen, rows, references, processes=2) == alone
-    assert scoring.aggregate(chosen, alone)["c"]["meteor"] > 0
+    given = samples(60)
+    alone = scoring.score(chosen, *given, processes=1)
+    assert alone.keys() == {"rouge", "meteor", "bleu", "letters"}
+    assert {len(rows) for rows in alone.values()} == {60}
+    assert scoring.score(chosen, *given, processes=2) == alone
+
+
+def test_rows_say_of_whom_they_are_and_tables_what_they_need(tmp_path: Path, letters: Path) -> None:
+    facts = [{"sample_id": name, "category": "c", "user_id": "u", "properties": {"words": 2}} for name in ("a", "b")]
+    rows, values = scoring.evaluate(metrics(tmp_path, ["letters"]), ["one", ""], ["two", "three"], facts)
+    assert [{key: row[key] for key in fact} for row, fact in zip(rows, facts, strict=True)] == facts
+    assert values["scores"]["c"]["letters"] == sum(row["letters"]["letters"] for row in rows) / 2
+    assert values["metric_versions"].keys() == {"letters"}
+    assert [column["key"] for column in values["columns"]] == ["letters"]
 
 
 @pytest.mark.models
@@ -107,20 +118,19 @@ def test_cells_scored_at_once_get_the_rows_of_cells_scored_alone(
 
 def test_a_few_samples_start_no_process(tmp_path: Path, letters: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scoring, "ProcessPoolExecutor", None)
-    rows, references = samples(scoring.SPREAD_FROM - 1)
-    assert len(scoring.score(metrics(tmp_path, ["letters"]), rows, references)) == len(rows)
+    given = samples(scoring.SPREAD_FROM - 1)
+    assert len(scoring.score(metrics(tmp_path, ["letters"]), *given)["letters"]) == scoring.SPREAD_FROM - 1
 
 
 def test_an_error_in_a_process_is_raised_here(tmp_path: Path, letters: Path) -> None:
-    rows, references = samples(3)
-    rows[1]["text"] = "bad"
+    ids, texts, references = samples(3)
+    texts[1] = "bad"
     says = rf"^metric 'letters' of {letters} failed on sample s1: ValueError: a bug of the plug-in's$"
     with pytest.raises(PluginError, match=says):
-        scoring.score(metrics(tmp_path, ["letters"]), rows, references, processes=2)
+        scoring.score(metrics(tmp_path, ["letters"]), ids, texts, references, processes=2)
 
 
 def test_a_user_s_mistake_in_a_process_stays_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEP_BENCH_HOME", str(tmp_path / "empty"))
-    rows, references = samples(3)
     with pytest.raises(UserError, match="model 'wordnet' is not on this machine; run `bench models pull`"):
-        scoring.score(metrics(tmp_path, ["meteor"]), rows, references, processes=2)
+        scoring.score(metrics(tmp_path, ["meteor"]), *samples(3), processes=2)

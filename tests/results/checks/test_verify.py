@@ -211,7 +211,7 @@ def seal(folder: RunFolder) -> None:
     values["files"] = finish.digests(folder)
     values["digest"] = finish.digest(values)
     folder.write(runs.SUMMARY, values)
-    matrix.build(folder)
+    matrix.build(folder, list(folder.rows(runs.SCORES)))
 
 
 @pytest.mark.parametrize(
