@@ -12,7 +12,7 @@ ifeq ($(EXTRA),cpu)
 UV += --excludes cpu-excludes.txt -c constraints.txt $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)",--torch-backend cpu)
 endif
 
-.PHONY: setup demo test lint coverage bench-engine bench-stages bench-table bench-training bench-data bench-scale examples chaos lock clean
+.PHONY: setup demo test lint coverage bench-engine bench-stages bench-scoring bench-table bench-training bench-data bench-scale examples chaos lock clean
 
 setup: .venv/.installed-$(EXTRA)
 	@$(BIN)/bench models pull
@@ -49,6 +49,10 @@ bench-engine: setup
 # DPL's stages without barriers, with barriers, and the bare engine. Prints the ratios.
 bench-stages: setup
 	$(BIN)/python -m benchmarks.stages
+
+# Tokens a second of the engine while finished cells are scored beside it. Prints the ratio.
+bench-scoring: setup
+	$(BIN)/python -m benchmarks.scoring
 
 # Seconds of `bench table` on 200 finished runs of 2,000 samples.
 bench-table: setup

@@ -107,6 +107,7 @@ class Plan:
     kill_after: int | None = None
     cannot_start: bool = False
     refuse: str = ""  # requests whose prompt has this word fail
+    hang: str = ""  # requests whose prompt has this word are never answered
     seconds: float = 0.0
     gate: asyncio.Event | None = None  # nothing is answered before it is set
     started: int = 0
@@ -125,6 +126,7 @@ class FakeGenerator(EchoGenerator):
         if "FAKE_KILL_AFTER" in os.environ:
             self.plan.kill_after = int(os.environ["FAKE_KILL_AFTER"])
         self.plan.seconds = float(os.environ.get("FAKE_SECONDS", self.plan.seconds))
+        self.plan.hang = os.environ.get("FAKE_HANG", self.plan.hang)
 
     def identity(self) -> Mapping[str, Any]:
         return {"backend": "fake", "version": "1"}
@@ -145,7 +147,10 @@ class FakeGenerator(EchoGenerator):
             os.kill(os.getpid(), signal.SIGKILL)
         if plan.die_after is not None and plan.finished >= plan.die_after:
             raise EngineError("the fake engine died")
-        if plan.refuse and plan.refuse in [self.encoder.words[number] for number in request.ids]:
+        words = [self.encoder.words[number] for number in request.ids]
+        if plan.hang and plan.hang in words:
+            await asyncio.Event().wait()
+        if plan.refuse and plan.refuse in words:
             raise SampleFailure(f"the fake engine refuses {plan.refuse!r}")
         plan.finished += 1
         return await super().generate(request)

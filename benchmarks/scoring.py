@@ -1,0 +1,115 @@
+"""What scoring beside the engine costs the engine: `make bench-scoring`.
+
+The same requests in turns by the engine alone, and by the engine while finished runs are scored beside it without a
+pause, by all metrics of the profile: the worst case, as a grid scores each cell once. Prints new tokens a second of
+both, their ratio, and how many runs were scored meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import subprocess
+import sys
+from concurrent.futures import Future
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench.config import RunConfig
+from bench.data.corpus import Corpus, load
+from bench.generate.engine.vllm import VllmGenerator
+from bench.record import runs
+from bench.score.process import ScoringProcess
+from bench.suite import grid
+from bench.types import Request
+from benchmarks.common import Turn, at_once, forget_prefixes, pipeline, started
+
+
+class Repeated:
+    """Scores one run again and again, until it is told to stop."""
+
+    def __init__(self, process: ScoringProcess, folder: Path) -> None:
+        self.count, self.working = 0, True
+        self._process, self._folder = process, folder
+        self._next()
+
+    def _next(self) -> None:
+        self.last = self._process.submit(self._folder)
+        self.last.add_done_callback(self._done)
+
+    def _done(self, last: Future[dict[str, Any]]) -> None:
+        self.count += last.exception() is None
+        if self.working and last.exception() is None:
+            self._next()
+
+
+async def disturbed(
+    generator: VllmGenerator, requests: list[Request], process: ScoringProcess, folder: Path
+) -> tuple[Turn, int]:
+    repeated = Repeated(process, folder)
+    turn = await at_once(generator, requests)
+    repeated.working = False
+    await asyncio.wrap_future(repeated.last)
+    return turn, repeated.count
+
+
+async def measure(config: RunConfig, corpus: Corpus, folder: Path, turns: int) -> None:
+    generator = await started(config)
+    _, requests = await pipeline(config, corpus, generator)
+    process = ScoringProcess()
+    await asyncio.wrap_future(process.submit(folder))  # loads what is loaded once
+    ratios = []
+    for turn in range(turns):
+        ways: dict[str, Turn] = {}
+        scored = 0
+        for way in ("alone", "beside") if turn % 2 == 0 else ("beside", "alone"):
+            await forget_prefixes(generator)
+            if way == "alone":
+                ways[way] = await at_once(generator, requests)
+            else:
+                ways[way], scored = await disturbed(generator, requests, process, folder)
+        ratios.append(ways["beside"].speed / ways["alone"].speed)
+        print(
+            f"turn {turn + 1}: {len(requests)} requests; alone {ways['alone']}; with scoring {ways['beside']}", end=""
+        )
+        print(f" ({scored} runs scored); ratio {ratios[-1]:.3f}", flush=True)
+    print(f"ratio, median of {turns}: {median(ratios):.3f}")
+    process.close()
+    await generator.close()
+
+
+def written(out: Path, words: list[str]) -> Path:
+    """A run to be scored, of texts that need no engine."""
+    command = [sys.executable, "-m", "bench.cli", "run", "--method", "nonperso", "--generator", "echo", *words]
+    subprocess.run([*command, "--out", str(out)], check=True, stdout=subprocess.DEVNULL)
+    return runs.find(out)[0].path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="bundled")
+    parser.add_argument("--limit", type=int, default=60)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--profile", default="tiny")
+    options = parser.parse_args()
+    corpus = load(options.data)
+    (config,) = grid.expand(
+        corpus,
+        data=options.data,
+        methods=["rag"],
+        retrievers=["bm25"],
+        ks=None,
+        seeds=[0],
+        profile=options.profile,
+        set_values={},
+        limit=options.limit,
+    )
+    with TemporaryDirectory() as folder:
+        run = written(Path(folder), ["--data", options.data, "--profile", options.profile])
+        asyncio.run(measure(config, corpus, run, options.turns))
+
+
+if __name__ == "__main__":
+    main()
