@@ -18,7 +18,8 @@ from bench.generate.service import GenerationService
 from bench.generate.store import RequestStore
 from bench.run import cells
 from bench.run.cells import Cell
-from bench.run.writing import Writer, prefetched, task
+from bench.run.jobs import prefetched
+from bench.run.writing import Writer, task
 from bench.types import Completion, Prompt, Request
 
 

@@ -13,7 +13,6 @@ from bench import registry
 from bench.commands import listing
 from bench.config import RunConfig, load_profile
 from bench.errors import UserError
-from bench.score import finish
 from bench.suite import grid
 from methods.rag import Rag
 from tests.fakes import profile_file
@@ -158,7 +157,7 @@ def test_a_run_is_named_by_the_options_that_differ(tmp_path: Path) -> None:
             method="mine", method_options={**options, **change}, k=0, data="d", data_fingerprint="f", profile=profile
         )
         again = RunConfig.model_validate_json(config.model_dump_json())
-        assert finish.variant(again) == variant
+        assert config.variant(again) == variant
 
 
 def test_options_of_the_built_in_retrievers_are_checked() -> None:

@@ -78,8 +78,10 @@ def score(
 
     from bench.data.corpus import load
     from bench.record import runs
-    from bench.score.finish import interrupted, read_config, score_folder, with_those_before
+    from bench.score.finish import score_folder
     from bench.score.judging import Judges
+    from bench.score.keep import interrupted
+    from bench.score.written import read_config
     from bench.suite import grid
     from results.tables.finished import Finished
     from results.tables.leaderboard import leaderboards
@@ -96,8 +98,8 @@ def score(
                 continue
             with folder.locked():
                 config = read_config(folder)
-                wanted, given = with_those_before(folder, grid.comma_list(metric) or config.profile.metrics, options)
-                summary = score_folder(folder, corpus_of(config.data), metrics=wanted, options=given, judges=judges)
+                wanted = grid.comma_list(metric) or None
+                summary = score_folder(folder, corpus_of(config.data), metrics=wanted, options=options, judges=judges)
                 scored.append(Finished(folder, summary))
     if not scored:
         raise UserError("none of these runs is finished; run the same `bench run` again to go on")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from bench.generate.service import GenerationService
 from bench.protocols import Method, SoftPromptMethod
 from bench.record import provenance, runs
 from bench.record.runs import RunFolder
-from bench.score import finish
+from bench.score import keep
 from bench.train import checkpoint as checkpoints
 from bench.train.checkpoint import Checkpoint
 from bench.types import Sample
@@ -67,8 +67,15 @@ class Cell:
         finished = self.folder.keep_finished()
         self.pending = [sample for sample in self.samples if sample.sample_id not in finished]
         if self.pending:  # else the run is what it was, and so is when it was finished
-            (self.folder.path / finish.EARLIER).unlink(missing_ok=True)
+            (self.folder.path / keep.EARLIER).unlink(missing_ok=True)
         return self
+
+    def lacks_metrics(self) -> dict[str, dict[str, Any]]:
+        """Of a finished run: the metrics that are asked for now and that it was not scored with, with their options."""
+        if not self.folder.done:
+            return {}
+        has, profile = self.folder.summary()["metric_versions"], self.config.profile
+        return {name: dict(profile.options.get(name, {})) for name in profile.metrics if name not in has}
 
     def note(self, **about: Any) -> None:
         """Adds to what the folder's configuration says of the run."""
@@ -110,6 +117,25 @@ def plan(
         names = ", ".join(dict.fromkeys(cell.config.method for cell in cells.values()))
         raise UserError(f"--checkpoint {checkpoint}: {names} takes none; name a trained method, or leave it out")
     return list(cells.values())
+
+
+def unfinished(cells: Sequence[Cell], *, retry: bool) -> list[Cell]:
+    return [cell for cell in cells if not cell.folder.done or (retry and cell.folder.summary()["failed"])]
+
+
+def without_scores(cells: Sequence[Cell], todo: Sequence[Cell], stack: ExitStack) -> list[Cell]:
+    """What is to be scored: the open cells, and finished ones that lack metrics, which are locked too."""
+    outdated = [cell for cell in cells if cell.lacks_metrics()]
+    for cell in outdated:
+        stack.enter_context(cell.locked())
+    return [*todo, *outdated]
+
+
+def opened(cells: Sequence[Cell], service: GenerationService, stack: ExitStack, *, retry: bool = False) -> list[Cell]:
+    """Locks the cells until the stack is closed; without those that another process has finished meanwhile."""
+    for cell in cells:
+        stack.enter_context(cell.locked())
+    return [cell.open(service) for cell in unfinished(cells, retry=retry)]
 
 
 def _checkpoint(config: RunConfig, path: Path | None, out: Path) -> Checkpoint:

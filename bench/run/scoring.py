@@ -94,9 +94,17 @@ class Scorer:
         rest = [cell for cell in cells if not self._is_done(cell, failures)]
         for number, cell in enumerate(rest, start=1):
             place = f" ({number} of {len(rest)})" if len(rest) > 1 else ""
-            self.say(f"scoring {cell.name}{place} ...")
+            lacking = cell.lacks_metrics()
+            self.say(f"scoring {cell.name}{' by ' if lacking else ''}{', '.join(lacking)}{place} ...")
             try:
-                score_folder(cell.folder, self.corpus, engine=self.service.use, judges=self.judges)
+                score_folder(
+                    cell.folder,
+                    self.corpus,
+                    metrics=list(lacking) or None,
+                    options=lacking,
+                    engine=self.service.use,
+                    judges=self.judges,
+                )
                 cell.lock.close()
             except BenchError as error:
                 failures.append(error)

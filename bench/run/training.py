@@ -5,7 +5,7 @@ Training comes before the engine starts, so that its memory is free again by the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from bench.data.corpus import Corpus
 from bench.generate.service import GenerationService
@@ -16,8 +16,8 @@ from bench.train import launch
 
 def trained(
     cells: Sequence[Cell], corpus: Corpus, service: GenerationService, *, say: Callable[[str], None]
-) -> dict[str, Selection]:
-    """Trains what is not trained yet: identity of a trained cell -> the selection of its epoch.
+) -> tuple[dict[str, Selection], list[Cell]]:
+    """Trains what is not trained yet: (identity of a trained cell -> how its epoch is chosen, cells to validate).
 
     Cells that differ in K alone share one selection. Raises EngineError where a training fails.
     """
@@ -33,10 +33,5 @@ def trained(
         launch.ensure(cell.checkpoint, cell.config, place=place, say=say)
         selection = Selection.of(cell, corpus, service.identity)
         selections[cell.identity] = by_name.setdefault(selection.name, selection)
-    return selections
-
-
-def validations(selections: Mapping[str, Selection]) -> list[Cell]:
-    """The validation cells of the epochs that are still to be chosen."""
-    open_ones = {selection.name: selection for selection in selections.values() if not selection.chosen}
-    return [cell for selection in open_ones.values() for cell in selection.cells]
+    validated = [cell for selection in by_name.values() if not selection.chosen for cell in selection.cells]
+    return selections, validated

@@ -9,21 +9,18 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from bench.console.progress import Progress, Task
-from bench.context import prefetch
 from bench.context.context import CellResources, SampleContext
-from bench.data.corpus import Corpus
 from bench.errors import EngineError, PluginError, SampleFailure, UserError
 from bench.generate.service import GenerationService
 from bench.protocols import Method
 from bench.record import runs
 from bench.run.cells import Cell
+from bench.run.jobs import Job
 from bench.run.selection import Choice, Selection
 from bench.types import Sample
 
@@ -46,44 +43,41 @@ class NextStage(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Job:
-    """A cell that is ready to be written: everything that its samples need is computed."""
-
-    cell: Cell
-    resources: CellResources
-
-
-def prefetched(
-    cells: Sequence[Cell], corpus: Corpus, service: GenerationService, out: Path, *, progress: Progress
-) -> list[Job]:
-    """Retrieves and embeds for the pending samples of all cells, before any request: encoders free their memory then.
-
-    The epochs of one checkpoint are validated on the same samples, which are looked at once.
-    """
-    shared: dict[Path, CellResources] = {}
-    jobs = []
-    for cell in cells:
-        place = cell.folder.path if cell.epoch is None else cell.folder.path.parent
-        if place not in shared:
-            alike = [other for other in cells if other is cell or place == other.folder.path.parent]
-            pending = {sample.sample_id: sample for other in alike for sample in other.pending}
-            shared[place] = _prefetched(cell, list(pending.values()), corpus, service, out, progress)
-        jobs.append(Job(cell, shared[place]))
-    return jobs
-
-
-def _prefetched(
-    cell: Cell,
-    samples: Sequence[Sample],
-    corpus: Corpus,
+def write(
+    jobs: Sequence[Job],
+    selections: Mapping[str, Selection],
     service: GenerationService,
-    out: Path,
+    next_stage: NextStage,
     progress: Progress,
-) -> CellResources:
-    resources = prefetch.resources(cell.config, samples, corpus, service, out=out)
-    prefetch.embed(cell.method, cell.config, samples, resources, out=out, progress=progress.embedding)
-    return replace(resources, answered=partial(progress.answered, cell.config.method))
+) -> None:
+    """Writes all samples, validation first where an epoch has to be chosen, and hands each written cell on.
+
+    Raises what ends a run: EngineError, UserError of a full disk.
+    """
+    if any(job.cell.pending for job in jobs):
+        _ = service.generator.encoder  # a model without a chat template says so once, not once a sample
+    writer = Writer(service, progress, next_stage)
+    try:
+        asyncio.run(_and_close(writer.write(jobs, selections), service))
+    except BaseExceptionGroup as group:
+        raise first_error(group) from None
+    finally:
+        progress.close()
+
+
+async def _and_close(work: Awaitable[None], service: GenerationService) -> None:
+    try:
+        await work
+    finally:
+        await service.close()
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The many samples that a dead engine or a full disk stops all say the same; the first is enough."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 @dataclass(frozen=True)

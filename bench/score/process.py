@@ -21,7 +21,8 @@ from bench import registry
 from bench.data.corpus import Corpus, load
 from bench.generate.engine import watch
 from bench.record.runs import RunFolder
-from bench.score.finish import read_config, score_folder
+from bench.score.finish import score_folder
+from bench.score.written import read_config
 from bench.types import EngineUse
 
 NICE = 19  # what the engine leaves, and all of it once the engine is done

@@ -29,8 +29,9 @@ from bench.record.runs import RunFolder
 from bench.run import cells, runner
 from bench.run.selection import Selection
 from bench.run.writing import facts, with_slot_encoder, write_sample
-from bench.score import finish, matrix, scoring
+from bench.score import keep, matrix, scoring, written
 from bench.score.judging import AskingMetric, Judges
+from bench.score.summary import describe
 
 if TYPE_CHECKING:
     from bench.context.context import CellResources
@@ -130,11 +131,11 @@ class Verifier:
     def verify(self, folder: RunFolder) -> Iterator[Check]:
         """The checks of one run, each as soon as it is made."""
         if not folder.done:
-            again = f"`bench score {folder.path}`" if finish.interrupted(folder) else "its command again"
+            again = f"`bench score {folder.path}`" if keep.interrupted(folder) else "its command again"
             yield Check("finished", None, f"it is not; run {again}, then verify it")
             return
         try:
-            yield from _checks(folder, folder.summary(), finish.read_config(folder), self._vectors)
+            yield from _checks(folder, folder.summary(), written.read_config(folder), self._vectors)
         except UserError as error:
             yield Check("contents", False, str(error))
         except (LookupError, TypeError, AttributeError, ValueError) as error:
@@ -164,7 +165,7 @@ def _files(folder: RunFolder, summary: Mapping[str, Any]) -> Check:
     kept, sealed = summary.get("files"), summary.get("digest")
     if not kept or not sealed:
         return Check("files", None, "no digests were kept when this run was scored; `bench score` keeps them")
-    changed = [*_differing(kept, finish.digests(folder)), *([runs.SUMMARY] if finish.digest(summary) != sealed else [])]
+    changed = [*_differing(kept, keep.digests(folder)), *([runs.SUMMARY] if keep.digest(summary) != sealed else [])]
     return Check("files", not changed, f"{', '.join(changed)} changed since" if changed else f"{len(kept)} as scored")
 
 
@@ -321,8 +322,9 @@ def _scores(
             raise UserError(f"{answers} is not there, and so none of a judge's answers")
         with Judges(stored=StoredAnswers) as judges:
             judges.bind(metrics, config, out=folder.path.parent)
-            scores, values = finish.score_rows(metrics, rows, samples, corpus)
-        says = {**finish.describe(finish.Written.of(folder, config, samples, rows), corpus), **values}
+            run = written.Written.of(folder, config, samples, rows, corpus)
+            scores, values = scoring.evaluate(metrics, run.texts, run.references, run.facts)
+        says = {**describe(run, corpus), **values}
     except BenchError as error:
         yield Check("scores", None, str(error))
         return

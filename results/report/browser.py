@@ -18,7 +18,7 @@ from bench.data.corpus import Corpus, load
 from bench.errors import UserError
 from bench.generate.store import RequestStore
 from bench.record import runs
-from bench.score.finish import read_config
+from bench.score.written import read_config
 from bench.types import Review, Sample
 from results.tables import finished, settings
 from results.tables.finished import Finished

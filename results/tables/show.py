@@ -11,7 +11,7 @@ from bench.errors import unknown
 from bench.generate.store import RequestStore
 from bench.record import runs
 from bench.record.runs import RunFolder
-from bench.score.finish import read_config
+from bench.score.written import read_config
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from bench.config import RunConfig
 from bench.data.corpus import Corpus, load
 from bench.errors import UserError
-from bench.score.finish import read_config
+from bench.score.written import read_config
 from results.tables.finished import Finished
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import pytest
 from bench import registry
 from bench.models import assets
 from bench.record import runs
-from bench.score import finish
+from bench.score import keep
 from tests import fakes
 from tests.fakes import FakeGenerator, Plan, World, bench
 from tests.paths import ROOT
@@ -358,7 +358,7 @@ def test_scoring_again_gives_the_same_and_generates_nothing(
     assert world.run() == 0
     folder = world.folder()
     before = {**folder.read(runs.SUMMARY), "finished": "2020-01-01T00:00:00+00:00"}
-    before["digest"] = finish.digest(before)
+    before["digest"] = keep.digest(before)
     folder.write(runs.SUMMARY, before)
     assert bench("score", world.out) == 0
     assert folder.read(runs.SUMMARY) == before

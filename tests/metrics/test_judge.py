@@ -16,8 +16,9 @@ from bench.errors import EngineError, UserError
 from bench.generate.engine.echo import EchoGenerator
 from bench.record import runs
 from bench.score import scoring
-from bench.score.finish import read_config, score_folder
+from bench.score.finish import score_folder
 from bench.score.judging import Judges, judging_profile
+from bench.score.written import read_config
 from bench.types import Completion, Prompt, Request
 from metrics.judge import Judge, parse
 from tests.fakes import CANARY, World, bench

@@ -27,7 +27,7 @@ from bench.generate.server.patience import Patience
 from bench.generate.store import RequestStore
 from bench.record import contents, runs, sqlite
 from bench.record.runs import RunFolder
-from bench.score import finish, matrix
+from bench.score import keep, matrix
 from bench.types import Completion, Prompt
 from benchmarks import endstate
 from benchmarks.endstate import EndState
@@ -185,7 +185,7 @@ def test_a_run_that_is_written_on_after_that_is_finished_anew(world: World) -> N
     assert world.run(method="rag") == 1
     folder = world.folder()
     folder.write(runs.SUMMARY, {**folder.read(runs.SUMMARY), "finished": "2001-01-01", "engine_use": None})
-    (folder.path / runs.SUMMARY).rename(folder.path / finish.EARLIER)
+    (folder.path / runs.SUMMARY).rename(folder.path / keep.EARLIER)
     FakeGenerator.plan.refuse = ""
     assert world.run(method="rag") == 0
     summary = folder.read(runs.SUMMARY)

@@ -15,7 +15,7 @@ from bench import registry
 from bench.data import store
 from bench.record import runs
 from bench.record.runs import RunFolder
-from bench.score import finish, matrix
+from bench.score import keep, matrix
 from results.checks import verify as verification
 from tests.embed.fakes import FakeEmbedder
 from tests.fakes import CATEGORIES, FAKE, PROFILE, FakeGenerator, Plan, World, bench, profile_file, tables
@@ -208,8 +208,8 @@ def test_what_was_changed_is_found_though_it_was_scored_again(folder: RunFolder,
 def seal(folder: RunFolder) -> None:
     """As one would who knows how."""
     values = folder.read(runs.SUMMARY)
-    values["files"] = finish.digests(folder)
-    values["digest"] = finish.digest(values)
+    values["files"] = keep.digests(folder)
+    values["digest"] = keep.digest(values)
     folder.write(runs.SUMMARY, values)
     matrix.build(folder, list(folder.rows(runs.SCORES)))
 

@@ -1,0 +1,77 @@
+"""Scores and summary on disk: the summary last of all, and the earlier one never mixed with newer scores."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bench.config import fingerprint
+from bench.errors import WrongContent
+from bench.record import runs
+from bench.record.runs import RunFolder
+from bench.score import matrix
+from bench.score.written import Rows
+
+EARLIER = ".summary.json.earlier"  # the summary of a run that is being scored again
+
+
+def keep(folder: RunFolder, rows: Rows, scores: Rows, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes samples, scores, arrays and, last, the summary, which is returned with its digests.
+
+    A run that is scored again keeps when, and how fast, it was finished.
+    """
+    earlier = _set_aside(folder)
+    folder.write_rows(runs.SAMPLES, rows)
+    folder.write_rows(runs.SCORES, scores)
+    matrix.build(folder, scores)
+    kept = dict(summary) | {key: earlier[key] for key in ("engine_use", "finished") if key in earlier}
+    kept["files"] = digests(folder)
+    kept["digest"] = digest(kept)
+    folder.write(runs.SUMMARY, kept)
+    (folder.path / EARLIER).unlink(missing_ok=True)
+    return kept
+
+
+def _set_aside(folder: RunFolder) -> dict[str, Any]:
+    """Takes the summary out of the way of other scores than its own, and returns it: a kill leaves no mixture.
+
+    Also what such a kill left. Empty for a run that is scored for the first time.
+    """
+    if folder.done:
+        earlier = folder.read(runs.SUMMARY)
+        (folder.path / runs.SUMMARY).replace(folder.path / EARLIER)
+        return earlier
+    return folder.read(EARLIER) if interrupted(folder) else {}
+
+
+def interrupted(folder: RunFolder) -> bool:
+    """Whether a finished run is unfinished only because scoring it again was cut off."""
+    return not folder.done and (folder.path / EARLIER).is_file()
+
+
+def with_those_before(
+    folder: RunFolder, names: Iterable[str], options: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[str], dict[str, Mapping[str, Any]]]:
+    """Metrics and their options, beside those that the run has been scored with.
+
+    A summary that cannot be read adds nothing: scoring again is what mends it.
+    """
+    try:
+        summary = folder.read(EARLIER) if interrupted(folder) else folder.summary() if folder.done else {}
+    except WrongContent:
+        summary = {}
+    before = {name: values for name, values in summary.get("metric_options", {}).items() if name not in options}
+    return list(dict.fromkeys([*summary.get("metric_versions", {}), *names])), {**before, **options}
+
+
+def digest(summary: Mapping[str, Any]) -> str:
+    """sha256 of all else that a summary says."""
+    return fingerprint({key: value for key, value in summary.items() if key != "digest"})
+
+
+def digests(folder: RunFolder) -> dict[str, str]:
+    """sha256 of the files that a run's row rests on, as far as they are there."""
+    names = (runs.CONFIG, runs.PROVENANCE, runs.SAMPLES, runs.SCORES)
+    files = {name: folder.path / name for name in names}
+    return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items() if file.is_file()}
