@@ -1,4 +1,4 @@
-"""The worked examples of docs/adding-a-method.md and README.md run as they stand there."""
+"""The worked examples of the pages run as they stand there: plug-ins, a profile, a suite, raw reviews."""
 
 from __future__ import annotations
 
@@ -18,27 +18,17 @@ from bench.record import runs
 from bench.suite import suite
 from tests import fakes
 from tests.data.toy import write_lines
-from tests.paths import ROOT
-
-METHODS = ROOT / "docs" / "adding-a-method.md"
-README = ROOT / "README.md"
-
-
-def blocks(document: Path, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.DOTALL)
+from tests.docs.blocks import examples
+from tests.docs.workshop import QUICK_START, SUITES, plugin_files
 
 
 @pytest.fixture
 def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Path]]:
-    """class -> file of every example, as a user would save it."""
+    """class -> file of every example of docs/plugins.md."""
     monkeypatch.setattr(registry, "_from_files", {})
     monkeypatch.setattr(registry, "_files", [])
     monkeypatch.setitem(registry.BUILTIN["generator"], "fake", "bench.generate.engine.echo:EchoGenerator")
-    files = {}
-    for text in blocks(METHODS, "python"):
-        (name,) = re.findall(r"^class (\w+)", text, re.MULTILINE)
-        files[name] = tmp_path / f"{name.lower()}_example.py"
-        files[name].write_text(text)
+    files = plugin_files(tmp_path)
     yield files
     for file in files.values():
         sys.modules.pop(file.stem, None)
@@ -73,8 +63,8 @@ def test_the_example_retriever_metric_and_data_run(
     assert registry.create("metric", "length").score(["", "a"], ["a b", ""]) == [{"length": 0.0}, {"length": 0.0}]
 
 
-def test_the_readme_s_profile_and_suite_are_whole(tmp_path: Path) -> None:
-    profile, cells = sorted(blocks(README, "toml"), key=lambda text: "[[cells]]" in text)
+def test_the_profile_and_the_suite_of_the_pages_are_whole(tmp_path: Path) -> None:
+    (profile,), (cells,) = examples(QUICK_START, "toml"), examples(SUITES, "toml")
     (tmp_path / "my.toml").write_text(profile)
     assert config.load_profile(str(tmp_path / "my.toml")).metrics == ("rouge", "bleu")
     (tmp_path / "mine.toml").write_text(cells)
@@ -87,8 +77,8 @@ def test_the_readme_s_profile_and_suite_are_whole(tmp_path: Path) -> None:
     assert set(tomllib.loads(profile)) <= set(config.Profile.model_fields)
 
 
-def test_the_readme_s_raw_rows_build(tmp_path: Path) -> None:
-    (text,) = blocks(README, "json")
+def test_the_raw_rows_of_the_quick_start_build(tmp_path: Path) -> None:
+    (text,) = examples(QUICK_START, "json")
     review, item = map(json.loads, text.splitlines())
     reviews = [{**review, "user_id": user, "parent_asin": name} for user in "ab" for name in "wxyz"]
     items = [{**item, "parent_asin": name} for name in "wxyz"]
