@@ -102,14 +102,21 @@ def _row(one: Any) -> str:
         names = [*sorted(one.opts, key=len), *one.secondary_opts]
         if not one.is_flag:
             names[-1] += f" {_value(one)}"
-    cells = [", ".join(f"`{name}`" for name in names), _default(one), _text(one.help or "")]
+    meaning = _text(one.help or "")
+    if one.param_type_name == "option" and "list" in str(_annotation(one)) and "repeatable" not in meaning:
+        meaning += " May be given several times."
+    cells = [", ".join(f"`{name}`" for name in names), _default(one), meaning]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _value(option: Any) -> str:
-    annotation = getattr(option.type_descriptor, "annotation", str)
+    annotation = _annotation(option)
     kind = {int: "N", float: "X"}.get(annotation)
     return kind or ("PATH" if "Path" in str(annotation) else "TEXT")
+
+
+def _annotation(one: Any) -> Any:
+    return getattr(one.type_descriptor, "annotation", str)
 
 
 def _default(one: Any) -> str:

@@ -11,7 +11,9 @@ from pathlib import Path
 from tests.paths import ROOT
 
 SHELL = ("", "bash", "console", "sh")
-FENCE = re.compile(r"(?:^<!-- not run: (?P<why>.+?) -->\n+)?^```(?P<language>\w*)\n(?P<text>.*?)^```", re.M | re.S)
+FENCE = re.compile(
+    r"(?:^ *<!-- not run: (?P<why>.+?) -->\n+)?^ *```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^ *```", re.M | re.S
+)
 INLINE = re.compile(r"`(?:\.venv/bin/)?(bench [^`]+|make [^`]+)`")
 MADE = ("docs/examples/",)  # by `make examples`, which has run what it names
 
@@ -50,7 +52,7 @@ def commands(page: Path) -> list[Command]:
 def _lines(page: Path) -> Iterator[Command]:
     for block in FENCE.finditer(page.read_text("utf-8")):
         if block["language"] in SHELL:
-            for line in block["text"].replace("\\\n", " ").splitlines():
+            for line in map(str.strip, block["text"].replace("\\\n", " ").splitlines()):
                 if re.match(r"(\$ )?(\w+=\S+ )*(\.venv/bin/)?(bench|make)\b", line):
                     yield Command(page, line, block["why"] or "")
 

@@ -16,10 +16,13 @@ from bench.data.build.build import build
 from bench.data.build.rules import Rules
 from bench.record import runs
 from bench.suite import suite
+from bench.train import checkpoint
+from bench.train.trainer import Losses, Step
 from tests import fakes
 from tests.data.toy import write_lines
 from tests.docs.blocks import examples
 from tests.docs.workshop import QUICK_START, SUITES, plugin_files
+from tests.paths import ROOT
 
 
 @pytest.fixture
@@ -92,3 +95,29 @@ def test_the_raw_rows_of_the_quick_start_build(tmp_path: Path) -> None:
         rules=loose,
     )
     assert (report.samples, report.notes) == ({"test": 2, "val": 2, "train": 2}, ())
+
+
+def test_the_page_on_files_names_every_field_that_a_run_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.BUILTIN["generator"], "fake", fakes.FAKE)
+    world = fakes.World(tmp_path)
+    assert world.run(method="rag") == 0
+    page, folder = (ROOT / "docs" / "files.md").read_text("utf-8"), world.folder()
+    rows = [next(folder.rows(name)) for name in (runs.SAMPLES, runs.SCORES)]
+    whole = [folder.read(name) for name in (runs.CONFIG, runs.PROVENANCE, runs.SUMMARY)]
+    named = {key for one in (*rows, *whole, whole[0]["config"]) for key in one} - {"rouge", "bleu"}
+    inner = {key for one in (rows[0]["dropped"], whole[1]["hardware"], whole[2]["data"]) for key in one}
+    costs = {key for cost in rows[0]["stages"].values() for key in cost}
+    assert {key for key in named | inner | costs if f"`{key}`" not in page} == set()
+    for file in folder.path.iterdir():
+        assert file.name in page
+    profiles = (ROOT / "docs" / "gpus.md").read_text("utf-8")
+    keys = config.Profile.model_fields.keys() - {"name", "title", "options", "engine", "train"}
+    assert {key for key in keys if f"`{key}`" not in profiles} == set()
+
+
+def test_the_page_on_files_names_every_field_of_a_checkpoint() -> None:
+    page = (ROOT / "docs" / "files.md").read_text("utf-8")
+    for file in (checkpoint.MANIFEST, checkpoint.STEPS, checkpoint.TRAINING, checkpoint.RESUME):
+        assert f"`{file}`" in page
+    step = Step(1, 1, Losses(1.0, {}, 1.0, 1), 1.0, 1.0, 1.0).row()
+    assert {key for key in step if f"`{key}`" not in page} == set()

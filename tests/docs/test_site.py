@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,14 @@ def test_every_module_says_what_it_is_for(hooks: Any) -> None:
     for package in ("bench", "methods", "retrievers", "metrics", "results", "benchmarks"):
         rows = hooks.modules(package).splitlines()[2:]
         assert rows and not [row for row in rows if row.endswith("|  |")]
+
+
+def test_the_citation_names_this_version() -> None:
+    import yaml
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
 
 
 def test_the_readme_is_short() -> None:
