@@ -12,7 +12,7 @@ ifeq ($(EXTRA),cpu)
 UV += --excludes cpu-excludes.txt -c constraints.txt $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)",--torch-backend cpu)
 endif
 
-.PHONY: setup demo test lint coverage bench-engine bench-stages bench-scoring bench-table bench-training bench-data bench-scale examples chaos lock clean
+.PHONY: setup demo test lint coverage bench-engine bench-stages bench-scoring bench-table bench-training bench-data bench-scale examples chaos docs lock clean
 
 setup: .venv/.installed-$(EXTRA)
 	@$(BIN)/bench models pull
@@ -34,6 +34,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test: setup lint
 	$(BIN)/python -m pytest
@@ -77,6 +78,10 @@ chaos: setup
 # docs/examples: every suite with tiny models on 12 samples, its table and figure, a report. About 40 minutes on two cores.
 examples: setup
 	$(BIN)/python -m benchmarks.examples
+
+# The documentation as HTML, in build/site. Open build/site/index.html, or see it with search by `.venv/bin/mkdocs serve`.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Versions of everything that the packages pinned in pyproject.toml require in turn.
 lock:

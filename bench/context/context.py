@@ -27,7 +27,7 @@ class SlotEncoder(Protocol):
 
 
 def untrained(slots: Sequence[Slot]) -> Vectors:
-    raise UserError("this method's prompt has soft slots, but nothing is trained for it; see docs/adding-a-method.md")
+    raise UserError("this method's prompt has soft slots, but nothing is trained for it; see docs/plugins.md")
 
 
 def unseen(stage: str, cost: StageCost) -> None:

@@ -1,4 +1,4 @@
-"""The worked examples of docs/adding-a-method.md and README.md run as they stand there."""
+"""The worked examples of the pages run as they stand there: plug-ins, a profile, a suite, raw reviews."""
 
 from __future__ import annotations
 
@@ -16,29 +16,22 @@ from bench.data.build.build import build
 from bench.data.build.rules import Rules
 from bench.record import runs
 from bench.suite import suite
+from bench.train import checkpoint
+from bench.train.trainer import Losses, Step
 from tests import fakes
 from tests.data.toy import write_lines
+from tests.docs.blocks import examples
+from tests.docs.workshop import QUICK_START, SUITES, plugin_files
 from tests.paths import ROOT
-
-METHODS = ROOT / "docs" / "adding-a-method.md"
-README = ROOT / "README.md"
-
-
-def blocks(document: Path, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.DOTALL)
 
 
 @pytest.fixture
 def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Path]]:
-    """class -> file of every example, as a user would save it."""
+    """class -> file of every example of docs/plugins.md."""
     monkeypatch.setattr(registry, "_from_files", {})
     monkeypatch.setattr(registry, "_files", [])
     monkeypatch.setitem(registry.BUILTIN["generator"], "fake", "bench.generate.engine.echo:EchoGenerator")
-    files = {}
-    for text in blocks(METHODS, "python"):
-        (name,) = re.findall(r"^class (\w+)", text, re.MULTILINE)
-        files[name] = tmp_path / f"{name.lower()}_example.py"
-        files[name].write_text(text)
+    files = plugin_files(tmp_path)
     yield files
     for file in files.values():
         sys.modules.pop(file.stem, None)
@@ -73,8 +66,8 @@ def test_the_example_retriever_metric_and_data_run(
     assert registry.create("metric", "length").score(["", "a"], ["a b", ""]) == [{"length": 0.0}, {"length": 0.0}]
 
 
-def test_the_readme_s_profile_and_suite_are_whole(tmp_path: Path) -> None:
-    profile, cells = sorted(blocks(README, "toml"), key=lambda text: "[[cells]]" in text)
+def test_the_profile_and_the_suite_of_the_pages_are_whole(tmp_path: Path) -> None:
+    (profile,), (cells,) = examples(QUICK_START, "toml"), examples(SUITES, "toml")
     (tmp_path / "my.toml").write_text(profile)
     assert config.load_profile(str(tmp_path / "my.toml")).metrics == ("rouge", "bleu")
     (tmp_path / "mine.toml").write_text(cells)
@@ -87,8 +80,8 @@ def test_the_readme_s_profile_and_suite_are_whole(tmp_path: Path) -> None:
     assert set(tomllib.loads(profile)) <= set(config.Profile.model_fields)
 
 
-def test_the_readme_s_raw_rows_build(tmp_path: Path) -> None:
-    (text,) = blocks(README, "json")
+def test_the_raw_rows_of_the_quick_start_build(tmp_path: Path) -> None:
+    (text,) = examples(QUICK_START, "json")
     review, item = map(json.loads, text.splitlines())
     reviews = [{**review, "user_id": user, "parent_asin": name} for user in "ab" for name in "wxyz"]
     items = [{**item, "parent_asin": name} for name in "wxyz"]
@@ -102,3 +95,29 @@ def test_the_readme_s_raw_rows_build(tmp_path: Path) -> None:
         rules=loose,
     )
     assert (report.samples, report.notes) == ({"test": 2, "val": 2, "train": 2}, ())
+
+
+def test_the_page_on_files_names_every_field_that_a_run_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.BUILTIN["generator"], "fake", fakes.FAKE)
+    world = fakes.World(tmp_path)
+    assert world.run(method="rag") == 0
+    page, folder = (ROOT / "docs" / "files.md").read_text("utf-8"), world.folder()
+    rows = [next(folder.rows(name)) for name in (runs.SAMPLES, runs.SCORES)]
+    whole = [folder.read(name) for name in (runs.CONFIG, runs.PROVENANCE, runs.SUMMARY)]
+    named = {key for one in (*rows, *whole, whole[0]["config"]) for key in one} - {"rouge", "bleu"}
+    inner = {key for one in (rows[0]["dropped"], whole[1]["hardware"], whole[2]["data"]) for key in one}
+    costs = {key for cost in rows[0]["stages"].values() for key in cost}
+    assert {key for key in named | inner | costs if f"`{key}`" not in page} == set()
+    for file in folder.path.iterdir():
+        assert file.name in page
+    profiles = (ROOT / "docs" / "gpus.md").read_text("utf-8")
+    keys = config.Profile.model_fields.keys() - {"name", "title", "options", "engine", "train"}
+    assert {key for key in keys if f"`{key}`" not in profiles} == set()
+
+
+def test_the_page_on_files_names_every_field_of_a_checkpoint() -> None:
+    page = (ROOT / "docs" / "files.md").read_text("utf-8")
+    for file in (checkpoint.MANIFEST, checkpoint.STEPS, checkpoint.TRAINING, checkpoint.RESUME):
+        assert f"`{file}`" in page
+    step = Step(1, 1, Losses(1.0, {}, 1.0, 1), 1.0, 1.0, 1.0).row()
+    assert {key for key in step if f"`{key}`" not in page} == set()
