@@ -25,6 +25,7 @@ from bench.record import runs
 
 Rows = list[dict[str, Any]]
 
+WHOSE = ("sample_id", "category", "user_id")  # at the beginning of a row
 CHUNK = 64  # pairs that a process takes at once
 SPREAD_FROM = 200  # samples
 
@@ -51,7 +52,12 @@ def evaluate(
     """
     ids = [fact["sample_id"] for fact in facts]
     found = score(metrics, ids, texts, references)
-    rows: Rows = [{**fact, **{name: found[name][place] for name in metrics}} for place, fact in enumerate(facts)]
+    rows: Rows = [
+        {key: fact[key] for key in WHOSE}
+        | {name: found[name][place] for name in metrics}
+        | {key: value for key, value in fact.items() if key not in WHOSE}
+        for place, fact in enumerate(facts)
+    ]
     told = {
         "columns": [asdict(column) for metric in metrics.values() for column in metric.columns],
         "scores": aggregate(metrics, rows),
