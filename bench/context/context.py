@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class SlotEncoder(Protocol):
-    """A trained module at work."""
+    """A trained module: turns slots into soft prompt embeddings."""
 
     def __call__(self, slots: Sequence[Slot]) -> Vectors:
-        """(n, hidden size) fp32 rows of these slots, in order."""
+        """(n, hidden size) fp32 soft prompt embeddings of these slots, in order."""
         ...
 
 
@@ -31,15 +31,15 @@ def untrained(slots: Sequence[Slot]) -> Vectors:
 
 
 def unseen(stage: str, cost: StageCost) -> None:
-    """Nobody looks on."""
+    """The default of `answered`: does nothing."""
 
 
 @dataclass(frozen=True)
 class CellResources:
     """What all samples of one cell share.
 
-    `retrieved` maps sample id to its reviews, best first, and `failed` to why a sample cannot be written: what was
-    looked up for it beforehand failed. `answered` is told of every answer.
+    `retrieved`: sample id -> its retrieved reviews, best first. `failed`: sample id -> why its prefetch failed, so that
+    it cannot be written. `answered` is called with (stage, cost) for every answer.
     """
 
     corpus: Corpus
@@ -56,7 +56,7 @@ class CellResources:
 
 @dataclass
 class SampleContext:
-    """Implements `bench.protocols.Context`, and keeps the trace that becomes the sample's row."""
+    """Implements `bench.protocols.Context` and keeps the trace that becomes part of the sample's row."""
 
     sample: Sample
     cell: CellResources

@@ -1,7 +1,6 @@
-"""What a cell looks up before the engine starts: retrieved reviews, and the vectors that its method will ask for.
+"""Prefetch, before the engine starts: the retrieved reviews of a cell, and the vectors that its method will ask for.
 
-Vectors come from the store or are computed now, in one go; the encoder is gone again before the engine
-takes the memory.
+Vectors come from the store or are computed now, all together, so that the encoder's memory is free for the engine.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class RetrieverContext:
 
 
 def vector_store(out: Path) -> VectorStore:
-    """The vectors of an output folder."""
+    """The vector store of an output folder."""
     return VectorStore(out / ".store" / "vectors.sqlite")
 
 
@@ -54,9 +53,9 @@ def resources(
     out: Path,
     vectors: MakeVectors = StoredEmbedder,
 ) -> CellResources:
-    """What the samples of a cell share; retrieves for all of them. `vectors` says where vectors come from.
+    """Retrieves for all samples of a cell. `vectors` makes the source of vectors for a store and an encoder.
 
-    A sample that a retriever fails on is among those that failed, with the reason.
+    A sample on which the retriever fails is in `failed`, with the reason.
     """
     store = vector_store(out)
     failed: dict[str, BenchError] = {}
@@ -76,7 +75,7 @@ def resources(
 def retrieve(
     config: RunConfig, samples: Sequence[Sample], vectors: TextVectors, failed: dict[str, BenchError]
 ) -> dict[str, tuple[Review, ...]]:
-    """sample id -> retrieved reviews, best first. Of a sample that the retriever fails on, `failed` says why."""
+    """sample id -> retrieved reviews, best first. Adds to `failed` the samples on which the retriever fails."""
     if config.retriever is None or config.k == 0:
         return {}
     retriever = registry.create("retriever", config.retriever, config.retriever_options)
@@ -93,7 +92,7 @@ def retrieve(
 
 @contextmanager
 def _recorded(failed: dict[str, BenchError], kind: registry.Kind, name: str, sample: Sample) -> Iterator[None]:
-    """Around a plug's work for one sample: its failure is this sample's. What ends the run goes through."""
+    """Runs a component for one sample: an error becomes this sample's failure, unless it ends the whole run."""
     try:
         yield
     except (EngineError, UserError):
@@ -105,7 +104,7 @@ def _recorded(failed: dict[str, BenchError], kind: registry.Kind, name: str, sam
 
 
 def _texts(name: str, retriever: Retriever, samples: Sequence[Sample], failed: dict[str, BenchError]) -> Sequence[str]:
-    """What the retriever will compare; asked sample by sample where it fails on all at once."""
+    """The texts that the retriever will compare; asked sample by sample where it fails on all at once."""
     try:
         return _checked_texts(retriever.texts(samples))
     except (EngineError, UserError):
@@ -127,7 +126,7 @@ def _checked_texts(texts: Iterable[str]) -> list[str]:
 
 
 def _ranked(found: Any, sample: Sample, config: RunConfig) -> tuple[Review, ...]:
-    """What a retriever gave, if a method may be given that."""
+    """The retriever's answer, checked. Raises TypeError, ValueError or SampleFailure where it breaks the contract."""
     if not isinstance(found, tuple | list):
         raise TypeError(f"rank() gave {type(found).__name__}, not a tuple of reviews")
     own = {review.review_id for review in sample.history}
@@ -152,14 +151,14 @@ def embed(
 ) -> None:
     """Stores the vectors of every text that the method will compare, for all samples.
 
-    By an encoder of its own: that of the resources stays unloaded and reads what is stored here.
+    It uses an encoder of its own, so that the one in `resources` stays unloaded and only reads the store.
     """
     if texts := compared(method, config, samples, resources):
         vector_store(out).ensure(create_encoder(config.profile.embedder), texts, progress=progress)
 
 
 def compared(method: Method, config: RunConfig, samples: Sequence[Sample], resources: CellResources) -> list[str]:
-    """The texts whose vectors the method will compare. A sample whose texts it cannot name has failed."""
+    """The texts whose vectors the method will compare. A sample whose texts it cannot name fails."""
     if not method.uses_embeddings:
         return []
     comparing = cast("EmbeddingMethod", method)

@@ -51,12 +51,12 @@ class Cell:
         return "new" if not self.folder.path.exists() else "started"
 
     def locked(self) -> ExitStack:
-        """Takes the folder for this process, until the cell's `lock` is closed. UserError where another has it."""
+        """Locks the folder until the cell's `lock` is closed. Raises UserError where another process holds it."""
         self.lock.enter_context(self.folder.locked())
         return self.lock
 
     def open(self, service: GenerationService) -> Cell:
-        """Finds out what is left to do in a locked folder: finished samples stay, the rest is pending."""
+        """Records how the run starts, and finds out what is left: finished samples stay, the rest is pending."""
         (self.folder.path / runs.SUMMARY).unlink(missing_ok=True)
         about = {"identity": self.identity, "generator": service.identity, "sources": self.sources}
         self.folder.write(runs.CONFIG, {**about, "config": self.config.model_dump(mode="json")})
@@ -66,23 +66,23 @@ class Cell:
         self.folder.write(runs.PROVENANCE, origin)
         finished = self.folder.keep_finished()
         self.pending = [sample for sample in self.samples if sample.sample_id not in finished]
-        if self.pending:  # else the run is what it was, and so is when it was finished
+        if self.pending:  # else the run keeps the time at which it was finished
             (self.folder.path / keep.EARLIER).unlink(missing_ok=True)
         return self
 
     def lacks_metrics(self) -> dict[str, dict[str, Any]]:
-        """Of a finished run: the metrics that are asked for now and that it was not scored with, with their options."""
+        """The metrics, with their options, that the profile asks for and a finished run was not scored with."""
         if not self.folder.done:
             return {}
         has, profile = self.folder.summary()["metric_versions"], self.config.profile
         return {name: dict(profile.options.get(name, {})) for name in profile.metrics if name not in has}
 
     def note(self, **about: Any) -> None:
-        """Adds to what the folder's configuration says of the run."""
+        """Adds these keys to config.json."""
         self.folder.write(runs.CONFIG, {**self.folder.read(runs.CONFIG), **about})
 
     def written(self, service: GenerationService) -> Cell:
-        """Records an engine that became smaller on the way, for want of memory: it has other arguments now."""
+        """Records the engine's arguments where they changed: an engine that ran out of memory starts again smaller."""
         origin, ended = self.folder.read(runs.PROVENANCE), {**service.identity, **service.details()}
         latest = [origin, *origin.get("continued", [])]
         if ended != next(start["generator"] for start in reversed(latest) if "generator" in start):
@@ -98,9 +98,9 @@ def plan(
     generator: Mapping[str, Any],
     checkpoint: Path | None = None,
 ) -> list[Cell]:
-    """Configurations to cells with folders named by label and identity. Equal cells appear once.
+    """Turns configurations into cells, with folders named by label and identity. Equal cells appear once.
 
-    Trained methods take their `checkpoint` where one is named, which must fit them; else that of their identity.
+    Trained methods use `checkpoint` where one is given, which must fit them; else the checkpoint of their identity.
     """
     cells: dict[str, Cell] = {}
     for config in configs:
@@ -124,7 +124,7 @@ def unfinished(cells: Sequence[Cell], *, retry: bool) -> list[Cell]:
 
 
 def without_scores(cells: Sequence[Cell], todo: Sequence[Cell], stack: ExitStack) -> list[Cell]:
-    """What is to be scored: the open cells, and finished ones that lack metrics, which are locked too."""
+    """The cells to score: those that are open, and finished ones that lack metrics, which this locks."""
     outdated = [cell for cell in cells if cell.lacks_metrics()]
     for cell in outdated:
         stack.enter_context(cell.locked())
@@ -132,7 +132,7 @@ def without_scores(cells: Sequence[Cell], todo: Sequence[Cell], stack: ExitStack
 
 
 def opened(cells: Sequence[Cell], service: GenerationService, stack: ExitStack, *, retry: bool = False) -> list[Cell]:
-    """Locks the cells until the stack is closed; without those that another process has finished meanwhile."""
+    """Locks and opens the cells, until the stack is closed. Leaves out what another process has finished meanwhile."""
     for cell in cells:
         stack.enter_context(cell.locked())
     return [cell.open(service) for cell in unfinished(cells, retry=retry)]
@@ -146,7 +146,7 @@ def _checkpoint(config: RunConfig, path: Path | None, out: Path) -> Checkpoint:
 
 
 def _sources(config: RunConfig, method: Method, checkpoint: Checkpoint | None) -> dict[str, str]:
-    """What decides a cell's texts beside its configuration: its components' code and the weights of its encoders."""
+    """What decides a cell's texts besides its configuration: its components' code and its encoders' weights."""
     sources = {"method": provenance.source_hash(type(method))}
     if method.uses_embeddings:
         sources["embedder"] = create_encoder(config.profile.embedder).identity()

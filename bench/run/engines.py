@@ -1,4 +1,4 @@
-"""Many cells, also of several models: one engine a model, and no failing cell stops the others."""
+"""Runs the cells of several models: one engine a model at a time. A cell that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bench.run import runner
 from bench.run.cells import Cell, plan
 from bench.suite.suite import Failure
 
-# What of a profile no engine sees.
+# Fields of a profile that no engine sees.
 NOT_THE_ENGINE_S = {"name", "title", "metrics", "options", "k", "embedder", "retrieval_encoder", "train"}
 
 
 @dataclass
 class Outcome:
-    """Finished cells, in order, and those that could not be run."""
+    """The finished cells, in order, and the failures."""
 
     finished: list[Cell] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Group:
 
 
 def by_engine(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
-    """Configurations that share an engine together, in the order in which the engines are first asked for."""
+    """Groups configurations that share an engine, in the order in which the engines first appear."""
     groups: dict[str, list[RunConfig]] = {}
     for config in configs:
         key = f"{config.generator} {config.deterministic} {config.profile.model_dump_json(exclude=NOT_THE_ENGINE_S)}"
@@ -51,7 +51,7 @@ def by_engine(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
 def prepare(
     configs: Sequence[RunConfig], corpus: Corpus, out: Path, *, progress: Progress, outcome: Outcome
 ) -> Group | None:
-    """Cells of configurations that share an engine; what cannot be planned is a failure. None: nothing is left."""
+    """Plans the cells of one engine. What cannot be planned is a failure. None where no cell is left."""
     try:
         service = runner.open_service(configs[0], out, progress=progress)
         generator = service.identity
@@ -69,7 +69,7 @@ def prepare(
 
 
 def run(configs: Sequence[RunConfig], corpus: Corpus, out: Path, *, progress: Progress, retry: bool = False) -> Outcome:
-    """Runs all; where a group fails as a whole, its cells are tried one by one, so that the guilty one is found."""
+    """Runs all groups. Where a group fails as a whole, its cells are tried one by one to find the guilty one."""
     outcome = Outcome()
     groups = by_engine(configs)
     progress.later = len(configs)
@@ -102,7 +102,7 @@ def _one_by_one(group: Group, corpus: Corpus, out: Path, *, progress: Progress, 
 
 
 def _try(group: Group, corpus: Corpus, out: Path, *, progress: Progress, retry: bool) -> str | None:
-    """Runs the cells of a group; what went wrong, if anything did."""
+    """Runs the cells of a group. Returns what went wrong, or None."""
     try:
         runner.run(group.cells, corpus, group.service, out, progress=progress, retry=retry)
     except BenchError as error:

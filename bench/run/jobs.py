@@ -1,4 +1,4 @@
-"""The prefetch stage of a grid: cells to jobs, which hold everything that their samples need.
+"""The prefetch stage of a grid: turns cells into jobs, which hold everything that their samples need.
 
 Retrieval and embedding come before any request, so that the encoders' memory is free when the engine starts.
 """
@@ -21,7 +21,7 @@ from bench.types import Sample
 
 @dataclass(frozen=True)
 class Job:
-    """A cell that is ready to be written: everything that its samples need is computed."""
+    """A cell that is ready to be written."""
 
     cell: Cell
     resources: CellResources
@@ -32,18 +32,21 @@ def prefetched(
 ) -> list[Job]:
     """Retrieves and embeds for the pending samples of all cells.
 
-    The epochs of one checkpoint are validated on the same samples, which are looked at once.
+    All epochs of a checkpoint are validated on the same samples, so these are prefetched once.
     """
-    shared: dict[Path, CellResources] = {}
-    jobs = []
+    pending: dict[Path, dict[str, Sample]] = {}
     for cell in cells:
-        place = cell.folder.path if cell.epoch is None else cell.folder.path.parent
-        if place not in shared:
-            alike = [other for other in cells if other is cell or place == other.folder.path.parent]
-            pending = {sample.sample_id: sample for other in alike for sample in other.pending}
-            shared[place] = _prefetched(cell, list(pending.values()), corpus, service, out, progress)
-        jobs.append(Job(cell, shared[place]))
-    return jobs
+        pending.setdefault(_shared(cell), {}).update((sample.sample_id, sample) for sample in cell.pending)
+    found: dict[Path, CellResources] = {}
+    for cell in cells:
+        if (place := _shared(cell)) not in found:
+            found[place] = _prefetched(cell, list(pending[place].values()), corpus, service, out, progress)
+    return [Job(cell, found[_shared(cell)]) for cell in cells]
+
+
+def _shared(cell: Cell) -> Path:
+    """Cells with the same path share what is prefetched."""
+    return cell.folder.path if cell.epoch is None else cell.folder.path.parent
 
 
 def _prefetched(

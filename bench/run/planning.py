@@ -1,8 +1,8 @@
-"""`bench run --dry-run`: what is left to do, counted by the methods themselves.
+"""`bench run --dry-run`: counts what is left to do, by the methods themselves.
 
-Every pending sample is written against a service that answers from the store and makes up the rest, so the
-numbers of requests and prompt tokens are those of the run itself as far as they do not hang on texts that are
-still to be generated. Nothing is generated or embedded, and no run folder is made.
+Every pending sample is written with a service that answers from the store and invents the missing answers. So requests
+and prompt tokens are counted as in the real run, unless they depend on texts that are not generated yet. Nothing is
+generated or embedded, and no run folder is made.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Stage:
-    """Requests of one stage of one cell. New tokens are estimated for what is not stored."""
+    """The requests of one stage of one cell. New tokens of answers that are not stored are estimated."""
 
     requests: int = 0
     stored: int = 0
@@ -47,7 +47,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """One cell's share. `seconds` is None where no earlier run tells this engine's speed."""
+    """What one cell still needs. `seconds` is None where no earlier run has measured this engine's speed."""
 
     cell: Cell
     pending: int
@@ -57,19 +57,19 @@ class Plan:
 
 @dataclass
 class Speeds:
-    """What earlier finished runs in this folder tell of this engine: new tokens a second, and a request of a stage."""
+    """Measured by earlier runs of this engine in this folder: new tokens a second, and of a request by stage."""
 
     per_second: list[float] = field(default_factory=list)
     per_request: dict[str, list[float]] = field(default_factory=dict)
 
     def expected(self, stage: str, limit: int) -> float:
-        """New tokens of a request: the median of earlier runs, else the limit, which is the most it can be."""
+        """Expected new tokens of a request: the median of earlier runs, else the limit."""
         return min(limit, median(self.per_request[stage])) if stage in self.per_request else limit
 
 
 @dataclass(frozen=True)
 class KnownVectors:
-    """Vectors that are stored already; made-up ones elsewhere. Stands for the embedder, which is not loaded."""
+    """Stored vectors, and random ones for the rest. Stands in for the embedder, which is not loaded."""
 
     store: VectorStore
     embedder: Embedder
@@ -82,7 +82,7 @@ class KnownVectors:
 
 
 class Rehearsal:
-    """Takes a service's place: counts, and answers what is not stored with words of the expected length."""
+    """Stands in for the generation service: counts, and invents missing answers of the expected length."""
 
     def __init__(self, service: GenerationService, speeds: Speeds) -> None:
         self.generator = service.generator
@@ -106,7 +106,7 @@ class Rehearsal:
 
 
 def speeds(out: Path, engine: Mapping[str, Any]) -> Speeds:
-    """Of all finished runs below `out` that the same generator wrote."""
+    """Speeds of all finished runs below `out` that the same generator wrote."""
     found = Speeds()
     for folder in runs.find(out):
         if not folder.done or folder.read(runs.CONFIG)["generator"] != dict(engine):

@@ -1,6 +1,6 @@
-"""One grid on one engine, from planned cells to their summaries: the whole job is `run`.
+"""One grid on one engine, from planned cells to their summaries. `run` shows the whole job in order.
 
-What is finished is never done again. A command that was stopped, at whatever point, goes on where it was.
+Finished work is never repeated: a command that was stopped continues where it was.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bench.score.judging import Judges
 
 
 def open_service(config: RunConfig, out: Path, *, progress: Progress) -> GenerationService:
-    """The generator that a cell asks for (not started yet) over the output folder's request store."""
+    """The generator of a configuration, not started yet, over the output folder's request store."""
     kept = out / ".store"
     make = registry.load("generator", config.generator)
     generator = make(
@@ -47,9 +47,10 @@ def run(
     progress: Progress,
     retry: bool = False,
 ) -> list[dict[str, Any]]:
-    """Runs what is not finished; the summaries of all cells, in order. The service is closed afterwards.
+    """Trains, opens, prefetches, writes and scores the cells that are not finished; returns all summaries, in order.
 
-    With `retry`, finished cells whose samples failed are opened again for those samples.
+    Each stage takes cells and hands them on (bench/run/*.py, a file a stage). Writing closes the service. With `retry`,
+    finished cells with failed samples are opened again for these samples. Raises BenchError where the run cannot go on.
     """
     with ExitStack() as stack:
         judges = stack.enter_context(Judges(say=progress.say))
@@ -72,7 +73,7 @@ def run(
 def train(
     cells: Sequence[Cell], corpus: Corpus, service: GenerationService, out: Path, *, progress: Progress
 ) -> list[tuple[Cell, Choice]]:
-    """The first half of `run`: trains and validates what is not yet; every trained cell with its choice, in order."""
+    """The first half of `run`: trains and validates. Returns every trained cell with the chosen epoch, in order."""
     with ExitStack() as stack:
         judges = stack.enter_context(Judges(say=progress.say))
         selections, validated = trained(cells, corpus, service, say=progress.say)
@@ -85,7 +86,7 @@ def train(
 
 
 def what_was_done(service: GenerationService, *, n_before: int, n: int) -> str:
-    """One line: requests that were generated, answers that were there already."""
+    """One line: how many requests were generated, and how many answers came from the store."""
     parts = [f"{n_before} of {n} cells were finished before"] if n_before else []
     use = service.use
     speed = f" ({use.new_tokens} new tokens, {use.tokens_per_second:.0f} a second)" if use.requests else ""

@@ -1,7 +1,7 @@
-"""The scoring stage of a grid: takes written cells one by one, and leaves each with its scores and its summary.
+"""The scoring stage of a grid: takes written cells one by one and leaves each with its scores and summary.
 
-While the engine still writes other cells, a cell is scored in a process beside it (bench.score.process). What cannot be
-scored there, or is not worth a process, is scored here once the engine is closed.
+While the engine writes other cells, a written cell is scored in a process beside it (bench.score.process). The rest is
+scored in this process, once the engine is closed.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from bench.score.finish import score_folder
 from bench.score.judging import Judges, asks_a_model
 from bench.score.process import ScoringProcess
 
-# Seconds of writing before a process is worth its start, which costs a few seconds of a processor.
+# Seconds of writing after which a scoring process is worth its start, which takes a few seconds of a core.
 PATIENCE = 20.0
 
 
 @dataclass
 class Scorer:
-    """A context: leaving it ends the process; Ctrl-C ends it at once."""
+    """A context manager: leaving it ends the scoring process."""
 
     corpus: Corpus
     service: GenerationService
@@ -46,14 +46,14 @@ class Scorer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, BenchError):  # of the engine, say: what is written is worth its scores
+        if isinstance(error, BenchError):  # say, the engine died: the cells that are written still get their scores
             futures.wait(self._beside.values())
         self._process.close()
 
     def take(self, cell: Cell) -> None:
-        """A cell whose last sample is written, while others are not. Returns at once.
+        """Scores a written cell beside the engine if that is possible. Returns at once.
 
-        A cell whose metrics ask a model waits for the end: the engine has the memory that the model needs.
+        A cell with a metric that asks a model waits for `finish`: the engine holds the memory that the model needs.
         """
         if not asks_a_model(cell.config.profile):
             self._waiting.append(cell)
@@ -72,7 +72,7 @@ class Scorer:
             self.say(f"{cell.name} is scored")
 
     def validate(self, cell: Cell, metric: str) -> dict[str, Any]:
-        """The summary of a validation cell by one metric. Blocks: called in a thread."""
+        """The summary of a validation cell by one metric. Blocks, so it is called in a thread."""
         if self._is_worth_it():
             try:
                 return self._process.submit(cell.folder.path, metrics=[metric]).result()
@@ -86,7 +86,7 @@ class Scorer:
         self.say(f"{cell.name} could not be scored beside the engine ({type(error).__name__}: {error})")
 
     def finish(self, cells: Sequence[Cell]) -> None:
-        """Waits for what is scored beside, and scores the rest here. Every cell is tried.
+        """Waits for the scoring process, then scores the rest here. Every cell is tried.
 
         Raises the first failure: UserError, PluginError or EngineError of a judge.
         """
@@ -112,14 +112,14 @@ class Scorer:
             raise failures[0]
 
     def _is_done(self, cell: Cell, failures: list[BenchError]) -> bool:
-        """Whether a cell has been scored beside the engine, or cannot be scored at all."""
+        """Whether nothing is left to do: the cell was scored beside the engine, or it cannot be scored at all."""
         if cell.identity not in self._beside:
             return False
         try:
             self._beside[cell.identity].result()
         except BenchError as error:
             failures.append(error)
-        except Exception as error:  # its process was ended, say for want of memory
+        except Exception as error:  # say, the process was killed because memory ran out
             self._say_why(cell, error)
             return False
         return True

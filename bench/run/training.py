@@ -1,4 +1,4 @@
-"""The training stage of a grid: checkpoints that cells lack, each trained in a process of its own.
+"""The training stage of a grid: trains the checkpoints that cells lack, each in a process of its own.
 
 Training comes before the engine starts, so that its memory is free again by then.
 """
@@ -17,9 +17,9 @@ from bench.train import launch
 def trained(
     cells: Sequence[Cell], corpus: Corpus, service: GenerationService, *, say: Callable[[str], None]
 ) -> tuple[dict[str, Selection], list[Cell]]:
-    """Trains what is not trained yet: (identity of a trained cell -> how its epoch is chosen, cells to validate).
+    """Trains the missing checkpoints. Returns (cell identity -> its selection, the validation cells to write).
 
-    Cells that differ in K alone share one selection. Raises EngineError where a training fails.
+    Cells that differ only in K share one selection. Raises EngineError where a training fails.
     """
     wanted = {cell.checkpoint.path: cell.checkpoint for cell in cells if cell.checkpoint}
     missing = [path for path, checkpoint in wanted.items() if not checkpoint.trained]

@@ -1,7 +1,7 @@
-"""Writes the samples of many cells at the same time, so that the engine's batch stays full.
+"""The writing stage of a grid: the samples of all cells at the same time, so that the engine's batch stays full.
 
-One failing sample is a row with its reason, never a crash. A trained method's test samples start as soon as its own
-validation has chosen an epoch, while other methods' samples are being written.
+A sample that fails becomes a row with the reason, never a crash. A trained method's test samples start as soon as its
+own validation has chosen an epoch, while the samples of other methods are being written.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ IN_FLIGHT = 512
 
 
 class NextStage(Protocol):
-    """What takes a cell from the writer."""
+    """Where the writer hands its cells on to."""
 
     def take(self, cell: Cell) -> None:
-        """A cell of which every sample is written. Returns at once."""
+        """Takes a cell whose samples are all written. Returns at once."""
         ...
 
     def validate(self, cell: Cell, metric: str) -> Mapping[str, Any]:
@@ -50,12 +50,12 @@ def write(
     next_stage: NextStage,
     progress: Progress,
 ) -> None:
-    """Writes all samples, validation first where an epoch has to be chosen, and hands each written cell on.
+    """Writes all samples and hands each written cell on. Trained cells wait until their epoch is chosen.
 
     Raises what ends a run: EngineError, UserError of a full disk.
     """
     if any(job.cell.pending for job in jobs):
-        _ = service.generator.encoder  # a model without a chat template says so once, not once a sample
+        _ = service.generator.encoder  # so that a missing chat template is reported once, not once a sample
     writer = Writer(service, progress, next_stage)
     try:
         asyncio.run(_and_close(writer.write(jobs, selections), service))
@@ -73,7 +73,7 @@ async def _and_close(work: Awaitable[None], service: GenerationService) -> None:
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The many samples that a dead engine or a full disk stops all say the same; the first is enough."""
+    """A dead engine or a full disk stops many samples with the same error: the first is enough."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
@@ -82,7 +82,7 @@ def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 @dataclass(frozen=True)
 class Writer:
-    """Writes the cells of one command, all at once; each one goes to `next_stage` as soon as it is written."""
+    """Writes the cells of one command, all at once, and hands each one on as soon as it is written."""
 
     service: GenerationService
     progress: Progress
@@ -108,7 +108,7 @@ class Writer:
                     group.create_task(self._cell(job, selection, choices.get(selection.name) if selection else None))
 
     async def _cell(self, job: Job, selection: Selection | None, choosing: asyncio.Task[Choice] | None) -> None:
-        """One cell's way: its epoch, its samples, and on to the next stage."""
+        """The way of one cell: choose its epoch, write its samples, hand it on."""
         if selection is not None:
             choice = await choosing if choosing else selection.choice
             job.cell.note(trained=choice.summary(selection.checkpoint))
@@ -140,26 +140,26 @@ class Writer:
 
 
 def task(cell: Cell) -> Task:
-    """How far a cell is, for those who look on."""
+    """How far a cell is, for the progress view."""
     n = len(cell.samples)
     return Task(cell.name, cell.config.method, n, n - len(cell.pending), validates=cell.epoch is not None)
 
 
 def at_epoch(job: Job, epoch: int) -> Job:
-    """With the soft prompt embeddings of the cell's checkpoint after this epoch, if there is anything to write."""
+    """The job with the trained module of this epoch. The module is not loaded where nothing is left to write."""
     if not job.cell.pending:
         return job
     return replace(job, resources=with_slot_encoder(job.cell, job.cell.method, job.resources, epoch))
 
 
 def with_slot_encoder(cell: Cell, method: Method, resources: CellResources, epoch: int) -> CellResources:
-    """With the module of the cell's checkpoint after this epoch."""
+    """The resources with the trained module of this epoch of the cell's checkpoint."""
     assert cell.checkpoint is not None
     return replace(resources, slot_encoder=cell.checkpoint.slot_encoder(cast("SoftPromptMethod", method), epoch))
 
 
 def _checked(text: Any, ctx: SampleContext) -> str:
-    """What a method gave, if a row can hold it: else this sample fails, and not the run."""
+    """The method's text, if a row can hold it and its notes. Raises TypeError, which fails the sample, not the run."""
     if not isinstance(text, str):
         raise TypeError(f"the method gave {type(text).__name__}, not a text")
     try:
@@ -171,7 +171,7 @@ def _checked(text: Any, ctx: SampleContext) -> str:
 
 
 def facts(sample: Sample) -> dict[str, Any]:
-    """What a row says of its sample, whatever is written."""
+    """The part of a row that does not depend on the written text."""
     return {
         "sample_id": sample.sample_id,
         "category": sample.category,
@@ -184,7 +184,7 @@ def facts(sample: Sample) -> dict[str, Any]:
 
 
 async def write_sample(method: Method, sample: Sample, resources: CellResources) -> dict[str, Any]:
-    """The sample's row. A failure of this sample, a bug in a method included, is recorded on it."""
+    """Writes one sample and returns its row. A failure, be it a bug in the method, is recorded on the row."""
     ctx = SampleContext(sample, resources)
     text, error, trace = "", None, None
     started = time.perf_counter()

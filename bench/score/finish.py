@@ -1,4 +1,4 @@
-"""From a folder of written samples to its scores and, last of all, its summary. Writes no sample's text."""
+"""Scores a run folder whose samples are all written. The summary is written last. Never writes a sample's text."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def score_folder(
         stack.enter_context(plugins.traced(folder.path))
         judges = judges or stack.enter_context(Judges())
         chosen = judges.metrics(run.config, names, options=given, out=folder.path.parent)
-        scores, values = scoring.evaluate(chosen, run.texts, run.references, run.facts)
-    told = {
+        scores, of_metrics = scoring.evaluate(chosen, run.texts, run.references, run.facts)
+    values = {
         **summary.describe(run, corpus),
-        **values,
+        **of_metrics,
         "metric_options": {name: dict(values) for name, values in given.items()},
         "engine_use": asdict(engine) | {"tokens_per_second": engine.tokens_per_second} if engine else None,
         "finished": provenance.now(),
     }
-    return keep.keep(folder, run.rows, scores, told)
+    return keep.keep(folder, run.rows, scores, values)

@@ -1,4 +1,4 @@
-"""Models that metrics ask. Every answer comes through the output folder's request store: scoring again asks nothing.
+"""Language models that metrics ask. Answers go through the output folder's request store: scoring again asks nothing.
 
 A judge's engine starts at the first question that is not stored, and serves all folders that one command scores.
 """
@@ -43,7 +43,7 @@ def asks_a_model(profile: Profile) -> bool:
 
 
 class Answering(Completer, Protocol):
-    """A generation service, or what stands for one."""
+    """A generation service, or a stand-in."""
 
     @property
     def identity(self) -> Mapping[str, Any]: ...
@@ -88,9 +88,9 @@ class ServedRespondent:
 
 
 class Judges:
-    """The models that the metrics of one command ask, each with one engine at most. Closes them as a context.
+    """The models that the metrics of one command ask, each with at most one engine. A context manager that closes them.
 
-    With `stored`, nobody is asked: what is not stored has no score.
+    With `stored`, no model is asked: a question whose answer is not stored has no score.
     """
 
     def __init__(self, *, say: Say = lambda message: None, stored: StoredOnly | None = None) -> None:
@@ -101,7 +101,7 @@ class Judges:
         self._services: dict[tuple[str, ...], GenerationService] = {}
 
     def check(self, config: RunConfig, *, out: Path) -> None:
-        """A metric that misses its data, or a judge that cannot be reached, says so before anything is generated."""
+        """Fails now, before anything is generated, where a metric misses its data or a judge cannot be reached."""
         for name, metric in self.metrics(config, out=out).items():
             scoring.check_versions(name, metric)
 
@@ -119,7 +119,7 @@ class Judges:
         return found
 
     def bind(self, metrics: Mapping[str, Metric], config: RunConfig, *, out: Path) -> None:
-        """Gives every metric that asks a model the one that it means. Starts nothing.
+        """Gives every metric that asks a model its respondent. Starts no engine.
 
         Raises UserError for a model that is not here, EngineError for a server that does not answer.
         """

@@ -1,4 +1,4 @@
-"""Scores and summary on disk: the summary last of all, and the earlier one never mixed with newer scores."""
+"""Keeps scores and summary on disk. The summary comes last, and an old summary never stands beside newer scores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.record.runs import RunFolder
 from bench.score import matrix
 from bench.score.written import Rows
 
-EARLIER = ".summary.json.earlier"  # the summary of a run that is being scored again
+EARLIER = ".summary.json.earlier"  # the old summary, while a run is scored again
 
 
 def keep(folder: RunFolder, rows: Rows, scores: Rows, summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,9 +34,9 @@ def keep(folder: RunFolder, rows: Rows, scores: Rows, summary: Mapping[str, Any]
 
 
 def _set_aside(folder: RunFolder) -> dict[str, Any]:
-    """Takes the summary out of the way of other scores than its own, and returns it: a kill leaves no mixture.
+    """Moves the old summary aside before new scores are written, and returns it; empty for a first scoring.
 
-    Also what such a kill left. Empty for a run that is scored for the first time.
+    So a kill leaves no mixture, and the next scoring finds the old summary again.
     """
     if folder.done:
         earlier = folder.read(runs.SUMMARY)
@@ -46,16 +46,16 @@ def _set_aside(folder: RunFolder) -> dict[str, Any]:
 
 
 def interrupted(folder: RunFolder) -> bool:
-    """Whether a finished run is unfinished only because scoring it again was cut off."""
+    """Whether the run was finished, and is unfinished now only because scoring it again was cut off."""
     return not folder.done and (folder.path / EARLIER).is_file()
 
 
 def with_those_before(
     folder: RunFolder, names: Iterable[str], options: Mapping[str, Mapping[str, Any]]
 ) -> tuple[list[str], dict[str, Mapping[str, Any]]]:
-    """Metrics and their options, beside those that the run has been scored with.
+    """These metrics and options, added to those that the run has been scored with.
 
-    A summary that cannot be read adds nothing: scoring again is what mends it.
+    A summary that cannot be read adds nothing: scoring again repairs it.
     """
     try:
         summary = folder.read(EARLIER) if interrupted(folder) else folder.summary() if folder.done else {}
@@ -66,12 +66,12 @@ def with_those_before(
 
 
 def digest(summary: Mapping[str, Any]) -> str:
-    """sha256 of all else that a summary says."""
+    """sha256 of everything else in the summary."""
     return fingerprint({key: value for key, value in summary.items() if key != "digest"})
 
 
 def digests(folder: RunFolder) -> dict[str, str]:
-    """sha256 of the files that a run's row rests on, as far as they are there."""
+    """sha256 of the files behind a run's row in a table; of those that exist."""
     names = (runs.CONFIG, runs.PROVENANCE, runs.SAMPLES, runs.SCORES)
     files = {name: folder.path / name for name in names}
     return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items() if file.is_file()}

@@ -1,7 +1,6 @@
 """Scores written runs in a process beside the engine, at the lowest priority: a grid's results come one by one.
 
-The process is made for the first run that is handed in, and loads each dataset once. It ends with the command, however
-that ends.
+The process starts with the first run, and loads each dataset once. It ends with the command, however that ends.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ from bench.score.finish import score_folder
 from bench.score.written import read_config
 from bench.types import EngineUse
 
-NICE = 19  # what the engine leaves, and all of it once the engine is done
+NICE = 19  # the lowest priority: it uses what the engine leaves, and all cores once the engine is done
 SECONDS_TO_END = 2.0
 
 Summary = dict[str, Any]
 
 
 class ScoringProcess:
-    """One process, and a queue before it."""
+    """One process with a queue of runs to score."""
 
     def __init__(self) -> None:
         self._starting = threading.Lock()
@@ -68,7 +67,7 @@ class ScoringProcess:
             return self._pool
 
     def close(self) -> None:
-        """Ends the process, also in the middle of a run: that one is scored again when it is asked for."""
+        """Ends the process, even in the middle of a run, which is then scored by the next command."""
         if self._pool is not None:
             processes = list((self._pool._processes or {}).values())
             self._pool.shutdown(wait=False, cancel_futures=True)

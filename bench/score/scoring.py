@@ -1,7 +1,7 @@
-"""Rows of texts to rows of scores to the values of a table. Scoring never generates.
+"""From texts to rows of scores to the values of a table. Scoring never generates.
 
-A sample that failed, or whose text is empty, scores 0 in every metric and stays in every denominator. A pair that a
-plug-in's metric fails on has no score that would be true: nothing is scored then, and PluginError names the sample.
+A sample that failed, or whose text is empty, scores 0 in every metric and stays in every denominator. Where a plug-in's
+metric fails on a pair, no score would be true: nothing is scored, and PluginError names the sample.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ WHOSE = ("sample_id", "category", "user_id")  # at the beginning of a row
 CHUNK = 64  # pairs that a process takes at once
 SPREAD_FROM = 200  # samples
 
-# A cell is scored when it is done, in a thread of its own, and the libraries of metrics may not be used by two
-# threads at once: nltk's WordNet seeks and reads one open file, and so would read another word's line.
+# Validations are scored in threads, and metric libraries must not be used by two threads at once: nltk's WordNet seeks
+# and reads one open file, so one thread would read the line of another's word.
 _ALONE = threading.Lock()
 
 
@@ -58,12 +58,12 @@ def evaluate(
         | {key: value for key, value in fact.items() if key not in WHOSE}
         for place, fact in enumerate(facts)
     ]
-    told = {
+    values = {
         "columns": [asdict(column) for metric in metrics.values() for column in metric.columns],
         "scores": aggregate(metrics, rows),
         "metric_versions": {name: metric.versions() for name, metric in metrics.items()},
     }
-    return rows, told
+    return rows, values
 
 
 def score(
@@ -94,13 +94,13 @@ def score(
 
 
 def _workers(samples: int) -> int:
-    """A process takes a second to start: too long for a handful of samples."""
+    """Starting a process takes a second, too long for a few samples."""
     return len(os.sched_getaffinity(0)) if samples >= SPREAD_FROM else 1
 
 
 @contextmanager
 def _pool(workers: int) -> Iterator[Executor | None]:
-    """Spawned, not forked: this process may hold an engine's threads. Plug-ins from files are known there too."""
+    """Spawned, not forked, as this process may hold an engine's threads. Loads the same plug-in files."""
     if not workers:
         yield None
         return
@@ -119,7 +119,7 @@ def _submit(
 
 @dataclass(frozen=True)
 class _Raised:
-    """What a metric raised in another process, as text: an exception of a plug-in's own may not travel."""
+    """What a metric raised in another process, as text: a plug-in's own exception may not be picklable."""
 
     trace: str
     error: Exception | None = None  # one that does
@@ -136,7 +136,7 @@ def _apart(metric: Metric, predictions: Sequence[str], targets: Sequence[str]) -
 
 @dataclass(frozen=True)
 class _Job:
-    """One metric on some pairs. A plug-in's rows are looked at, and its failures are given the sample's name."""
+    """One metric on some pairs. Checks the rows of a plug-in, and names the sample where it fails."""
 
     name: str
     metric: Metric
@@ -166,7 +166,7 @@ class _Job:
         return rows
 
     def gathered(self, futures: Sequence[Future[Rows | _Raised]]) -> Rows:
-        """The rows of all parts, which other processes made."""
+        """Joins the rows that other processes made."""
         rows: Rows = []
         for start, future in zip(range(0, len(self.ids), CHUNK), futures, strict=True):
             part = self.part(start, start + CHUNK)
@@ -194,7 +194,7 @@ class _Job:
         return plugins.failed("metric", self.name, f"on sample {self.ids[0]}{more}", error)
 
     def _culprit(self, error: BaseException) -> Exception:
-        """The failure with the sample that it happens on, sought by halves; with all where it happens on none alone."""
+        """The failure with the sample that causes it, found by bisection; with all samples where none does alone."""
         half = len(self.ids) // 2
         for part in (self.part(0, half), self.part(half, len(self.ids))) if half else ():
             try:
@@ -211,7 +211,7 @@ class _Job:
             raise self._failed(TypeError(f"score() gave {found} for {len(self.ids)} pairs"))
 
     def _check(self, rows: Any) -> None:
-        """Raises PluginError for rows that tables, intervals or files cannot take."""
+        """Raises PluginError for rows that tables, intervals or files cannot hold."""
         self._count(rows)
         for place, row in enumerate(rows):
             try:
@@ -244,11 +244,11 @@ def _finite(what: str, value: Any) -> None:
 
 
 def check_versions(name: str, metric: Metric) -> None:
-    """Asks a metric what it depends on. Raises UserError where some of it is missing, PluginError for a plug-in's."""
+    """Asks a metric for its versions. Raises UserError where data or a model is missing, PluginError for a plug-in."""
     with plugins.working("metric", name, "at versions()"):
-        told: Any = metric.versions()
-        if not isinstance(told, dict) or not all(isinstance(one, str) for pair in told.items() for one in pair):
-            raise TypeError(f"it gave {shown(told)}, not a dict of texts")
+        given: Any = metric.versions()
+        if not isinstance(given, dict) or not all(isinstance(one, str) for pair in given.items() for one in pair):
+            raise TypeError(f"it gave {shown(given)}, not a dict of texts")
 
 
 def _values(name: str, metric: Metric, rows: Rows, category: str) -> dict[str, float]:

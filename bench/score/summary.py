@@ -1,4 +1,4 @@
-"""What a run's summary says besides its scores."""
+"""The part of a run's summary that is not scores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.types import StageCost
 
 
 def describe(run: Written, corpus: Corpus) -> dict[str, Any]:
-    """What tables say of a run besides its scores: who, on what, how many, how many failed, at what cost."""
+    """What tables show besides scores: method, data, model, counts, failures, costs."""
     config, rows, samples = run.config, run.rows, run.samples
     stages: dict[str, StageCost] = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""Command-line words to the cells of a grid: every combination once, options checked before anything loads."""
+"""Turns command-line arguments into the configurations of a grid. Options are checked before anything is loaded."""
 
 from __future__ import annotations
 
@@ -126,9 +126,11 @@ def expand(
     generator_options: Mapping[str, Any] | None = None,
     deterministic: bool = False,
 ) -> list[RunConfig]:
-    """The cells, in the order given. A method without a retriever appears once a seed. k None: the profile's.
+    """Every combination once, in the order given. A method without a retriever appears once a seed.
 
-    A method whose options stand for a retriever (`dpl.released`) gets that one, whichever are asked for.
+    `ks` None means the profile's K.
+
+    A method whose options imply a retriever (`dpl.released`) gets that one, whatever `retrievers` says.
     """
     if limit is not None and limit < 1:
         raise UserError(f"--limit {limit} leaves no sample; give at least 1, or no limit for all")
@@ -189,7 +191,7 @@ def _all_options(
 
 
 def _retrievers(method: str, options: Mapping[str, Any], asked: Sequence[str]) -> Sequence[str | None]:
-    """Those of one method: none, the one that its options stand for, or those asked for."""
+    """The retrievers of one method: none, the one that its options imply, or those that were asked for."""
     component = registry.create("method", method, options)
     if not component.uses_retriever:
         return [None]
@@ -198,7 +200,7 @@ def _retrievers(method: str, options: Mapping[str, Any], asked: Sequence[str]) -
 
 
 def _profile(method: str, options: Mapping[str, Any], profile: str, overrides: Mapping[str, Any]) -> Profile:
-    """The profile, with what a method's options change in its training; what is set by hand goes before that."""
+    """The profile with the training settings that a method's options imply. Settings by hand go before these."""
     component = registry.create("method", method, options)
     preset = component.training if isinstance(component, SoftPromptMethod) else {}
     return load_profile(profile, {**{f"train.{key}": value for key, value in preset.items()}, **overrides})

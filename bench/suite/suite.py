@@ -1,7 +1,7 @@
 """Suites: TOML files that name the cells of a whole table or figure.
 
     title = "..."
-    data = "bundled"                    # all of these are optional, and the command line goes before them
+    data = "bundled"                    # all of these are optional; the command line overrides them
     limit = 12
     metrics = ["rouge", "bleu"]
     by = "uniqueness"                   # how `bench table SUITE` slices
@@ -42,7 +42,7 @@ Number = Annotated[int, Field(ge=0)]
 
 
 class Block(BaseModel):
-    """An empty list would be a block without cells, which is nobody's wish."""
+    """Refuses empty lists: a block without cells is a mistake."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -77,7 +77,7 @@ class Suite(BaseModel):
 
 @dataclass(frozen=True)
 class Given:
-    """What the command line says instead of the suite; None: what the suite says."""
+    """What the command line overrides. None: as in the suite."""
 
     data: str | None = None
     limit: int | None = None
@@ -91,7 +91,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell, or several, that cannot run, and why."""
+    """Cells that cannot run, and why."""
 
     what: str
     reason: str
@@ -122,7 +122,7 @@ def load(name: str) -> Suite:
 
 
 def _mistake(error: ValidationError) -> str:
-    """A misspelt or misplaced key, where there is one; else the first mistake."""
+    """A misspelt or misplaced key if there is one, else the first mistake."""
     for one in error.errors(include_url=False):
         if one["type"] != "extra_forbidden":
             continue
@@ -136,7 +136,7 @@ def _mistake(error: ValidationError) -> str:
 
 
 def expand(suite: Suite, corpus: Corpus, given: Given) -> tuple[list[RunConfig], list[Failure]]:
-    """The cells in order, equal ones once, and what cannot be one. Methods fail apart: one does not stop the others."""
+    """(the configurations in order, equal ones once; the failures). A method that fails does not stop the others."""
     found: dict[str, RunConfig] = {}
     failures: dict[Failure, None] = {}
     for block, method, profile, values in _choices(suite, given):
@@ -173,7 +173,7 @@ def _configs(
     profile: str,
     values: Mapping[str, Any],
 ) -> Sequence[RunConfig]:
-    registry.load("method", method)  # an unknown method is the reason, not its unknown settings
+    registry.load("method", method)  # so that an unknown method is reported as such, not by its unknown settings
     metrics = {"metrics": list(suite.metrics)} if suite.metrics else {}
     by_hand = {key: value for key, value in (given.set_values or {}).items() if _concerns(key, method, block)}
     return grid.expand(
@@ -194,7 +194,7 @@ def _configs(
 
 
 def _concerns(key: str, method: str, block: Block) -> bool:
-    """Whether a setting by hand is one of this method's cells: `dep.text` is none of RAG's."""
+    """Whether a setting by hand concerns this method: `dep.text` does not concern RAG."""
     head = key.partition(".")[0]
     others = {*registry.names("method"), *registry.names("retriever")} - {method}
     used = set(block.retrievers) if registry.load("method", method).uses_retriever else set()  # type: ignore[attr-defined]
@@ -205,12 +205,12 @@ Key = tuple[str, str | None, str, int | None]
 
 
 def keys(suite: Suite) -> set[Key]:
-    """(method, retriever, changed options, K) of every cell, whatever its profile; K None: the profile's own."""
+    """(method, retriever, changed options, K) of every cell, whatever its profile. K None: the profile's."""
     return set(own(suite, profile=ANY_PROFILE))
 
 
 def own(suite: Suite, *, profile: str | None = None) -> dict[Key, list[RunConfig]]:
-    """The cells as the suite alone has them, by their keys: one each profile and changed setting."""
+    """The cells of the suite without the command line, by key: one for each profile and changed setting."""
     found: dict[Key, list[RunConfig]] = {}
     for block in suite.cells:
         one = suite.model_copy(update={"cells": (block,)})
@@ -223,6 +223,6 @@ def own(suite: Suite, *, profile: str | None = None) -> dict[Key, list[RunConfig
 
 @dataclass(frozen=True)
 class _AnyData:
-    """As much of a corpus as `grid.expand` asks for."""
+    """The part of a corpus that `grid.expand` needs."""
 
     fingerprint: str = ""
