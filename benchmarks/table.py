@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.record import runs
 from bench.record.runs import RunFolder
-from bench.score import matrix
+from bench.score import score_arrays
 
 CATEGORIES = ("Books", "Movies_and_TV", "CDs_and_Vinyl")
 COLUMNS = (("rouge1", "R-1", 4), ("meteor", "MET.", 4), ("bleu", "BL.", 2), ("bertscore", "BS.", 4))
@@ -95,7 +95,7 @@ def write(out: Path, *, count: int, samples: int) -> None:
         mine = rows if number % 10 else scores(samples, number)
         folder.write_rows(runs.SCORES, mine)
         folder.write(runs.SUMMARY, summary(folder.path.name, number, samples))
-        matrix.build(folder, mine)
+        score_arrays.build(folder, mine)
 
 
 def timed(out: Path, words: list[str]) -> float:
@@ -122,7 +122,7 @@ def main() -> None:
             "seconds_with_baseline": round(timed(Path(folder), ["--baseline", given.baseline]), 2),
             "seconds_by_history": round(timed(Path(folder), ["--by", "history:4"]), 2),
         }
-        for kept in Path(folder).glob(f"*/{matrix.FILE}"):
+        for kept in Path(folder).glob(f"*/{score_arrays.FILE}"):
             kept.unlink()
         result["seconds_without_arrays"] = round(timed(Path(folder), []), 2)
     print(json.dumps(result, indent=2))

@@ -11,7 +11,7 @@ import pytest
 from bench import plugins, registry
 from bench.errors import UserError
 from bench.record import runs
-from bench.score import matrix, scoring
+from bench.score import score_arrays, scoring
 from tests import fakes
 from tests.embed.fakes import FakeEmbedder
 from tests.fakes import World, bench
@@ -112,7 +112,7 @@ def forget() -> None:
     sys.modules.pop("my_plugs", None)
     registry._from_files.clear()
     registry._files.clear()
-    matrix._metric.cache_clear()
+    score_arrays._metric.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_texts_that_a_method_cannot_name_and_an_exit(
     assert {name[6:8] for name in errors} == {"u1", "u2"}
     assert errors["Books/u1/r4"].endswith("failed on sample Books/u1/r4: ZeroDivisionError: division by zero")
     assert errors["Books/u2/r4"] == "SystemExit: 0"
-    monkeypatch.setattr("results.checks.verify.prefetch.create_encoder", lambda config: FakeEmbedder())
+    monkeypatch.setattr("bench.context.prefetch.create_encoder", lambda config: FakeEmbedder())
     assert bench("verify", world.out, "--plugin", file) == 0
 
 

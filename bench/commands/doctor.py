@@ -1,4 +1,4 @@
-"""`bench doctor`: what this machine has, what it lacks, and the command that mends it."""
+"""`bench doctor`: what this machine has, what it lacks, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ FREE_GIB = 5.0
 
 @dataclass(frozen=True)
 class Check:
-    """`state`: missing means `bench run` with the default profile cannot work; note is only to know."""
+    """`state`: "missing" means that `bench run` with the default profile cannot work; "note" is only information."""
 
     name: str
     state: Literal["ok", "note", "missing"]
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 def checks(out: Path) -> Iterator[Check]:

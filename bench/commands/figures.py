@@ -1,4 +1,4 @@
-"""`bench plot`, `bench report`: finished runs as figures, and as one page."""
+"""`bench plot`, `bench report`: finished runs as figures and as one page."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def plot(
     title: Annotated[str, typer.Option("--title", help="A line above the panels.")] = "",
     plugin: Plugin = None,
 ) -> None:
-    """A figure of finished runs, with intervals, readable in grey."""
+    """Draw a figure of finished runs, with intervals, readable in grey."""
     from bench.suite.grid import comma_list
     from results.figures import plots
-    from results.tables.selected import select
+    from results.tables.which_runs import select
 
     _, found = select(places, say=to_stderr)
     figures = plots.draw(kind, found, comma_list(metric), title=title)
@@ -34,17 +34,19 @@ def plot(
 def report(
     places: SuiteRuns = None,
     to: Annotated[Path, typer.Option("--to", help="The HTML file.")] = Path("report.html"),
-    baseline: Annotated[str, typer.Option("--baseline", help="A method or row for † and ‡.")] = "",
+    baseline: Annotated[
+        str, typer.Option("--baseline", help="A method or row. † and ‡ show what is better or worse than it.")
+    ] = "",
     title: Annotated[str, typer.Option("--title", help="The page's title.")] = "dep-bench report",
-    prompts: Annotated[bool, typer.Option(help="Every prompt; without them the file is smaller.")] = True,
+    prompts: Annotated[bool, typer.Option(help="Include every prompt; without prompts the file is smaller.")] = True,
     uniqueness: Annotated[
-        bool, typer.Option(help="The figure of Unique users, for which every history is embedded.")
+        bool, typer.Option(help="Include the figure of Unique users, which embeds every history.")
     ] = True,
     plugin: Plugin = None,
 ) -> None:
-    """One HTML file with tables, figures, costs and all samples; it needs no network and no server."""
+    """Write one HTML file with tables, figures, costs and all samples. It needs no network and no server."""
     from results.report import report as pages
-    from results.tables.selected import select
+    from results.tables.which_runs import select
 
     _, found = select(places, say=to_stderr)
     pages.write(found, to, title=title, baseline=baseline, prompts=prompts, unique=uniqueness)

@@ -96,11 +96,11 @@ def _plan(configs: list[RunConfig], corpus: Corpus, out: Path, progress: Progres
 
 
 def _show(cells: list[Cell]) -> None:
-    from results.tables.finished import Finished
-    from results.tables.leaderboard import leaderboards
+    from results.tables.assemble import leaderboards
+    from results.tables.finished_runs import FinishedRun
 
     if not cells:
         return
-    found = [Finished(cell.folder, cell.folder.summary()) for cell in cells]
+    found = [FinishedRun(cell.folder, cell.folder.summary()) for cell in cells]
     print_boards(leaderboards(found))
     tell_failures([cell.folder for cell in cells], "grid ... --retry")

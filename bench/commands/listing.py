@@ -23,9 +23,9 @@ KINDS: dict[str, registry.Kind] = {
 
 
 def rows(what: str, out: Path) -> Iterator[tuple[str, ...]]:
-    """A row of strings a thing. Raises UserError for an unknown kind."""
+    """A line of strings for each thing. Raises UserError for an unknown kind."""
     if what in KINDS:
-        return _plugs(KINDS[what])
+        return _components(KINDS[what])
     if what not in LISTS:
         raise unknown("list", what, [*KINDS, *LISTS])
     return LISTS[what](out)
@@ -33,7 +33,7 @@ def rows(what: str, out: Path) -> Iterator[tuple[str, ...]]:
 
 def _data(out: Path) -> Iterator[tuple[str, ...]]:
     yield from corpus.available().items()
-    yield from _plugs("data")
+    yield from _components("data")
 
 
 def _runs(out: Path) -> Iterator[tuple[str, ...]]:
@@ -57,7 +57,7 @@ LISTS: dict[str, Callable[[Path], Iterator[tuple[str, ...]]]] = {
 
 
 def _checkpoint(found: checkpoint.Checkpoint) -> tuple[str, ...]:
-    """Name and what there is to say of it; a damaged one must not hide the others."""
+    """Name, state and description. A damaged checkpoint must not hide the others."""
     try:
         return _described(found)
     except (UserError, KeyError, TypeError, AttributeError) as error:
@@ -65,7 +65,7 @@ def _checkpoint(found: checkpoint.Checkpoint) -> tuple[str, ...]:
 
 
 def _described(found: checkpoint.Checkpoint) -> tuple[str, ...]:
-    """Name, state, what it was trained on, and the choices that were made by its validation."""
+    """Name, state, what it was trained on, its size, and the epochs that its validations chose."""
     spec, config = found.manifest["spec"], found.manifest["config"]
     about = f"{config['profile']['llm']}, {Path(config['data']).name}, K = {spec['train.k']}, seed {spec['seed']}"
     if not found.trained:
@@ -76,8 +76,8 @@ def _described(found: checkpoint.Checkpoint) -> tuple[str, ...]:
     return found.path.name, "trained", about, f"{size:,} parameters", "; ".join(best) or "not validated"
 
 
-def _plugs(kind: registry.Kind) -> Iterator[tuple[str, ...]]:
-    """Name, first line of the module's docstring, and options with their defaults."""
+def _components(kind: registry.Kind) -> Iterator[tuple[str, ...]]:
+    """Name, first line of the module's docstring, and options with their defaults, of each component of a kind."""
     for name, target in registry.names(kind).items():
         if name not in registry.ours(kind):
             yield name, f"installed: {target}, imported when it is asked for by name", ""
@@ -93,7 +93,7 @@ def _plugs(kind: registry.Kind) -> Iterator[tuple[str, ...]]:
 
 
 def models_of(profile: str) -> list[str]:
-    """Everything a profile needs fetched: models, and the data of the metrics."""
+    """Everything that a profile needs: its models, and the data of all metrics."""
     chosen = config.load_profile(profile)
     data = [name for name, asset in assets.ASSETS.items() if asset.kind == "data"]
     metric_models = [str(options["model"]) for options in chosen.options.values() if "model" in options]
@@ -103,7 +103,10 @@ def models_of(profile: str) -> list[str]:
 
 
 def pull(name: str, profile: str) -> Path:
-    """Fetches one asset or hub model; a folder is here already. Raises UserError for a name that is none."""
+    """Fetches an asset or a model of the hub, and returns its path. A folder is returned as it is.
+
+    Raises UserError for an unknown name.
+    """
     if name in assets.ASSETS:
         return assets.pull(name)
     if Path(name).is_dir():

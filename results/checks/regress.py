@@ -1,11 +1,12 @@
-"""`bench regress`: fresh results against a committed baseline, value by value, within stated tolerances.
+"""`bench regress`: compares new results with a committed baseline, value by value, within tolerances.
 
-The baseline is JSON that can be read and edited: for each cell (method, retriever, K, options, seeds) its settings, n,
-how many samples may fail, and for each category and column the value and its tolerance. When it is written, the
-tolerance is the width of the value's 95 % interval, 3.9 standard errors: another machine may draw other texts, and the
-difference of two such draws has up to 1.4 times the error of one. It catches what is broken, not what is a little
-worse. A value without an interval (of one user) has no tolerance, null: it must be the same again, in the digits kept.
-Runs with other settings or another n are no regression: they are refused.
+The baseline is JSON that people can read and edit. For each cell (method, retriever, K, options, seeds) it holds the
+settings, n, how many samples may fail, and for each category and column the value and its tolerance.
+
+The tolerance is first set to the width of the value's 95 % interval, 3.9 standard errors. Another machine may sample
+other texts, and the difference of two such samples has up to 1.4 times the error of one. The check therefore finds what
+is broken, not what is slightly worse. A value without an interval (one user) has the tolerance null: it must be equal
+in the digits kept. Runs with other settings or another n cannot be compared and are refused.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import UserError, mistake
 from bench.record import files, runs
-from results.tables import finished, settings
-from results.tables.board import Leaderboard, Row
-from results.tables.finished import Finished
-from results.tables.leaderboard import leaderboards
+from results.tables import finished_runs, run_settings
+from results.tables.assemble import leaderboards
+from results.tables.finished_runs import FinishedRun
+from results.tables.leaderboard import Leaderboard, Row
 
 FORMAT = 1
 MOVED = 3  # exit code
-KEPT = 2  # digits of a value in the file beyond those that tables show
-NOISE = 1e-9  # of differences of such values
+KEPT = 2  # digits of a value in the file, beyond those that tables show
+NOISE = 1e-9  # rounding error of the difference of two such values
 
 
 class Expected(BaseModel):
-    """One value of a baseline: as strict as the rest, for a tolerance that is no number would let everything pass."""
+    """One value of a baseline. NaN is refused: with such a tolerance every value would pass."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -41,18 +42,18 @@ class Expected(BaseModel):
 
 
 class Expectations(BaseModel):
-    """One cell of a baseline. `values`: category -> column -> value."""
+    """One cell of a baseline. `values`: category -> column key -> value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    settings: dict[str, str | int | float | bool | None] = {}  # results.tables.settings
+    settings: dict[str, str | int | float | bool | None] = {}  # results.tables.run_settings
     n: int = Field(ge=0)
     failed: int = Field(ge=0)
     values: dict[str, dict[str, Expected]]
 
 
 class Baseline(BaseModel):
-    """The file."""
+    """The whole file. `about`: the notes of the tables, for readers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -63,7 +64,7 @@ class Baseline(BaseModel):
 
 @dataclass(frozen=True)
 class Move:
-    """Something that is not as it was. `value` None: it is gone."""
+    """A value that moved beyond its tolerance. `value` None: the run no longer has it."""
 
     cell: str
     what: str
@@ -79,8 +80,8 @@ class Verdict:
     new: tuple[str, ...]  # cells that the baseline lacks
 
 
-def write(path: Path, found: Sequence[Finished]) -> int:
-    """Makes these runs the baseline; the number of its values, n and failed among them."""
+def write(path: Path, found: Sequence[FinishedRun]) -> int:
+    """Writes these runs as the baseline. Returns the number of its values, including n and failed of each cell."""
     boards = leaderboards(found)
     cells = {name: _cell(*_only(name, rows)) for name, rows in _rows(found, boards).items()}
     made = {
@@ -92,9 +93,9 @@ def write(path: Path, found: Sequence[Finished]) -> int:
     return sum(2 + sum(map(len, cell["values"].values())) for cell in cells.values())
 
 
-def _rows(found: Sequence[Finished], boards: Sequence[Leaderboard]) -> dict[str, list[tuple[Leaderboard, Row]]]:
-    """name -> the rows of that name, of as many tables. Of tables with the same settings and n the newest counts."""
-    groups = finished.comparable(found)
+def _rows(found: Sequence[FinishedRun], boards: Sequence[Leaderboard]) -> dict[str, list[tuple[Leaderboard, Row]]]:
+    """Name of a cell -> its rows, each from another table. Of tables with the same settings and n the newest counts."""
+    groups = finished_runs.comparable(found)
     tables = sorted(
         zip(groups, boards, strict=True), key=lambda one: max(str(run.summary["finished"]) for run in one[0])
     )
@@ -107,13 +108,13 @@ def _rows(found: Sequence[Finished], boards: Sequence[Leaderboard]) -> dict[str,
 
 def _only(name: str, rows: Sequence[tuple[Leaderboard, Row]]) -> tuple[Leaderboard, Row]:
     if len(rows) > 1:
-        apart = "; ".join(board.apart or f"n = {row.n}" for board, row in rows)
-        raise UserError(f"'{name}' was run {len(rows)} times ({apart}); name the folders of the runs that are meant")
+        distinctions = "; ".join(board.distinction or f"n = {row.n}" for board, row in rows)
+        raise UserError(f"'{name}' was run {len(rows)} times ({distinctions}); name the run folders to compare")
     return rows[0]
 
 
 def _named(name: str, board: Leaderboard) -> Iterator[tuple[str, Row]]:
-    """The cells of a table by all that tells them apart."""
+    """The rows of a table with their names: data, model, method, retriever, K, options and seeds."""
     model = board.model.rpartition("/")[2]
     for row in board.rows:
         parts = [name, model, row.method, row.retriever, f"K={row.k}" if row.retriever else "", row.variant]
@@ -133,34 +134,34 @@ def _cell(board: Leaderboard, row: Row) -> dict[str, Any]:
     return {"settings": board.settings, "n": row.n, "failed": row.failed, "values": values}
 
 
-def compare(path: Path, found: Sequence[Finished]) -> Verdict:
-    """What moved. Raises UserError where the baseline cannot be read, or was made of runs with other settings."""
+def compare(path: Path, found: Sequence[FinishedRun]) -> Verdict:
+    """Raises UserError if the baseline cannot be read, or was made from runs with other settings."""
     baseline = _read(path).cells
-    fresh = _rows(found, leaderboards(found, intervals=False))
+    current = _rows(found, leaderboards(found, intervals=False))
     moved: list[Move] = []
     compared = 0
     for name, cell in baseline.items():
-        for what, was, tolerance, value in _values(cell, _alike(path, name, cell, fresh.get(name, []))):
+        for what, was, tolerance, value in _values(cell, _matching(path, name, cell, current.get(name, []))):
             compared += 1
             if value is None or abs(value - was) > (tolerance or 0) + NOISE:
                 moved.append(Move(name, what, was, value, tolerance))
-    return Verdict(compared, tuple(moved), tuple(name for name in fresh if name not in baseline))
+    return Verdict(compared, tuple(moved), tuple(name for name in current if name not in baseline))
 
 
-def _alike(
+def _matching(
     path: Path, name: str, cell: Expectations, rows: Sequence[tuple[Leaderboard, Row]]
 ) -> tuple[Leaderboard, Row] | None:
-    """The row that the cell may be compared with; None where it was not run. Raises UserError for others alone."""
-    apart: list[list[str]] = [
+    """The row with the cell's settings and n; None if the cell was not run. Raises UserError if all rows differ."""
+    differing: list[list[str]] = [
         [
-            *settings.differences(board.settings, cell.settings),
+            *run_settings.differences(board.settings, cell.settings),
             *([f"n = {row.n}, not {cell.n}"] if row.n != cell.n else []),
         ]
         for board, row in rows
     ]
-    alike = [one for one, differs in zip(rows, apart, strict=True) if not differs]
+    alike = [one for one, differences in zip(rows, differing, strict=True) if not differences]
     if rows and not alike:
-        nearest = min(apart, key=len)
+        nearest = min(differing, key=len)
         raise UserError(
             f"{path} is no baseline of these runs: {name}: {'; '.join(nearest)}; run it with the baseline's settings"
         )
@@ -170,7 +171,7 @@ def _alike(
 def _values(
     cell: Expectations, found: tuple[Leaderboard, Row] | None
 ) -> Iterator[tuple[str, float, float | None, float | None]]:
-    """(what, value of the baseline, tolerance, fresh value). Fewer failures are no regression."""
+    """(what, value of the baseline, tolerance, new value). Fewer failures are no regression."""
     board, row = found or (None, None)
     yield "n", cell.n, 0, row.n if row else None
     yield "failed", cell.failed, 0, max(row.failed, cell.failed) if row else None

@@ -1,4 +1,4 @@
-"""What the figures are made of: style, panels, lines, bars and points with their intervals."""
+"""The parts of figures: style, panels, captions, and lines, bars and points with their intervals."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import unknown
-from results.tables.board import Leaderboard, Row
+from results.tables.leaderboard import Leaderboard, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# From dark to light, so that a grey print keeps them apart.
+# From dark to light, so that they differ in a grey print.
 COLOURS = ("#20252c", "#1f5a9e", "#c8502e", "#4f9d69", "#e0a43a", "#9b8cc4", "#9fb3c0", "#d8a6a1")
-MARKERS = "osD^vPX*<"  # one more than colours: their pairs repeat after 72
+MARKERS = "osD^vPX*<"  # one more than the colours, so that 72 pairs of colour and marker differ
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (6, 2, 2, 2)))
 HATCHES = ("", "//", "..", "\\\\", "xx", "--", "oo", "++")
 STYLE: Any = {
@@ -33,13 +33,16 @@ STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "dep-bench",
 }
-SMALL: Any = {"fontsize": 7, "color": "#555555"}  # what stands above all panels
-LINE = 0.14  # inches of such a line
+SMALL: Any = {"fontsize": 7, "color": "#555555"}  # the caption above all panels
+LINE_HEIGHT = 0.14  # of the caption, inches
 PANEL = (2.7, 2.3)  # inches
 
 
 def chosen_keys(board: Leaderboard, asked: Sequence[str], usual: Sequence[str]) -> list[str]:
-    """The columns to draw: those asked for (UserError for an unknown one), else the usual that are there."""
+    """The columns to draw: those asked for, else those of the usual ones that the board has, else its first.
+
+    Raises UserError for an unknown column.
+    """
     known = [column.key for column in board.columns]
     for key in asked:
         if key not in known:
@@ -53,7 +56,7 @@ def label_of(board: Leaderboard, key: str) -> str:
 
 
 def short(row: Row) -> str:
-    """The row's label; its options without the method's name, which stands before them."""
+    """The row's label, whose options do not repeat the method's name."""
     return row.label.replace(f"{row.method}.", "")
 
 
@@ -68,17 +71,23 @@ def panels(
 
     size = (width * columns, height * rows)
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
-    plt.close(figure)  # kept by us, not by pyplot
+    plt.close(figure)  # pyplot must not keep it in memory
     return figure, axes.tolist()
 
 
 def distances(row: Row, cell: tuple[str, str]) -> tuple[float, float]:
-    """Distances of the value from the ends of its interval; a percentile interval may even exclude it."""
+    """How far the interval reaches below and above the value. A percentile interval may exclude the value: then 0."""
     low, high = row.intervals.get(cell, (row.values[cell], row.values[cell]))
     return max(0.0, row.values[cell] - low), max(0.0, high - row.values[cell])
 
 
+def has_intervals(boards: Sequence[Leaderboard], keys: Sequence[str]) -> bool:
+    """Whether one of these columns has an interval, so that a figure of them draws one."""
+    return any(key in keys for board in boards for row in board.rows for _, key in row.intervals)
+
+
 def line(ax: Axes, xs: list[int], rows: list[Row], cell: tuple[str, str], place: int, label: str) -> None:
+    """The values of `rows` at `xs`, with a band of intervals."""
     ys = [row.values[cell] for row in rows]
     halves = [distances(row, cell) for row in rows]
     dashes: Any = DASHES[place % len(DASHES)]
@@ -92,16 +101,15 @@ def line(ax: Axes, xs: list[int], rows: list[Row], cell: tuple[str, str], place:
 
 
 def level(ax: Axes, row: Row, cell: tuple[str, str], place: int) -> None:
-    """A value that does not hang on the x axis, with its interval."""
+    """A value that does not depend on the x axis, with its interval."""
     value, (below, above) = row.values[cell], distances(row, cell)
     ax.axhspan(value - below, value + above, color=colour(place), alpha=0.1, lw=0)
     ax.axhline(value, color=colour(place), dashes=(2, 2), lw=1, label=row.label)
-    ax.autoscale(axis="y")  # or a line in the margin stays there
+    ax.autoscale(axis="y")  # without this, a line in the margin stays out of sight
 
 
 def bars(ax: Axes, board: Leaderboard, key: str) -> None:
-    from matplotlib.patheffects import withStroke
-
+    """A group of bars for each column group, a bar for each row."""
     width = 0.8 / len(board.rows)
     for place, row in enumerate(board.rows):
         groups = [name for name in board.categories if (name, key) in row.values]
@@ -109,28 +117,49 @@ def bars(ax: Axes, board: Leaderboard, key: str) -> None:
         ys = [row.values[name, key] for name in groups]
         look: dict[str, Any] = {"color": colour(place), "hatch": HATCHES[place % len(HATCHES)], "edgecolor": "white"}
         ax.bar(xs, ys, width * 0.95, label=row.label, **look)
-        known = [place for place, name in enumerate(groups) if (name, key) in row.intervals]
-        if not known:
-            continue  # of one user there is no interval, and a cap without height would claim one
-        ends = list(zip(*(distances(row, (groups[place], key)) for place in known), strict=True))
-        at = [xs[place] for place in known], [ys[place] for place in known]
-        drawn = ax.errorbar(*at, yerr=ends, ls="", color="#000000", capsize=2, lw=0.8)
-        for artist in (*drawn[1], *drawn[2]):
-            artist.set_path_effects([withStroke(linewidth=2, foreground="white")])  # seen on a dark bar too
+        _intervals_on_bars(ax, row, [(name, key) for name in groups], xs)
     ax.set_xticks(range(len(board.categories)), board.categories)
     ax.grid(axis="x", visible=False)
 
 
+def _intervals_on_bars(ax: Axes, row: Row, cells: list[tuple[str, str]], xs: list[float]) -> None:
+    """A value of one user has no interval, and gets no cap: a cap without height would look like one."""
+    from matplotlib.patheffects import withStroke
+
+    known = [(cell, x) for cell, x in zip(cells, xs, strict=True) if cell in row.intervals]
+    if not known:
+        return
+    ends = list(zip(*(distances(row, cell) for cell, _ in known), strict=True))
+    ys = [row.values[cell] for cell, _ in known]
+    drawn = ax.errorbar([x for _, x in known], ys, yerr=ends, ls="", color="#000000", capsize=2, lw=0.8)
+    for artist in (*drawn[1], *drawn[2]):
+        artist.set_path_effects([withStroke(linewidth=2, foreground="white")])  # visible on a dark bar too
+
+
 def point(ax: Axes, row: Row, cell: tuple[str, str], place: int) -> None:
+    """The value at height `place`, with its interval."""
     ends = [[one] for one in distances(row, cell)] if cell in row.intervals else None
     ax.errorbar([row.values[cell]], [place], xerr=ends, fmt="o", ms=4, color=COLOURS[1], capsize=2, lw=1)
 
 
-def tokens_of(row: Row) -> float:
-    return (row.cost.prompt_tokens + row.cost.new_tokens) / max(1, row.n)
+def value_against_tokens(ax: Axes, row: Row, cell: tuple[str, str], place: int) -> None:
+    """The value, with its interval, above the tokens of a sample."""
+    tokens = (row.cost.prompt_tokens + row.cost.new_tokens) / max(1, row.n)
+    look: dict[str, Any] = {
+        "color": colour(place),
+        "marker": MARKERS[place % len(MARKERS)],
+        "ms": 5,
+        "mec": COLOURS[0],
+        "mew": 0.5,
+        "elinewidth": 1,
+        "capthick": 1,
+    }
+    ends = [[one] for one in distances(row, cell)] if cell in row.intervals else None
+    ax.errorbar([tokens], [row.values[cell]], yerr=ends, ls="", capsize=2, label=short(row), **look)
 
 
 def token_bars(ax: Axes, board: Leaderboard) -> None:
+    """A bar of tokens for each row, stacked by kind, for one sample on average."""
     places = list(range(len(board.rows)))[::-1]
     start = [0.0] * len(places)
     costs = [row.cost for row in board.rows]
@@ -151,24 +180,24 @@ def token_bars(ax: Axes, board: Leaderboard) -> None:
 
 
 def name_axes(axes: list[list[Axes]], board: Leaderboard, keys: list[str], below: str) -> None:
+    """Categories above the columns of panels, metrics left of the lines of panels, `below` on the x axis."""
     for ax, category in zip(axes[0], board.categories, strict=True):
         ax.set_title(category)
-    for line, key in zip(axes, keys, strict=True):
-        line[0].set_ylabel(label_of(board, key))
+    for panels, key in zip(axes, keys, strict=True):
+        panels[0].set_ylabel(label_of(board, key))
     for ax in axes[-1]:
         ax.set_xlabel(below)
 
 
-def with_legend(figure: Figure, axes: list[list[Axes]], board: Leaderboard) -> Figure:
+def add_legend(figure: Figure, axes: list[list[Axes]]) -> None:
+    """One legend for all panels, from the first."""
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), handleheight=1.2)
-    return titled(figure, board)
 
 
-def titled(figure: Figure, board: Leaderboard) -> Figure:
-    """Data, model and what the bars are, if there are any, small, above the panels; synthetic data says so."""
+def caption(figure: Figure, board: Leaderboard, *, intervals: bool) -> None:
+    """Data and model in small letters above the panels, and what the bars mean if `intervals` are drawn."""
     warning = "SYNTHETIC DATA · " if board.notes[0].startswith("SYNTHETIC") else ""
     name = " · ".join(board.title.split(" · ")[:2])
-    bars = " · 95 % intervals over users" if any(row.intervals for row in board.rows) else ""
+    bars = " · 95 % intervals over users" if intervals else ""
     figure.suptitle(f"{warning}{name}{bars}", **SMALL)
-    return figure

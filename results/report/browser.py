@@ -1,7 +1,7 @@
-"""The samples of finished runs as data for the report's page: a light index, and details in compressed blocks.
+"""The samples of finished runs as data for the report's page: a small index, and details in compressed blocks.
 
-The page holds the index as JSON; the details (prompts, histories, peers, texts) of BLOCK samples at a time are gzipped
-JSON, unpacked by the browser when a sample is opened. So a page of 4,000 samples opens at once.
+The page holds the index as JSON. Details (prompts, histories, peers, texts) are gzipped JSON, BLOCK samples at a time.
+The web browser unpacks a block when a sample is opened, so that a page with 4,000 samples opens at once.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from bench.generate.store import RequestStore
 from bench.record import runs
 from bench.score.written import read_config
 from bench.types import Review, Sample
-from results.tables import finished, settings
-from results.tables.finished import Finished
-from results.tables.leaderboard import leaderboards
+from results.tables import finished_runs, run_settings
+from results.tables.assemble import leaderboards
+from results.tables.finished_runs import FinishedRun
 
 if TYPE_CHECKING:
-    from bench.score.matrix import Scores
+    from bench.score.score_arrays import ScoreArrays
 
 BLOCK = 20  # samples
-PEERS = 3  # of each retrieved review
-START = 160  # characters of the real review in the list
+PEERS = 3  # that are shown for each retrieved review
+START = 160  # characters of the real review that the list shows
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One run of the browser: the first seed of a table's row."""
+    """One run that the page shows: the first seed of a table's row."""
 
     label: str
-    run: Finished
+    run: FinishedRun
 
     @cached_property
     def rows(self) -> dict[str, Row]:
@@ -52,21 +52,21 @@ class Shown:
 
 @dataclass(frozen=True)
 class Samples:
-    """The samples of one dataset and limit, with every run on them. `blocks` are base64 of gzipped JSON."""
+    """The samples of one dataset and limit, with all runs on them. `blocks`: gzipped JSON as base64."""
 
     index: dict[str, Any]
     blocks: tuple[str, ...]
 
 
-def collect(found: Sequence[Finished], *, prompts: bool) -> list[Samples]:
-    """One for each dataset and limit among the runs. Raises UserError where a dataset has changed or is gone."""
+def collect(found: Sequence[FinishedRun], *, prompts: bool) -> list[Samples]:
+    """One item for each dataset and limit. Raises UserError if a dataset has changed or is missing."""
     tables: dict[str, list[Shown]] = {}
-    groups = finished.comparable(found)
-    for group, apart in zip(groups, settings.telling(groups), strict=True):
+    groups = finished_runs.comparable(found)
+    for group, distinctions in zip(groups, run_settings.all_distinctions(groups), strict=True):
         (board,) = leaderboards(group, intervals=False)
-        for row, same in zip(board.rows, finished.by_row(finished.newest(group)), strict=True):
+        for row, same in zip(board.rows, finished_runs.by_row(finished_runs.newest(group)), strict=True):
             key = json.dumps(same[0].summary["data"], sort_keys=True)
-            tables.setdefault(key, []).append(Shown(" · ".join([row.label, *apart]), same[0]))
+            tables.setdefault(key, []).append(Shown(" · ".join([row.label, *distinctions]), same[0]))
     return [_samples(shown, prompts=prompts) for shown in tables.values()]
 
 
@@ -74,7 +74,8 @@ def _samples(shown: Sequence[Shown], *, prompts: bool) -> Samples:
     config = read_config(shown[0].run.folder)
     corpus = load(config.data)
     if corpus.fingerprint != config.data_fingerprint:
-        raise UserError(f"data '{config.data}' has changed since {shown[0].run.folder.path.name} was written")
+        name = shown[0].run.folder.path.name
+        raise UserError(f"data '{config.data}' has changed since {name} was written; run it again")
     samples = corpus.samples(config.split, limit=config.limit, limit_seed=config.limit_seed)
     columns = [column for column in shown[0].run.summary["columns"] if column["digits"]]
     index = {
@@ -100,15 +101,15 @@ def _entry(sample: Sample, corpus: Corpus) -> list[Any]:
     return [*about, len(sample.history), start]
 
 
-def _scores(scores: Scores | None, keys: Sequence[str]) -> dict[str, list[float | None]]:
-    """column -> a value a sample: what the metric says of this sample alone."""
-    from bench.score import matrix
+def _scores(scores: ScoreArrays | None, keys: Sequence[str]) -> dict[str, list[float | None]]:
+    """column -> the value of each sample by itself."""
+    from bench.score import score_arrays
 
     found: dict[str, list[float | None]] = {}
     if scores is None:
         return found
     for metric in scores.places:
-        for key, values in matrix.values(metric, scores.statistics(metric), scores.keys[metric]).items():
+        for key, values in score_arrays.values(metric, scores.statistics(metric), scores.keys[metric]).items():
             if key in keys:
                 found[key] = [None if value != value else round(value, 4) for value in values.tolist()]
     return found

@@ -1,4 +1,4 @@
-"""`bench report`: one HTML file with tables, figures, costs and a browser of samples. It needs no network."""
+"""`bench report`: one HTML file with tables, figures, costs and all samples. It needs no network."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from bench.record import files, runs
 from results.figures import plots
 from results.report import browser
 from results.report.browser import Samples
-from results.tables.board import Leaderboard
-from results.tables.finished import Finished
+from results.tables.assemble import leaderboards
+from results.tables.finished_runs import FinishedRun
 from results.tables.formats import html
-from results.tables.leaderboard import leaderboards
+from results.tables.leaderboard import Leaderboard
 
 FIGURES = ("ablations", "k-sweep", "uniqueness", "costs")
 TITLES = {
-    "ablations": "All rows, METEOR",
+    "ablations": "All rows",
     "k-sweep": "Number of retrieved reviews",
-    "uniqueness": "Unique and Non-Unique users, METEOR",
+    "uniqueness": "Unique and Non-Unique users",
     "costs": "Costs",
 }
 
 
 def write(
-    found: Sequence[Finished],
+    found: Sequence[FinishedRun],
     to: Path,
     *,
     title: str = "dep-bench report",
@@ -37,7 +37,7 @@ def write(
     prompts: bool = True,
     unique: bool = True,
 ) -> None:
-    """The page, whole or not at all. `unique` False leaves out the one figure that may have to embed texts."""
+    """Writes the page, whole or not at all. `unique` False leaves out the one figure that may have to embed texts."""
     boards = leaderboards(found, baseline=baseline)
     kinds = [kind for kind in FIGURES if unique or kind != "uniqueness"]
     samples = browser.collect(found, prompts=prompts)
@@ -66,13 +66,16 @@ def _asset(name: str) -> str:
     return (resources.files("results") / "report" / "page" / name).read_text("utf-8")
 
 
-def _figures(kind: str, found: Sequence[Finished]) -> str:
-    """As images inside the page: what a figure defines cannot meet what another does. Nothing to draw is no figure."""
+def _figures(kind: str, found: Sequence[FinishedRun]) -> str:
+    """The figures as images inside the page, so that ids of one SVG cannot clash with those of another.
+
+    "" if there is nothing to draw.
+    """
     try:
         figures = plots.draw(kind, found, ())
     except plots.NothingToDraw:
         return ""
-    except UserError as error:  # an encoder that is not here must not cost the rest of the page
+    except UserError as error:  # a missing encoder must not cost the rest of the page
         return f'<p class="notes">{escape(TITLES[kind])}: not drawn: {escape(str(error))}</p>'
     pictures = []
     for figure in figures:
@@ -82,7 +85,7 @@ def _figures(kind: str, found: Sequence[Finished]) -> str:
 
 
 def _data(number: int, samples: Samples) -> str:
-    """JSON in which no text can end the script: "<" is written as an escape."""
+    """JSON in which no text can end the script, because "<" is escaped."""
     index = runs.dump(samples.index).replace("<", "\\u003c")
     blocks = "\n".join(
         f'<script type="text/plain" id="block-{number}-{place}">{block}</script>'

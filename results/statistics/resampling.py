@@ -1,8 +1,8 @@
-"""The rows of a table over the same users: every value with its interval, ready for paired comparison.
+"""Estimates for the rows of a table: every value with its interval, ready for paired comparison.
 
 All rows are resampled by the same draws of users, so that the difference of two rows is resampled by subtraction.
-A row of several seeds is the mean over its seeds, in every resample too: intervals cover users and the noise of
-sampling texts, not what another training seed would have given.
+A row with several seeds is the mean over its seeds, in every resample too. Intervals therefore cover the choice of
+users and the noise of sampling texts, but not the choice of a training seed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from bench.score.matrix import Scores
+    from bench.score.score_arrays import ScoreArrays
     from results.statistics.statistics import Array
 
     Mask = NDArray[np.bool_]
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Estimate:
-    """One value of a table. `left_out` (users,) without one user each; `resampled` (draws,)."""
+    """One value of a table. `left_out`: (users,) values without one user each. `resampled`: (draws,) values."""
 
     value: float
     low: float
@@ -42,7 +42,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """a - b over the same users: its 95 % interval and the p-value of no difference."""
+    """a - b over the same users, with its 95 % interval. `p`: of a two-sided test that there is no difference."""
 
     value: float
     low: float
@@ -50,14 +50,15 @@ class Difference:
     p: float
 
 
-# (place of the row, label of the group, column key) -> estimate
+# (index of the row, label of the group, column key) -> estimate
 Estimates = dict[tuple[int, str, str], Estimate]
 
 
-def estimate(rows: Sequence[Sequence[Scores]], groups: Mapping[str, Mask], keys: Sequence[str]) -> Estimates:
-    """Every value of `rows` (the seeds of each) in every group of samples (label -> mask (n,)).
+def estimate(rows: Sequence[Sequence[ScoreArrays]], groups: Mapping[str, Mask], keys: Sequence[str]) -> Estimates:
+    """Every value of every row in every group of samples.
 
-    All scores must be of the same samples in the same order. A value that some seed lacks is left out.
+    `rows` holds the seeds of each row, `groups` label -> mask (n,). All scores must belong to the same samples in the
+    same order. A value that one of the seeds lacks is left out.
     """
     found: Estimates = {}
     for label, mask in groups.items():
@@ -67,7 +68,9 @@ def estimate(rows: Sequence[Sequence[Scores]], groups: Mapping[str, Mask], keys:
     return found
 
 
-def _of_group(rows: Sequence[Sequence[Scores]], mask: Mask, keys: Sequence[str]) -> dict[tuple[int, str], Estimate]:
+def _of_group(
+    rows: Sequence[Sequence[ScoreArrays]], mask: Mask, keys: Sequence[str]
+) -> dict[tuple[int, str], Estimate]:
     import numpy as np
 
     runs = [scores for row in rows for scores in row]
@@ -75,7 +78,7 @@ def _of_group(rows: Sequence[Sequence[Scores]], mask: Mask, keys: Sequence[str])
     sums = _sums(runs, mask)
     users = sums.shape[1]
     total = sums.sum(axis=1)
-    # Single precision: seven digits are more than an interval has, and twice as fast.
+    # Single precision is twice as fast, and its seven digits are more than an interval needs.
     resampled: Any = np.matmul(_draws(users), sums.astype(np.float32))
     found: dict[tuple[int, str], Estimate] = {}
     for key, arrays in _columns(runs[0], (total, total[:, None] - sums, resampled)).items():
@@ -95,8 +98,8 @@ def _of_group(rows: Sequence[Sequence[Scores]], mask: Mask, keys: Sequence[str])
     return found
 
 
-def _sums(runs: Sequence[Scores], mask: Mask) -> Array:
-    """(statistics, users, runs): the sums over each user's samples. Planes are what matrix products want."""
+def _sums(runs: Sequence[ScoreArrays], mask: Mask) -> Array:
+    """(statistics, users, runs): the sums over each user's samples. Matrix products work on the last two axes."""
     import numpy as np
 
     users, inverse = np.unique(runs[0].user[mask], return_inverse=True)
@@ -108,21 +111,21 @@ def _sums(runs: Sequence[Scores], mask: Mask) -> Array:
     return sums
 
 
-def _columns(run: Scores, sums: Sequence[Array]) -> dict[str, list[Array]]:
-    """column -> its values of each of the arrays (statistics, ...) of sums."""
+def _columns(run: ScoreArrays, sums: Sequence[Array]) -> dict[str, list[Array]]:
+    """column -> its values from each of the arrays of sums, which are (statistics, ...)."""
     import numpy as np
 
-    from bench.score import matrix
+    from bench.score import score_arrays
 
     found: dict[str, list[Array]] = {}
     for metric, places in run.places.items():
-        made = [matrix.values(metric, np.moveaxis(one[places], 0, -1), run.keys[metric]) for one in sums]
+        made = [score_arrays.values(metric, np.moveaxis(one[places], 0, -1), run.keys[metric]) for one in sums]
         found.update({key: [values[key] for values in made] for key in made[0]})
     return found
 
 
 def _over_seeds(values: Array, rows: NDArray[np.int64], count: int) -> Array:
-    """(..., runs) to (..., rows): the mean over the runs of each row, which stand together."""
+    """(..., runs) to (..., rows): the mean over the runs of each row. `rows` is the row of each run, in order."""
     import numpy as np
 
     if len(rows) == count:
@@ -140,12 +143,12 @@ def _draws(users: int) -> NDArray[np.float32]:
 
 
 def p_value(a: Estimate, b: Estimate) -> float:
-    """Of no difference, paired over users. Both must be of the same samples."""
+    """The p-value of no difference, paired over users. Both must belong to the same samples."""
     error = float(statistics.standard_error(a.left_out - b.left_out))
     return statistics.p_value(a.value - b.value, error, a.users)
 
 
 def difference(a: Estimate, b: Estimate) -> Difference:
-    """a - b, paired over users. Both must be of the same samples."""
+    """a - b, paired over users. Both must belong to the same samples."""
     low, high = statistics.interval(a.resampled - b.resampled, a.users)
     return Difference(a.value - b.value, float(low), float(high), p_value(a, b))

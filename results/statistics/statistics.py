@@ -1,13 +1,14 @@
-"""How sure a number is: intervals by bootstrap over users, paired tests over users, Holm's correction.
+"""The uncertainty of a number: intervals by bootstrap over users, paired tests over users, Holm's correction.
 
-Users, not samples, are drawn: one user's samples are alike. Everything works on sums over a user's samples, of which
-a metric makes its value (a mean, or corpus BLEU from n-gram counts), so that a resample costs one matrix product.
+Users are drawn, not samples, because the samples of one user are alike. Everything works on sums over a user's
+samples. A metric computes its value from such sums (a mean, or corpus BLEU from n-gram counts), so that a resample
+costs one matrix product.
 
 - Interval: expanded percentiles (Hesterberg 2015, "What Teachers Should Know About the Bootstrap", section 5):
-  percentiles at the level that makes the interval of a mean as wide as Student's t would; plain percentiles are too
-  narrow where users are few.
+  percentiles at the level that makes the interval of a mean as wide as that of Student's t. Plain percentiles are too
+  narrow for few users.
 - Test: t = difference / standard error with users - 1 degrees of freedom; the standard error is the delete-one-user
-  jackknife's (MacKinnon, Nielsen & Webb 2023 call it CV3), which takes means and corpus BLEU alike.
+  jackknife's (MacKinnon, Nielsen & Webb 2023 call it CV3), which works for means and for corpus BLEU.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ LEVEL = 0.05
 
 
 def counts(users: int, *, draws: int = DRAWS, seed: int = 0) -> Array:
-    """(draws, users): how often each user is in each resample. Rows sum to `users`."""
+    """(draws, users): how often each user is in each resample. Each line sums to `users`."""
     import numpy as np
 
     drawn = np.random.default_rng([seed, users]).integers(users, size=(draws, users))
@@ -40,7 +41,7 @@ def counts(users: int, *, draws: int = DRAWS, seed: int = 0) -> Array:
 
 
 def interval(resampled: Array, users: int) -> Array:
-    """(2, ...) ends of the 95 % interval of values (draws, ...) that were resampled over `users`; NaN below 2 users."""
+    """The (2, ...) ends of 95 % intervals, from values (draws, ...) resampled over `users`. NaN below 2 users."""
     import numpy as np
 
     if users < 2:
@@ -59,7 +60,7 @@ def _at(ordered: Array, share: float) -> Any:
 
 
 def standard_error(left_out: Array) -> Array:
-    """(...) jackknife standard errors from the values (users, ...) without one user each; NaN below 2 users."""
+    """The (...) jackknife standard errors, from values (users, ...) without one user each. NaN below 2 users."""
     import numpy as np
 
     users = len(left_out)
@@ -70,17 +71,20 @@ def standard_error(left_out: Array) -> Array:
 
 
 def p_value(difference: float, error: float, users: int) -> float:
-    """Two-sided, of no difference. 1 where nothing differs, NaN below 2 users."""
+    """The two-sided p-value of no difference. 1 if the difference is 0, NaN below 2 users."""
     if users < 2 or math.isnan(difference) or math.isnan(error):
         return math.nan
-    # A difference that is the same for every user has an error of rounding only.
+    # If all users have the same difference, the error is only rounding.
     if abs(difference) < 1e-12:
         return 1.0
     return student.two_sided(difference / error if error > 1e-12 * abs(difference) else math.inf, users - 1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values in the order given: all at most 0.05 together err in 5 % of tables. NaN stays, uncounted."""
+    """Adjusted p-values, in the order given. NaN stays NaN and does not count as a comparison.
+
+    If all those of at most 0.05 are called significant, at most 5 % of tables hold a false one.
+    """
     tested = sorted((p, place) for place, p in enumerate(p_values) if not math.isnan(p))
     adjusted = [math.nan] * len(p_values)
     highest = 0.0

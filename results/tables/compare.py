@@ -1,4 +1,4 @@
-"""`bench compare A B`: paired by sample, clustered by user, corrected over everything that is compared."""
+"""`bench compare A B`: paired by sample, clustered by user, corrected over all values that are compared."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ from bench.record.runs import RunFolder
 from bench.types import Column
 from results.statistics import resampling, statistics
 from results.statistics.resampling import Difference, Estimate
-from results.tables import finished, notes, settings, significance
-from results.tables.finished import Finished
-from results.tables.leaderboard import leaderboards
+from results.tables import finished_runs, notes, run_settings, significance
+from results.tables.assemble import leaderboards
+from results.tables.finished_runs import FinishedRun
+from results.tables.leaderboard import Row
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-# What two runs must share for their samples and scores to pair up; engine and model may differ.
+    from bench.score.score_arrays import ScoreArrays
+
+# What two runs must share so that their samples and scores pair up. Engine and model may differ.
 PAIRED = ("data", "columns", "metric_versions")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One value of A and B. `p` is corrected; the mark is that of tables."""
+    """One value of A and of B. `p` is Holm-corrected."""
 
     category: str
     column: Column
@@ -37,7 +40,8 @@ class Line:
     p: float
 
     @property
-    def mark(self) -> str:
+    def significance(self) -> str:
+        """The dagger: "†" where A is better, "‡" where A is worse, "" where p is above the level."""
         if not self.p <= statistics.LEVEL:
             return ""
         return significance.BETTER if notes.better(self.column, self.difference.value) else significance.WORSE
@@ -52,64 +56,78 @@ class Comparison:
 
 
 def compare(a: str, b: str, out: Path, *, all_columns: bool = False) -> Comparison:
-    """Raises UserError for a name of no run, and for runs whose samples do not pair up."""
-    (name_a, runs_a), (name_b, runs_b) = _runs(a, out), _runs(b, out)
+    """Raises UserError for an unknown name, and for runs whose samples do not pair up."""
+    (name_a, runs_a), (name_b, runs_b) = _find(a, out), _find(b, out)
     _check(runs_a, runs_b)
-    scores = [[run.scores for run in side] for side in (runs_a, runs_b)]
-    present = [[one for one in side if one is not None] for side in scores]
-    if [len(side) for side in scores] != [len(side) for side in present]:
-        raise UserError(f"{a} or {b} has no {runs.SCORES}; `bench score` writes it")
+    scores = [[run.scores for run in side if run.scores is not None] for side in (runs_a, runs_b)]
+    if [len(side) for side in scores] != [len(runs_a), len(runs_b)]:
+        raise UserError(f"{a} or {b} has no {runs.SCORES}; `bench score RUN` writes it")
     columns = [Column(**column) for column in runs_a[0].summary["columns"] if all_columns or column["main"]]
-    first = present[0][0]
+    users = len(set(scores[0][0].user.tolist()))
+    return Comparison(name_a, name_b, _lines(scores, columns), users)
+
+
+def _lines(scores: Sequence[Sequence[ScoreArrays]], columns: Sequence[Column]) -> tuple[Line, ...]:
+    """A line for each category and column that both sides have. `scores` holds the seeds of A and of B."""
+    first = scores[0][0]
     groups = {name: first.category == place for place, name in enumerate(first.categories)}
-    found = resampling.estimate(present, groups, [column.key for column in columns])
-    cells = [
+    found = resampling.estimate(scores, groups, [column.key for column in columns])
+    pairs = [
         (category, column, found[0, category, column.key], found[1, category, column.key])
         for category in groups
         for column in columns
         if (0, category, column.key) in found and (1, category, column.key) in found
     ]
-    differences = [resampling.difference(one, other) for _, _, one, other in cells]
+    differences = [resampling.difference(one, other) for _, _, one, other in pairs]
     adjusted = statistics.holm([one.p for one in differences])
-    lines = [Line(*cell, made, p) for cell, made, p in zip(cells, differences, adjusted, strict=True)]
-    return Comparison(name_a, name_b, tuple(lines), users=len(set(first.user.tolist())))
+    return tuple(Line(*pair, made, p) for pair, made, p in zip(pairs, differences, adjusted, strict=True))
 
 
-def _runs(name: str, out: Path) -> tuple[str, list[Finished]]:
-    """A run folder by path or by its name in `out`, else the row of this name among the runs of `out`."""
+def _find(name: str, out: Path) -> tuple[str, list[FinishedRun]]:
+    """The label and the seeds of A or B.
+
+    `name` is a run folder's path, its name in `out`, or a row's label or method among the runs of `out`.
+    """
     for place in (Path(name), out / name):
         if (place / runs.CONFIG).is_file():
             folder = RunFolder(place)
-            return place.name, [Finished(folder, folder.summary())]
-    found = finished.finished([out])
-    groups = finished.comparable(found)
-    rows = [row for group in groups for row in finished.by_row(finished.newest(group))]
-    labels = [
-        replace(row, label=" · ".join([row.label, *apart]))
-        for board, apart in zip(leaderboards(found, intervals=False), settings.telling(groups), strict=True)
+            return place.name, [FinishedRun(folder, folder.summary())]
+    rows = _rows(out)
+    matching = [one for one in rows if significance.matches(one[0], name)]
+    if not matching:
+        raise unknown("run or row", name, {known for row, _ in rows for known in (row.method, row.label)})
+    exact = [one for one in matching if one[0].label == name]
+    (row, seeds), *others = exact or matching
+    if others:
+        known = [f"'{row.label}' ({seeds[0].folder.path.name})" for row, seeds in exact or matching]
+        raise UserError(
+            f"'{name}' matches {len(known)} rows of {out}: {', '.join(known)}; give a whole label or a run folder"
+        )
+    return row.label, seeds
+
+
+def _rows(out: Path) -> list[tuple[Row, list[FinishedRun]]]:
+    """The rows of all tables of `out` with their seeds. A label also says how its table differs from the others."""
+    found = finished_runs.find_finished([out])
+    groups = finished_runs.comparable(found)
+    seeds = [row for group in groups for row in finished_runs.by_row(finished_runs.newest(group))]
+    boards = leaderboards(found, intervals=False)
+    labelled = [
+        replace(row, label=" · ".join([row.label, *distinctions]))
+        for board, distinctions in zip(boards, run_settings.all_distinctions(groups), strict=True)
         for row in board.rows
     ]
-    places = [place for place, row in enumerate(labels) if significance.names(row, name)]
-    if not places:
-        raise unknown("run or row", name, {known for row in labels for known in (row.method, row.label)})
-    exact = [place for place in places if labels[place].label == name]
-    if len(exact or places) > 1:
-        known = [f"'{labels[place].label}' ({rows[place][0].folder.path.name})" for place in exact or places]
-        raise UserError(
-            f"'{name}' is {len(known)} rows of {out}: {', '.join(known)}; name one by its whole label, or its folder"
-        )
-    at = (exact or places)[0]
-    return labels[at].label, rows[at]
+    return list(zip(labelled, seeds, strict=True))
 
 
-def _check(a: Sequence[Finished], b: Sequence[Finished]) -> None:
+def _check(a: Sequence[FinishedRun], b: Sequence[FinishedRun]) -> None:
     for key in PAIRED:
         if a[0].summary[key] != b[0].summary[key]:
-            raise UserError(f"A and B differ in their {key}, so they do not pair up; run or score them alike")
+            raise UserError(f"A and B differ in their {key}, so they do not pair up; run or score both the same way")
 
 
 def show(console: Console, comparison: Comparison) -> None:
-    """The comparison as a table."""
+    """Prints the comparison as a table."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -123,8 +141,8 @@ def show(console: Console, comparison: Comparison) -> None:
         grid.add_row(escape(line.category), line.column.label, *_numbers(line))
     console.print(grid)
     console.print(
-        f"Paired by sample; intervals by bootstrap over users ({statistics.DRAWS:,} draws), p by a t-test over users, "
-        f"Holm-corrected over the {len(comparison.lines)} lines. † A is better, ‡ A is worse, at 5 %.",
+        f"Paired by sample. Intervals: bootstrap over users ({statistics.DRAWS:,} draws). p: t-test over users, "
+        f"Holm-corrected over the {len(comparison.lines)} lines. † A is better, ‡ A is worse, level 5 %.",
         style="dim",
         markup=False,
     )
@@ -134,7 +152,7 @@ def _numbers(line: Line) -> list[str]:
     digits, made = line.column.digits, line.difference
     ends = f"{made.low:+.{digits}f} to {made.high:+.{digits}f}" if math.isfinite(made.low) else "-"
     values = [f"{line.a.value:.{digits}f}", f"{line.b.value:.{digits}f}", f"{made.value:+.{digits}f}"]
-    return [*values, ends, _p(made.p), _p(line.p), line.mark, str(line.a.n), str(line.a.users)]
+    return [*values, ends, _p(made.p), _p(line.p), line.significance, str(line.a.n), str(line.a.users)]
 
 
 def _p(value: float) -> str:

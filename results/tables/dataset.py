@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bench.data.corpus import Corpus
 from bench.data.statistics import Size, sizes
 from bench.record import runs
-from results.tables import published
+from results.tables import paper_tables
 from results.tables.formats import html as hypertext
 from results.tables.formats import latex as tex
 from results.tables.formats import markdown as marked
@@ -32,7 +32,7 @@ def title(corpus: Corpus) -> str:
 
 def rows(corpus: Corpus, *, paper: bool = False) -> list[Size]:
     """With `paper`, the paper's own lines below."""
-    printed = published.tables()[4]["rows"] if paper else ()
+    printed = paper_tables.tables()[4]["rows"] if paper else ()
     return [
         *sizes(corpus),
         *(Size(f"paper: {row['name']}", row["samples"], row["profile"], row["output"]) for row in printed),

@@ -1,101 +1,69 @@
-"""Finished runs to leaderboards in the paper's layout: rows are methods, column groups are categories.
-
-Only runs that may be compared share a table: the same data, samples, model, engine, sampling and metrics.
-Runs that differ in nothing but the seed are one row, the mean over seeds.
-"""
+"""A leaderboard as data: rows, columns, values with intervals and significance, and the notes below the table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from statistics import fmean
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
 
-from bench.errors import unknown
 from bench.types import Column, StageCost
-from results.tables import finished, notes, settings, significance
-from results.tables.board import Leaderboard, Row
-from results.tables.finished import Finished, Summary
-from results.tables.slices import Slice
+
+Cell = tuple[str, str]  # a cell of a row: (label of the column group, column key)
 
 
-def leaderboards(
-    found: Sequence[Finished],
-    *,
-    all_columns: bool = False,
-    slice_by: Slice | None = None,
-    baseline: str = "",
-    intervals: bool = True,
-) -> list[Leaderboard]:
-    """One table for each group of comparable runs, in the order in which the groups were first seen.
+@dataclass(frozen=True)
+class Row:
+    """One line: a method with its retriever and K over `seeds`, a row of the paper, or the difference from that row."""
 
-    `slice_by` makes one for each category, with the slices as column groups. `baseline` (a method, a row's label or
-    the start of one) marks what differs from it; raises UserError where no table has that row.
-    """
-    boards: list[Leaderboard] = []
-    groups = finished.comparable(found)
-    for group, apart in zip(groups, settings.apart(groups), strict=True):
-        latest = finished.newest(group)
-        rows = finished.by_row(latest)
-        board = _leaderboard(rows, older=len(group) - len(latest), all_columns=all_columns, apart=apart)
-        boards += significance.measured(board, rows, slice_by=slice_by, baseline=baseline, intervals=intervals)
-    if baseline and all(significance.find(board, baseline) is None for board in boards):
-        raise unknown("baseline", baseline, {name for board in boards for row in board.rows for name in _names(row)})
-    return boards
+    label: str
+    method: str
+    retriever: str | None
+    k: int
+    seeds: tuple[int, ...]
+    n: int
+    failed: int
+    values: dict[Cell, float]
+    cost: StageCost  # over all stages and seeds
+    variant: str = ""
+    by_seed: dict[Cell, tuple[float, ...]] = field(default_factory=dict)
+    intervals: dict[Cell, tuple[float, float]] = field(default_factory=dict)
+    significance: dict[Cell, str] = field(default_factory=dict)  # the daggers
+    kind: Literal["run", "paper", "difference"] = "run"
 
 
-def _names(row: Row) -> tuple[str, str]:
-    return row.method, row.label
+@dataclass(frozen=True)
+class Leaderboard:
+    """A table with its title and notes."""
 
+    title: str
+    categories: tuple[str, ...]  # column groups: categories, or the slices of one category
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    model: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)  # run_settings.of one of its runs
+    distinction: str = ""  # how it differs from other tables of the same data and model; part of the title
 
-def _leaderboard(rows: list[list[Finished]], *, older: int, all_columns: bool, apart: str) -> Leaderboard:
-    summaries = [[run.summary for run in row] for row in rows]
-    flat = [summary for row in summaries for summary in row]
-    retrievers = {summary["retriever"] for summary in flat if summary["retriever"]}
-    ks = {summary["k"] for summary in flat if summary["retriever"]}
-    first = flat[0]
-    return Leaderboard(
-        title=" · ".join(filter(None, (first["data"]["name"], settings.model(first), apart))),
-        categories=tuple(first["scores"]),
-        columns=tuple(Column(**column) for column in first["columns"] if all_columns or column["main"]),
-        rows=tuple(_row(same, show_retriever=len(retrievers) > 1, show_k=len(ks) > 1) for same in summaries),
-        notes=notes.of_runs(flat, older=older),
-        model=first["model"],
-        settings=settings.of(first),
-        apart=apart,
-    )
+    def cells(self) -> list[Cell]:
+        """The value columns, left to right."""
+        return [(category, column.key) for category in self.categories for column in self.columns]
 
+    def rank(self, row: Row, cell: Cell) -> int:
+        """1 for the best of a column, 2 for the second best, 0 for the others.
 
-def _row(same: list[Summary], *, show_retriever: bool, show_k: bool) -> Row:
-    first = same[0]
-    parts = [first["label"]]
-    if first["retriever"]:
-        parts += [first["retriever"]] * show_retriever + [f"K={first['k']}"] * show_k
-    if first["variant"]:
-        parts.append(first["variant"])
-    # A value that a seed lacks (no judge's answer could be read) is no mean over seeds: it is left out.
-    by_seed = {
-        (category, key): tuple(summary["scores"][category][key] for summary in same)
-        for category, values in first["scores"].items()
-        for key in values
-        if all(key in summary["scores"][category] for summary in same)
-    }
-    return Row(
-        label=" · ".join(parts),
-        method=first["method"],
-        retriever=first["retriever"],
-        k=first["k"],
-        seeds=tuple(summary["seed"] for summary in same),
-        n=sum(sum(summary["n"].values()) for summary in same),
-        failed=sum(summary["failed"] for summary in same),
-        values={cell: fmean(values) for cell, values in by_seed.items()},
-        cost=_cost(same),
-        variant=first["variant"],
-        by_seed=by_seed,
-    )
+        Values are compared by the digits shown, and ties share a rank. Only runs are ranked. A column whose rows are
+        all equal has no best.
+        """
+        return self._ranks.get((id(row), cell), 0)
 
-
-def _cost(same: list[Summary]) -> StageCost:
-    total = StageCost()
-    for summary in same:
-        for cost in summary["stages"].values():
-            total.add(StageCost(**cost))
-    return total
+    @cached_property
+    def _ranks(self) -> dict[tuple[int, Cell], int]:
+        ranks: dict[tuple[int, Cell], int] = {}
+        for cell in self.cells():
+            column = next(column for column in self.columns if column.key == cell[1])
+            runs = [row for row in self.rows if row.kind == "run" and cell in row.values]
+            shown = {id(row): round(row.values[cell], column.digits) for row in runs}
+            best = sorted(set(shown.values()), reverse=column.higher_is_better)[:2]
+            if len(best) == 2:
+                ranks |= {(row, cell): best.index(value) + 1 for row, value in shown.items() if value in best}
+        return ranks

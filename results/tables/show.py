@@ -1,4 +1,4 @@
-"""What `bench show` and `bench run --dry-run` print: a run, a sample, a plan."""
+"""What `bench show`, `bench train` and `bench run --dry-run` print: a run, a sample, a training, a plan."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bench.generate.store import RequestStore
 from bench.record import runs
 from bench.record.runs import RunFolder
 from bench.score.written import read_config
+from results.tables.formats import shared
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,28 +21,31 @@ if TYPE_CHECKING:
     from bench.run.selection import Choice
     from bench.train.checkpoint import Checkpoint
 
+MOST_FAILURES = 20  # that are listed
+
 
 def run(console: Console, path: Path) -> None:
-    """Configuration, costs per stage, scores, failures."""
-    from rich.table import Table
-
+    """Configuration, failures, costs per stage, scores."""
     folder = RunFolder(path)
     config = read_config(folder)
     rows = list(folder.rows(runs.SAMPLES))
     console.print(f"{path.name}: {'finished' if folder.done else 'unfinished'}, {len(rows)} samples", markup=False)
     console.print(runs.dump(config.model_dump(mode="json"), indent=2), markup=False)
     failed = [row for row in rows if row["error"]]
-    for row in failed[:20]:
+    for row in failed[:MOST_FAILURES]:
         console.print(f"failed {row['sample_id']}: {row['error']}", markup=False)
-    if len(failed) > 20:
-        console.print(f"... and {len(failed) - 20} more failures in {path / runs.SAMPLES}", markup=False)
-    if not folder.done:
-        return
-    summary = folder.summary()
-    keys = ("requests", "from_store", "prompt_tokens", "cached_tokens", "new_tokens", "seconds")
-    costs = Table("stage", *(key.replace("_", " ") for key in keys), box=None, pad_edge=False)
+    if more := len(failed[MOST_FAILURES:]):
+        console.print(f"... and {more} more failures in {path / runs.SAMPLES}", markup=False)
+    if folder.done:
+        _costs_and_scores(console, folder.summary())
+
+
+def _costs_and_scores(console: Console, summary: Mapping[str, Any]) -> None:
+    from rich.table import Table
+
+    costs = Table("stage", *shared.cost_heads(), box=None, pad_edge=False)
     for stage, cost in summary["stages"].items():
-        costs.add_row(stage, *(f"{cost[key]:,.0f}" for key in keys))
+        costs.add_row(stage, *(f"{cost[key]:,.0f}" for key in shared.COSTS))
     console.print(costs)
     for category, values in summary["scores"].items():
         shown = "  ".join(f"{key} {value:.4f}" for key, value in values.items())
@@ -49,7 +53,7 @@ def run(console: Console, path: Path) -> None:
 
 
 def provenance(console: Console, path: Path) -> None:
-    """Everything that tells where a run comes from, one line a fact."""
+    """Where a run comes from, one line for each fact: commit, versions, sources, weights, machine, times."""
     folder = RunFolder(path)
     about = folder.read(runs.CONFIG)
     origin = folder.read(runs.PROVENANCE)
@@ -71,7 +75,7 @@ def provenance(console: Console, path: Path) -> None:
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Nested mappings as dotted names; empty ones are left out."""
+    """Nested mappings as dotted names. Empty mappings are left out."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _flat(inner, f"{name}.{key}" if name else str(key))
@@ -108,7 +112,7 @@ def _section(console: Console, title: str, text: Any) -> None:
 
 
 def training(console: Console, checkpoint: Checkpoint, choice: Choice) -> None:
-    """Losses and validation METEOR of every epoch; the one that is used is marked."""
+    """Losses and validation METEOR of every epoch, and which epoch is used."""
     from rich.table import Table
 
     about = checkpoint.training
@@ -127,7 +131,7 @@ def training(console: Console, checkpoint: Checkpoint, choice: Choice) -> None:
 
 
 def plan(console: Console, plans: Sequence[Plan]) -> None:
-    """What is left of each cell, and how long it may take."""
+    """What is left to do for each cell, and how long it may take."""
     from rich.table import Table
 
     heads = ("run folder", "state", "samples left", "stage", "requests", "stored", "prompt tokens", "new tokens, about")
@@ -140,7 +144,7 @@ def plan(console: Console, plans: Sequence[Plan]) -> None:
             head = ("", "", "")
     console.print(grid)
     if any(one.seconds is None for one in plans):
-        console.print("time: unknown, no finished run in this folder tells this engine's speed")
+        console.print("time: unknown, no finished run in this folder shows the speed of this engine")
     else:
         minutes = sum(one.seconds or 0.0 for one in plans) / 60
         console.print(f"time: about {minutes:.1f} minutes of generation, at the speed of earlier runs in this folder")

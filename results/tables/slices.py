@@ -1,8 +1,8 @@
-"""`--by`: finished runs cut into groups of samples, generating nothing.
+"""`--by`: the samples of finished runs cut into groups. Nothing is generated.
 
 uniqueness     Unique and Non-Unique users (results.tables.uniqueness)
-history:4      as many groups of about the same size by a number that every sample has
-rating         one group a value, where there are at most ten
+history:4      four groups of about the same size, by a number that every sample has
+rating         one group for each value, if there are at most ten values; otherwise four groups
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.errors import UserError, unknown
-from results.tables.finished import Finished
+from results.tables.finished_runs import FinishedRun
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,17 +32,17 @@ MOST_VALUES = 10
 
 @dataclass(frozen=True)
 class Slice:
-    """`(run, mask of the category)` -> label -> mask over all samples of the run."""
+    """`cut(run, mask of a category)` returns label -> mask over all samples of the run. `note` explains the groups."""
 
     note: str
-    cut: Callable[[Finished, Mask], dict[str, Mask]]
+    cut: Callable[[FinishedRun, Mask], dict[str, Mask]]
 
-    def __call__(self, run: Finished, within: Mask) -> dict[str, Mask]:
+    def __call__(self, run: FinishedRun, within: Mask) -> dict[str, Mask]:
         return self.cut(run, within)
 
 
 def parse(text: str) -> Slice | None:
-    """'category' (None: the table's own layout), 'uniqueness', 'history:4'. Raises UserError for anything else."""
+    """'uniqueness', 'history:4' and so on; None for 'category', the table's own layout. Raises UserError otherwise."""
     name, colon, number = text.partition(":")
     if text in ("", "category"):
         return None
@@ -53,17 +53,17 @@ def parse(text: str) -> Slice | None:
     if name not in PROPERTIES:
         raise unknown("slice", name, ("category", "uniqueness", *(f"{known}:4" for known in PROPERTIES)))
     if colon and not re.fullmatch(r"[2-9]|1\d", number):
-        raise UserError(f"--by {text!r}: a number of groups from 2 to 19 is expected, like --by {name}:4")
+        raise UserError(f"--by {text!r}: a number of groups from 2 to 19 is expected, as in --by {name}:4")
     groups = int(number) if colon else None
     return Slice(f"By {name}: {PROPERTIES[name]}", lambda run, within: _by_property(run, within, name, groups))
 
 
-def _by_property(run: Finished, within: Mask, name: str, groups: int | None) -> dict[str, Mask]:
+def _by_property(run: FinishedRun, within: Mask, name: str, groups: int | None) -> dict[str, Mask]:
     import numpy as np
 
     known = run.scores.properties if run.scores else {}
     if name not in known:
-        raise UserError(f"{run.folder.path.name} was scored before samples kept their {name}; run `bench score` on it")
+        raise UserError(f"the scores of {run.folder.path.name} lack the property {name}; `bench score` adds it")
     values = known[name]
     inside = values[within & np.isfinite(values)]
     if not inside.size:
@@ -79,7 +79,10 @@ def _by_property(run: Finished, within: Mask, name: str, groups: int | None) -> 
 
 
 def _edges(values: NDArray[np.float64], groups: int) -> list[float]:
-    """Upper ends of all groups but the last. Equal values stay together: groups may differ in size or be fewer."""
+    """The upper ends of all groups but the last.
+
+    Equal values stay in one group, so that groups may differ in size or be fewer.
+    """
     import numpy as np
 
     shares = np.arange(1, groups) / groups

@@ -1,4 +1,4 @@
-"""What a user meets: one line for every mistake, exit codes, streams, and a command that starts at once."""
+"""The command line: one line for every mistake, exit codes, streams, and a quick start."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def world(tmp_path: Path, plan: Plan) -> World:
 
 @pytest.fixture
 def complaint(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """The one line that a command says before it ends with exit code 2."""
+    """Runs a command that must fail with exit code 2, and returns its only line."""
 
     def run(*words: object) -> str:
         capfd.readouterr()
@@ -123,7 +123,7 @@ def test_an_output_folder_that_cannot_be_written_is_named(world: World, complain
     assert line.endswith("choose another folder by --out")
 
 
-def test_a_store_that_is_no_store_is_named(world: World, complaint: Complaint) -> None:
+def test_a_file_that_is_no_request_store_is_named(world: World, complaint: Complaint) -> None:
     (world.out / ".store").mkdir(parents=True)
     (world.out / ".store" / "requests.sqlite").write_text("not a database at all, but long enough to be looked at " * 9)
     assert "requests.sqlite cannot be opened" in complaint(*world.words())
@@ -172,7 +172,7 @@ def test_a_model_without_chat_template_is_named_once(
     assert loaded == [str(folder)]
 
 
-def test_a_model_that_is_nowhere_is_named(world: World, complaint: Complaint) -> None:
+def test_a_model_that_does_not_exist_is_named(world: World, complaint: Complaint) -> None:
     line = complaint(*with_model(world, Path("nobody/nothing-of-that-name")))
     assert "'nobody/nothing-of-that-name'" in line
     assert "bench models pull" in line
@@ -190,7 +190,7 @@ def test_a_metric_without_its_data_says_so_before_anything_is_generated(
 # ---------------------------------------------------------------- mistakes elsewhere
 
 
-def test_show_wants_a_run(world: World, complaint: Complaint) -> None:
+def test_show_needs_a_run(world: World, complaint: Complaint) -> None:
     (world.path / "file").write_text("")
     for place in (world.path, world.path / "nowhere", world.path / "file"):
         assert complaint("show", place) == f"{place} has no config.json; name a run folder (`bench ls runs` lists them)"
@@ -211,14 +211,14 @@ def test_a_run_may_be_given_by_its_name(
         assert bench(command, name) == 0, capfd.readouterr().err
 
 
-def test_a_checkpoint_that_is_none_or_that_nothing_takes(world: World, complaint: Complaint) -> None:
+def test_a_checkpoint_that_does_not_exist_or_is_not_used_is_named(world: World, complaint: Complaint) -> None:
     line = complaint(*world.words("--checkpoint", "bad", method="soft"))
     assert line == "bad is no checkpoint; name a folder, or a name that `bench ls checkpoints` lists"
     line = complaint(*world.words("--checkpoint", "/nonexist", method="rag,nonperso"))
     assert line.startswith("--checkpoint /nonexist: rag, nonperso takes none; name a trained method")
 
 
-def test_show_wants_a_sample_of_the_run(world: World, complaint: Complaint) -> None:
+def test_show_needs_a_sample_of_the_run(world: World, complaint: Complaint) -> None:
     assert world.run() == 0
     line = complaint("show", world.folder().path, "--sample", "Books/u0/r3")
     assert line.startswith(f"no sample of {world.folder().path.name} 'Books/u0/r3'; did you mean 'Books/u0/r4'?")
@@ -237,7 +237,7 @@ def test_damaged_run_files_are_named(world: World, complaint: Complaint) -> None
     assert str(path / runs.SUMMARY) in complaint("table", path)
 
 
-def test_tables_want_runs(world: World, complaint: Complaint) -> None:
+def test_tables_need_finished_runs(world: World, complaint: Complaint) -> None:
     assert complaint("table", world.out) == f"{world.out} holds no runs; run `bench run --out {world.out}` first"
     assert complaint("score", world.out) == "no runs here; name a run folder or an output folder"
     assert world.run() == 0
@@ -247,7 +247,7 @@ def test_tables_want_runs(world: World, complaint: Complaint) -> None:
     assert complaint("table", world.out).startswith("none of the 1 runs is finished")
 
 
-def test_scoring_wants_all_samples_and_the_same_data(world: World, complaint: Complaint) -> None:
+def test_scoring_needs_all_samples_and_the_same_data(world: World, complaint: Complaint) -> None:
     assert world.run() == 0
     folder = world.folder()
     rows = list(folder.rows(runs.SAMPLES))
@@ -284,7 +284,7 @@ def test_other_commands_complain_in_one_line_too(complaint: Complaint, words: li
     assert complaint(*words).startswith(line)
 
 
-def test_an_error_that_spans_lines_is_said_in_one(complaint: Complaint) -> None:
+def test_an_error_of_several_lines_becomes_one_line(complaint: Complaint) -> None:
     assert complaint("models", "pull", "two\nlines").startswith("no model 'two lines'")
 
 
@@ -340,7 +340,7 @@ def test_show_lists_failures_and_survives_what_no_terminal_can_show(
     assert "a lone \\ud800 and [bold] brackets [/nothing]" in capfd.readouterr().out
 
 
-def test_the_table_of_runs_is_the_one_that_the_run_printed(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+def test_bench_table_prints_the_table_that_bench_run_printed(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     assert world.run(method="nonperso,rag") == 0
     printed = capfd.readouterr().out
     assert bench("table", world.out) == 0
@@ -366,7 +366,7 @@ def test_scoring_again_gives_the_same_and_generates_nothing(
 
 
 @pytest.mark.parametrize("verb", ["score", "run"])
-def test_another_metric_comes_beside_those_that_a_run_has(
+def test_another_metric_is_added_to_those_of_a_run(
     world: World, plan: Plan, capfd: pytest.CaptureFixture[str], verb: str
 ) -> None:
     assert world.run("--metric", "rouge") == 0
@@ -380,7 +380,7 @@ def test_another_metric_comes_beside_those_that_a_run_has(
     assert bench("verify", world.out) == 0
     capfd.readouterr()
     assert (world.run("--metric", "rouge") if verb == "run" else bench("score", world.out)) == 0
-    assert folder.read(runs.SUMMARY) == after  # nothing is taken away again
+    assert folder.read(runs.SUMMARY) == after  # no metric is removed
 
 
 def test_lists(world: World, capfd: pytest.CaptureFixture[str]) -> None:
@@ -401,7 +401,7 @@ def test_lists(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().out.split() == [world.folder().path.name, "finished"]
 
 
-def test_doctor_says_what_to_do_in_words_that_can_be_typed(
+def test_doctor_names_commands_that_can_be_typed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DEP_BENCH_HOME", str(tmp_path / "empty"))

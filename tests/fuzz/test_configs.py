@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bench.record import runs
 from results.checks import regress
-from results.tables.finished import finished
+from results.tables.finished_runs import find_finished
 from tests.fakes import PROFILE, FakeGenerator, World
 from tests.fuzz.cases import NESTED, cases, dates, edited, lines, plain, said, spells, toml, torn, values
 
@@ -117,7 +117,7 @@ def scored(world: World) -> Path:
     """A finished run and its baseline."""
     assert world.run("--metric", "rouge", method="nonperso") == 0
     path = world.path / "baseline.json"
-    regress.write(path, finished([world.out]))
+    regress.write(path, find_finished([world.out]))
     FakeGenerator.plan.started = 0
     return path
 

@@ -1,4 +1,4 @@
-"""A table of every kind that `bench table` prints, of finished runs that are made up."""
+"""One table of every kind that `bench table` prints, from invented finished runs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from results.tables import published, slices
-from results.tables.board import Leaderboard
-from results.tables.finished import Finished
-from results.tables.leaderboard import leaderboards
+from results.tables import paper_tables, slices
+from results.tables.assemble import leaderboards
+from results.tables.finished_runs import FinishedRun
+from results.tables.leaderboard import Leaderboard
 from tests.results import scored
 from tests.results.tables.test_leaderboard import summary
 
@@ -27,7 +27,7 @@ ABLATIONS = ("", "dep.embeddings=his, dep.text=False", "dep.refinement=none", "d
 TINY = {"users": 8, "each": 1}
 
 
-def made(out: Path, cells: Sequence[dict[str, Any]]) -> list[Finished]:
+def made(out: Path, cells: Sequence[dict[str, Any]]) -> list[FinishedRun]:
     """A finished run a cell; each writes a little better than the one before."""
     return [
         scored.finished(out / str(number), cell, scored.rows(0.2 + 0.6 * number / len(cells), **TINY))
@@ -51,7 +51,7 @@ def every_kind(out: Path) -> dict[str, Leaderboard]:
     }
     found = {name: made(out / name, cells) for name, cells in suites.items()}
     boards = {name: leaderboards(runs, baseline=runs[0].summary["label"])[0] for name, runs in found.items()}
-    boards["paper"] = published.beside(boards["table1"])
+    boards["paper"] = paper_tables.beside(boards["table1"])
     boards["all columns"] = leaderboards(found["table1"], all_columns=True)[0]
     boards["bare"] = leaderboards(found["table1"], intervals=False)[0]
     for by in ("history:3", "rating"):

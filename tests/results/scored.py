@@ -1,4 +1,4 @@
-"""Finished runs with scores made up here: the summary of test_leaderboard, and scores.jsonl that belong to it."""
+"""Finished runs with invented scores: the summary of test_leaderboard with a matching scores.jsonl."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.record import runs
 from bench.record.runs import RunFolder
 from metrics.bleu import Bleu
 from metrics.rouge import Rouge
-from results.tables.finished import Finished
+from results.tables.finished_runs import FinishedRun
 
 WORDS = ["good", "bad", "song", "album", "sound", "voice", "band", "great", "poor", "fine"]
 COLUMNS = [
@@ -41,7 +41,7 @@ def rows(skill: float, *, users: int = 30, each: int = 2, seed: int = 0) -> list
     return made
 
 
-def finished(folder: Path, summary: dict[str, Any], scores: list[dict[str, Any]]) -> Finished:
+def finished(folder: Path, summary: dict[str, Any], scores: list[dict[str, Any]]) -> FinishedRun:
     """Writes a run folder; the summary's scores, counts and columns are those of the rows."""
     folder.mkdir(parents=True)
     categories = list(dict.fromkeys(row["category"] for row in scores))
@@ -57,4 +57,4 @@ def finished(folder: Path, summary: dict[str, Any], scores: list[dict[str, Any]]
     versions = {"rouge": {"rouge-score": "0.1.2"}, "bleu": {"sacrebleu": "2"}}
     whole = {**summary, "run": folder.name, "scores": values, "n": counts, "columns": COLUMNS}
     run.write(runs.SUMMARY, {**whole, "metric_versions": versions})
-    return Finished(run, run.read(runs.SUMMARY))
+    return FinishedRun(run, run.read(runs.SUMMARY))

@@ -43,7 +43,7 @@ def test_intervals_can_be_left_out(out: Path, capfd: pytest.CaptureFixture[str])
     assert "±" not in capfd.readouterr().out
 
 
-def test_compare_prints_a_line_a_value(out: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_compare_prints_a_line_for_each_value(out: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert bench("compare", "RAG", "Non-Perso", "--out", out) == 0
     printed = capfd.readouterr().out
     assert "RAG  minus  Non-Perso" in printed
@@ -52,14 +52,14 @@ def test_compare_prints_a_line_a_value(out: Path, capfd: pytest.CaptureFixture[s
     assert all("<0.0001" in line and "†" in line and line[-2:] == ["60", "30"] for line in lines)
 
 
-def test_compare_tells_runs_of_one_label_apart(out: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_compare_distinguishes_runs_of_one_label(out: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for limit in (4, 6):
         data = {**summary()["data"], "limit": limit}
         for method, skill in (("nonperso", 0.4), ("rag", 0.8)):
             scored.finished(out / f"{method}-{limit}", summary(method, data=data), scored.rows(skill))
     assert bench("compare", "RAG", "Non-Perso", "--out", out) == 2
     err = capfd.readouterr().err
-    assert "'RAG' is 3 rows of" in err and len(err.splitlines()) == 1
+    assert "'RAG' matches 3 rows of" in err and len(err.splitlines()) == 1
     assert "'RAG · no limit' (rag), 'RAG · limit 4' (rag-4), 'RAG · limit 6' (rag-6)" in err
     for a, b in (("RAG · limit 4", "non-perso · limit 4"), ("rag-4", "nonperso-4"), ("rag-4", "Non-Perso · limit 4")):
         assert bench("compare", a, b, "--out", out) == 0
@@ -67,7 +67,7 @@ def test_compare_tells_runs_of_one_label_apart(out: Path, capfd: pytest.CaptureF
     assert "differ in their data" in capfd.readouterr().err
 
 
-def test_compare_tells_models_apart(out: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_compare_distinguishes_models(out: Path, capfd: pytest.CaptureFixture[str]) -> None:
     scored.finished(out / "echo", summary("rag", engine="echo 1"), scored.rows(0.5))
     assert bench("compare", "RAG", "Non-Perso", "--out", out) == 2
     assert "'RAG · echo, not a model' (echo), 'RAG · smollm' (rag)" in capfd.readouterr().err

@@ -1,4 +1,4 @@
-"""Whether a page is valid HTML: parsed strictly; ids are unique, and what points to one finds it."""
+"""Checks that a page is valid HTML: it parses strictly, ids are unique, and every reference to an id has its target."""
 
 from __future__ import annotations
 

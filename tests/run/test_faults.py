@@ -27,7 +27,7 @@ from bench.generate.server.patience import Patience
 from bench.generate.store import RequestStore
 from bench.record import contents, runs, sqlite
 from bench.record.runs import RunFolder
-from bench.score import keep, matrix
+from bench.score import keep, score_arrays
 from bench.types import Completion, Prompt
 from benchmarks import endstate
 from benchmarks.endstate import EndState
@@ -201,7 +201,9 @@ def cut(file: Path, share: float) -> None:
 
 
 @pytest.mark.parametrize("share", [0.6])
-@pytest.mark.parametrize("name", [runs.CONFIG, runs.PROVENANCE, runs.SAMPLES, runs.SCORES, matrix.FILE, runs.SUMMARY])
+@pytest.mark.parametrize(
+    "name", [runs.CONFIG, runs.PROVENANCE, runs.SAMPLES, runs.SCORES, score_arrays.FILE, runs.SUMMARY]
+)
 @pytest.mark.parametrize("finished", [True, False])
 def test_a_truncated_file_of_a_run_is_made_again_or_named(
     name: str, share: float, finished: bool, world: World, unbroken: EndState, capfd: pytest.CaptureFixture[str]
@@ -494,7 +496,7 @@ def test_of_a_read_only_folder_runs_are_proved_and_tables_made(
     disk("size=8m")
     assert world.run("--retriever", "contriever", method="rag") == 0
     if not arrays:
-        (world.folder().path / matrix.FILE).unlink()
+        (world.folder().path / score_arrays.FILE).unlink()
     disk("ro")
     before = {file: file.stat().st_mtime_ns for file in world.out.rglob("*") if file.is_file()}
     capfd.readouterr()

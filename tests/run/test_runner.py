@@ -20,7 +20,7 @@ from bench.data.corpus import load
 from bench.protocols import SoftPromptMethod
 from bench.record import provenance, runs
 from bench.record.runs import RunFolder
-from bench.score import matrix
+from bench.score import score_arrays
 from bench.seeds import derive
 from tests import fakes
 from tests.fakes import CANARY, FakeGenerator, Plan, World, in_a_process
@@ -69,7 +69,7 @@ def test_a_grid_leaves_folders_that_explain_themselves(
 
     corpus = load(str(world.data))
     for folder in folders.values():
-        names = (runs.CONFIG, runs.PROVENANCE, runs.SAMPLES, runs.SCORES, matrix.FILE, runs.SUMMARY)
+        names = (runs.CONFIG, runs.PROVENANCE, runs.SAMPLES, runs.SCORES, score_arrays.FILE, runs.SUMMARY)
         assert {path.name for path in folder.path.iterdir()} == {*names, ".lock"}
         rows = list(folder.rows(runs.SAMPLES))
         assert [row["sample_id"] for row in rows] == [sample.sample_id for sample in corpus.samples("test")]

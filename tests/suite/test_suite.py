@@ -12,7 +12,7 @@ from bench.errors import UserError
 from bench.record import runs
 from bench.suite import suite
 from bench.suite.suite import Given
-from results.tables import selected
+from results.tables import which_runs
 from tests import fakes
 from tests.fakes import FakeGenerator, Plan, World, bench
 
@@ -217,7 +217,7 @@ def test_a_table_of_a_suite_has_its_cells_only(tmp_path: Path, plan: Plan, capfd
     world = World(tmp_path)
     assert world.run("-k", "1,2,3", method="nonperso,rag,pag") == 0
     path = written(tmp_path, 'title = "t"\n[[cells]]\nmethods = ["rag"]\n[[cells]]\nmethods = ["pag"]\nks = [3]\n')
-    chosen, found = selected.select([path, world.out])
+    chosen, found = which_runs.select([path, world.out])
     assert chosen is not None and chosen.name == "toy"
     assert sorted((run.summary["method"], run.summary["k"]) for run in found) == [("pag", 3), ("rag", 2)]
     capfd.readouterr()
@@ -244,15 +244,15 @@ def test_a_table_of_a_suite_respects_its_settings(
     assert bench("table", path, world.out) == 0
     out, err = capfd.readouterr()
     assert "toy · none · limit 2" in out and "toy · none · limit 3" in out
-    start, _, said = err.strip().partition(" says: ")
-    assert start == "note: no run is as suite 'toy'"
+    start, _, said = err.strip().partition("'toy': ")
+    assert start == "note: no run has the settings of suite "
     assert set(said.split("; ")) == {"limit 2, not 4", "limit 3, not 4", "engine fake, not vllm"}
     assert bench("grid", path, "--out", world.out) == 0
     capfd.readouterr()
     assert bench("table", path, world.out) == 0
     out, err = capfd.readouterr()
     assert "limited to 4" in out and "limited to 2" not in out
-    assert err == "note: 2 runs of suite 'toy' with other settings than its own are left out\n"
+    assert err == "note: 2 runs of suite 'toy' have other settings than the suite and are left out\n"
 
 
 def test_a_folder_of_a_suite_s_name_hides_the_suite_only_where_it_holds_runs(
@@ -260,9 +260,9 @@ def test_a_folder_of_a_suite_s_name_hides_the_suite_only_where_it_holds_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "retrievers").mkdir()
-    assert selected.suite_of([Path("retrievers"), Path("here")])[1] == [Path("here")]
+    assert which_runs.suite_of([Path("retrievers"), Path("here")])[1] == [Path("here")]
     assert World(tmp_path).run("--out", "retrievers") == 0
-    assert selected.suite_of([Path("retrievers")]) == (None, [Path("retrievers")])
+    assert which_runs.suite_of([Path("retrievers")]) == (None, [Path("retrievers")])
 
 
 def test_statistics_are_a_table_of_the_data(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,12 +1,12 @@
-"""Leaderboards as HTML: a table with two rows of heads; intervals as titles and in small print."""
+"""Leaderboards as HTML: a table with two header rows. Half intervals are in small print, their ends in the tooltip."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from results.tables.board import Cell, Leaderboard, Row
-from results.tables.formats import parts
+from results.tables.formats import shared
+from results.tables.leaderboard import Cell, Leaderboard, Row
 
 TAGS = {1: "<b>{}</b>", 2: "<u>{}</u>", 0: "{}"}
 STYLE = """\
@@ -38,8 +38,8 @@ def document(tables: Iterable[str]) -> str:
 
 
 def table(board: Leaderboard, *, costs: bool = False) -> str:
-    """A table and, below it, a list of its notes."""
-    heads = parts.heads(costs=costs)
+    """A table and a list of its notes."""
+    heads = shared.heads(costs=costs)
     groups = "".join(
         f'<th colspan="{len(board.columns)}" scope="colgroup">{escape(name)}</th>' for name in board.categories
     )
@@ -53,7 +53,7 @@ def table(board: Leaderboard, *, costs: bool = False) -> str:
 
 
 def plain(title: str, heads: Iterable[str], rows: Iterable[Sequence[str]], notes: Iterable[str]) -> str:
-    """A table of texts."""
+    """A table of plain texts."""
     lines = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
     head = f"<tr>{''.join(map(_head, heads))}</tr>"
     return _whole(title, head, "\n".join(f"<tr>{line}</tr>" for line in lines), notes)
@@ -73,13 +73,13 @@ def _head(text: str) -> str:
 
 def _row(board: Leaderboard, row: Row, *, costs: bool) -> str:
     cells = "".join(_cell(board, row, cell) for cell in board.cells())
-    tail = "".join(f"<td>{text}</td>" for text in parts.tail(row, costs=costs))
+    tail = "".join(f"<td>{text}</td>" for text in shared.tail(row, costs=costs))
     return f'<tr class="{row.kind}"><td>{escape(row.label)}</td>{cells}{tail}</tr>'
 
 
 def _cell(board: Leaderboard, row: Row, cell: Cell) -> str:
-    value = parts.value(board, row, cell)
+    value = shared.value(board, row, cell)
     ends = row.intervals.get(cell)
     title = f' title="95 % interval {ends[0]:.5g} to {ends[1]:.5g}"' if ends else ""
     half = f"<small>{value.half}</small>" if value.half else ""
-    return f"<td{title}>{TAGS[value.rank].format(value.number)}{value.mark}{half}</td>"
+    return f"<td{title}>{TAGS[value.rank].format(value.number)}{value.dagger}{half}</td>"

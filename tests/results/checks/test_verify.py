@@ -1,4 +1,4 @@
-"""`bench verify` and `bench show --provenance`: a run proves its row, and every way of doctoring one is found."""
+"""`bench verify` and `bench show --provenance`: a run proves its row, and every change of a run is found."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench import registry
 from bench.data import store
 from bench.record import runs
 from bench.record.runs import RunFolder
-from bench.score import keep, matrix
+from bench.score import keep, score_arrays
 from results.checks import verify as verification
 from tests.embed.fakes import FakeEmbedder
 from tests.fakes import CATEGORIES, FAKE, PROFILE, FakeGenerator, Plan, World, bench, profile_file, tables
@@ -48,7 +48,7 @@ def test_a_run_proves_its_row_and_nothing_is_generated(folder: RunFolder) -> Non
     assert (len(FakeGenerator.plan.requests), FakeGenerator.plan.started) == (before, 1)
 
 
-def test_of_a_run_with_a_failed_sample_all_is_proved_but_why_it_failed(world: World) -> None:
+def test_a_failed_sample_leaves_only_the_texts_unproved(world: World) -> None:
     FakeGenerator.plan.refuse = "u1"
     world.run(method="pag")
     assert world.folder().read(runs.SUMMARY)["failed"] > 0
@@ -98,7 +98,7 @@ def move_a_sample(s: dict[str, Any]) -> None:
 
 
 SUMMARY = {"files", "summary"}
-# What is done to a run, and which checks must find it.
+# Changes of a run, and which checks must find each.
 DOCTORED: dict[str, tuple[Callable[[RunFolder], None], set[str]]] = {
     "a text": (
         rewrite(runs.SAMPLES, lambda rows: rows[0].update(text="better")),
@@ -142,7 +142,7 @@ DOCTORED: dict[str, tuple[Callable[[RunFolder], None], set[str]]] = {
 
 
 @pytest.mark.parametrize("what", DOCTORED)
-def test_what_was_changed_is_found(folder: RunFolder, what: str) -> None:
+def test_changes_are_found(folder: RunFolder, what: str) -> None:
     doctor, found = DOCTORED[what]
     doctor(folder)
     assert {name for name, holds in checks(folder).items() if holds is False} == found
@@ -181,7 +181,7 @@ def without_bleu(folder: RunFolder) -> None:
     edit(runs.SUMMARY, drop)(folder)
 
 
-# What is done to rows before the run is scored and sealed once more, as one would who hides it.
+# Changes of rows before the run is scored again, which renews its digests and hides the change.
 RESEALED: dict[str, tuple[Callable[[RunFolder], None], set[str]]] = {
     "all failed": (rewrite(runs.SAMPLES, fail), {"texts"}),
     "categories": (rewrite(runs.SAMPLES, swap_categories), {"samples", "texts"}),
@@ -198,7 +198,7 @@ RESEALED: dict[str, tuple[Callable[[RunFolder], None], set[str]]] = {
 
 
 @pytest.mark.parametrize("what", RESEALED)
-def test_what_was_changed_is_found_though_it_was_scored_again(folder: RunFolder, what: str, world: World) -> None:
+def test_changes_are_found_although_the_run_was_scored_again(folder: RunFolder, what: str, world: World) -> None:
     doctor, found = RESEALED[what]
     doctor(folder)
     assert bench("score", folder.path) == 0
@@ -206,12 +206,12 @@ def test_what_was_changed_is_found_though_it_was_scored_again(folder: RunFolder,
 
 
 def seal(folder: RunFolder) -> None:
-    """As one would who knows how."""
+    """Renews the digests, so that they hide a change."""
     values = folder.read(runs.SUMMARY)
     values["files"] = keep.digests(folder)
     values["digest"] = keep.digest(values)
     folder.write(runs.SUMMARY, values)
-    matrix.build(folder, list(folder.rows(runs.SCORES)))
+    score_arrays.build(folder, list(folder.rows(runs.SCORES)))
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def seal(folder: RunFolder) -> None:
         (edit(runs.PROVENANCE, lambda p: p.update(generator={"backend": "vllm"})), {"identity"}),
     ],
 )
-def test_what_was_changed_is_found_though_it_was_sealed_again(
+def test_changes_are_found_although_digests_were_renewed(
     folder: RunFolder, doctor: Callable[[RunFolder], None], found: set[str]
 ) -> None:
     doctor(folder)
@@ -231,8 +231,8 @@ def test_what_was_changed_is_found_though_it_was_sealed_again(
     assert {name for name, holds in checks(folder).items() if holds is False} == found
 
 
-def test_times_and_machines_are_believed_where_a_run_was_sealed_again(folder: RunFolder) -> None:
-    """As README says: nothing can compute them."""
+def test_times_and_machines_cannot_be_checked_once_digests_were_renewed(folder: RunFolder) -> None:
+    """They cannot be computed, as the documentation says."""
     edit(runs.PROVENANCE, lambda p: p["hardware"].update(cpu="H100"))(folder)
     summary(finished="2099-01-01", engine_use=None)(folder)
     rewrite(runs.SAMPLES, each(seconds=0.0))(folder)
@@ -250,12 +250,12 @@ def test_a_failure_that_the_method_repeats_is_proved(world: World) -> None:
     assert checks(world.folder())["texts"] is False
 
 
-def test_a_run_may_be_given_another_name(folder: RunFolder) -> None:
+def test_a_run_may_be_renamed(folder: RunFolder) -> None:
     moved = folder.path.rename(folder.path.with_name("mine"))
     assert checks(RunFolder(moved)) == dict.fromkeys(ALL, True)
 
 
-def test_a_summary_of_before_there_were_all_its_facts_is_unknown(folder: RunFolder) -> None:
+def test_a_summary_that_lacks_newer_facts_is_unknown(folder: RunFolder) -> None:
     edit(runs.SUMMARY, lambda s: [s.pop(key) for key in ("empty", "digest")])(folder)
     assert checks(folder) == {**dict.fromkeys(ALL, True), "files": None, "summary": None}
     assert bench("score", folder.path) == 0
@@ -272,7 +272,7 @@ def test_a_summary_of_before_there_were_all_its_facts_is_unknown(folder: RunFold
         edit(runs.SUMMARY, lambda summary: summary.update(n=[])),
     ],
 )
-def test_a_file_that_holds_something_else_is_wrong_in_one_line(
+def test_a_file_with_wrong_content_is_disproved_in_one_line(
     doctor: Callable[[RunFolder], None], folder: RunFolder, capfd: pytest.CaptureFixture[str]
 ) -> None:
     doctor(folder)
@@ -289,47 +289,47 @@ def test_changed_data_is_found(folder: RunFolder, world: World) -> None:
     store.write(
         world.data, {"name": "toy", "title": "a toy", "synthetic": True, "categories": list(CATEGORIES)}, changed
     )
-    assert checks(folder) == {"files": True, "data": False}  # and nothing further can be said
+    assert checks(folder) == {"files": True, "data": False}  # without the data nothing else can be checked
     (world.data / "items.jsonl").unlink()
     assert checks(folder) == {"files": True, "data": None}
 
 
 def change_arrays(folder: RunFolder, *, sealed: bool) -> None:
-    with np.load(folder.path / matrix.FILE) as file:
+    with np.load(folder.path / score_arrays.FILE) as file:
         arrays = dict(file)
     arrays["values"] = np.ones_like(arrays["values"])
     if sealed:
         header = json.loads(arrays["header"].tobytes())
-        content = matrix._content(header, arrays["codes"], arrays["values"])
-        header["arrays"] = matrix._checksum(content)
+        content = score_arrays._content(header, arrays["codes"], arrays["values"])
+        header["arrays"] = score_arrays._checksum(content)
         arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    np.savez(folder.path / matrix.FILE, **arrays)
+    np.savez(folder.path / score_arrays.FILE, **arrays)
 
 
 @pytest.mark.parametrize("sealed", [False, True])
-def test_changed_arrays_are_found_and_no_table_is_made_of_them(folder: RunFolder, sealed: bool) -> None:
-    before = matrix.load(folder)
+def test_changed_arrays_are_found_and_not_used(folder: RunFolder, sealed: bool) -> None:
+    before = score_arrays.load(folder)
     change_arrays(folder, sealed=sealed)
-    doctored = (folder.path / matrix.FILE).read_bytes()
+    doctored = (folder.path / score_arrays.FILE).read_bytes()
     assert checks(folder) == {**dict.fromkeys(ALL, True), "scores": False}
-    assert (folder.path / matrix.FILE).read_bytes() == doctored  # for whoever wants to see it
-    after = matrix.load(folder)
+    assert (folder.path / score_arrays.FILE).read_bytes() == doctored  # the evidence stays
+    after = score_arrays.load(folder)
     assert before is not None and after is not None
     assert (before.numbers == after.numbers).all() != sealed
 
 
 def test_torn_arrays_are_found_and_made_again(folder: RunFolder) -> None:
-    file = folder.path / matrix.FILE
-    before = matrix.load(folder)
+    file = folder.path / score_arrays.FILE
+    before = score_arrays.load(folder)
     file.write_bytes(file.read_bytes()[:-10])
     assert checks(folder)["scores"] is False
-    after = matrix.load(folder)
+    after = score_arrays.load(folder)
     assert before is not None and after is not None
     assert (before.numbers == after.numbers).all()
     assert checks(folder)["scores"] is True
 
 
-def test_what_cannot_be_checked_is_said(folder: RunFolder, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_unchecked_run_is_not_proved(folder: RunFolder, capfd: pytest.CaptureFixture[str]) -> None:
     (folder.path.parent / ".store" / "requests.sqlite").unlink()
     assert checks(folder)["texts"] is None
     assert bench("verify", folder.path) == verification.UNKNOWN
@@ -377,13 +377,13 @@ def change_vectors(folder: RunFolder, change: Callable[[Any], Any]) -> None:
         (lambda vector: vector[:3], True),
     ],
 )
-def test_vectors_are_not_believed(compared: RunFolder, change: Callable[[Any], Any], holds: bool) -> None:
+def test_changed_vectors_are_found(compared: RunFolder, change: Callable[[Any], Any], holds: bool) -> None:
     assert checks(compared) == dict.fromkeys((*ALL, "vectors"), True)
     change_vectors(compared, change)
     assert checks(compared) == {**dict.fromkeys(ALL, True), "vectors": holds}
 
 
-def test_a_run_of_changed_vectors_is_found(compared: RunFolder, world: World) -> None:
+def test_a_run_made_with_changed_vectors_is_found(compared: RunFolder, world: World) -> None:
     change_vectors(compared, lambda vector: 1 / vector)
     for name in (runs.SUMMARY, runs.SAMPLES):
         (compared.path / name).unlink()

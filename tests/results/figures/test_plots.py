@@ -1,7 +1,8 @@
-"""Figures from finished runs: what is drawn, from which values, and what they say when there is nothing to draw."""
+"""Figures from finished runs: what is drawn, from which values, their captions, and errors."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,15 +10,16 @@ from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.container import ErrorbarContainer
 
 from bench.errors import UserError
-from results.figures import plots
+from results.figures import drawing, plots
 from results.tables import slices
-from results.tables.finished import Finished
+from results.tables.assemble import leaderboards
+from results.tables.finished_runs import FinishedRun
 from tests.results import scored
 from tests.results.tables.test_leaderboard import summary
 
 
 @pytest.fixture
-def found(tmp_path: Path) -> list[Finished]:
+def found(tmp_path: Path) -> list[FinishedRun]:
     out = tmp_path / "runs"
     sweep = [
         scored.finished(out / f"rag-{k}", summary("rag", k=k, retriever="recency"), scored.rows(0.3 + k / 10, seed=k))
@@ -26,7 +28,7 @@ def found(tmp_path: Path) -> list[Finished]:
     return [*sweep, scored.finished(out / "nonperso", summary("nonperso"), scored.rows(0.3))]
 
 
-def test_k_sweep_draws_values_and_intervals_in_order_of_k(found: list[Finished]) -> None:
+def test_k_sweep_draws_values_and_intervals_in_order_of_k(found: list[FinishedRun]) -> None:
     (figure,) = plots.draw("k-sweep", found, ["bleu"])
     assert [ax.get_title() for ax in figure.axes] == ["Books", "Films"]
     ax = figure.axes[0]
@@ -38,20 +40,20 @@ def test_k_sweep_draws_values_and_intervals_in_order_of_k(found: list[Finished])
     assert any(isinstance(one, FillBetweenPolyCollection) for one in ax.collections)
 
 
-def test_ablations_draw_a_point_a_row(found: list[Finished]) -> None:
+def test_ablations_draw_a_point_for_each_row(found: list[FinishedRun]) -> None:
     (figure,) = plots.draw("ablations", found, ["rouge1"])
     labels = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
     assert labels == ["Non-Perso", "RAG · K=0", "RAG · K=2", "RAG · K=4"]
     assert len(figure.axes[0].containers) == 4
 
 
-def test_costs_are_tokens_a_sample(found: list[Finished]) -> None:
+def test_costs_are_tokens_a_sample(found: list[FinishedRun]) -> None:
     (figure,) = plots.draw("costs", found, ())
     written = figure.axes[0].containers[2]
     assert [bar.get_width() for bar in written] == pytest.approx([50 / 120] * 4)
 
 
-def test_uniqueness_is_a_bar_a_method(found: list[Finished], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uniqueness_draws_a_bar_for_each_method(found: list[FinishedRun], monkeypatch: pytest.MonkeyPatch) -> None:
     halves = slices.parse("history:2")
     monkeypatch.setattr("results.tables.slices.parse", lambda text: halves)
     (figure,) = plots.draw("uniqueness", found, ["rouge1"])
@@ -60,7 +62,7 @@ def test_uniqueness_is_a_bar_a_method(found: list[Finished], monkeypatch: pytest
     assert [len(one) for one in bars] == [2, 2, 2, 2]
 
 
-def test_files_are_the_same_every_time_and_numbered(found: list[Finished], tmp_path: Path) -> None:
+def test_files_are_the_same_every_time_and_numbered(found: list[FinishedRun], tmp_path: Path) -> None:
     figures = plots.draw("ablations", found, ["rouge1"])
     (first,) = plots.save(figures, tmp_path / "a.svg")
     (again,) = plots.save(plots.draw("ablations", found, ["rouge1"]), tmp_path / "b.svg")
@@ -68,12 +70,31 @@ def test_files_are_the_same_every_time_and_numbered(found: list[Finished], tmp_p
     assert [path.name for path in plots.save(figures * 2, tmp_path / "c.png")] == ["c.png", "c-2.png"]
 
 
-def test_where_there_is_no_interval_none_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    halves = slices.parse("rating")
+@pytest.mark.parametrize("kind", ["ablations", "k-sweep", "costs", "uniqueness"])
+def test_a_caption_speaks_of_intervals_where_some_are_drawn(
+    found: list[FinishedRun], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halves = slices.parse("history:2")
     monkeypatch.setattr("results.tables.slices.parse", lambda text: halves)
+    (figure,) = plots.draw(kind, found, ["rouge1"])
+    assert figure.get_suptitle() == "toy · smollm · 95 % intervals over users"
+
+
+def test_intervals_of_other_columns_are_not_those_of_the_figure(found: list[FinishedRun]) -> None:
+    (board,) = leaderboards(found)
+    row = replace(board.rows[0], intervals={("Books", "bleu"): (0.1, 0.2)})
+    bare = replace(board, rows=(row,))
+    assert drawing.has_intervals([bare], ["rouge1", "bleu"])
+    assert not drawing.has_intervals([bare], ["rouge1"])
+
+
+def test_missing_intervals_are_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ratings = slices.parse("rating")
+    monkeypatch.setattr("results.tables.slices.parse", lambda text: ratings)
     runs = [scored.finished(tmp_path / str(k), summary("rag", k=k), scored.rows(0.3, users=1, each=1)) for k in (2, 4)]
-    for kind in ("uniqueness", "ablations"):
+    for kind in ("uniqueness", "ablations", "costs"):
         (figure,) = plots.draw(kind, runs, ["rouge1"])
+        assert figure.get_suptitle() == "toy · smollm"
         drawn = [one for ax in figure.axes for one in ax.containers if isinstance(one, ErrorbarContainer)]
         assert not any(one.has_xerr or one.has_yerr for one in drawn)
     (figure,) = plots.draw("k-sweep", runs, ["rouge1"])
@@ -81,20 +102,20 @@ def test_where_there_is_no_interval_none_is_drawn(tmp_path: Path, monkeypatch: p
     assert not any(len(path.vertices) for path in band.get_paths())
 
 
-def test_a_column_that_is_nowhere_is_said_before_what_else_lacks(found: list[Finished]) -> None:
+def test_an_unknown_column_is_named_before_other_errors(found: list[FinishedRun]) -> None:
     with pytest.raises(UserError, match="no column 'blue'; did you mean 'bleu'"):
         plots.draw("k-sweep", found[2:], ["blue"])  # no runs at several K
 
 
-def test_a_title_is_inert_and_tells_tables_apart(
-    found: list[Finished], tmp_path: Path, recwarn: pytest.WarningsRecorder
+def test_a_title_is_inert_and_captions_distinguish_figures(
+    found: list[FinishedRun], tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
     data = {**summary()["data"], "limit": 4}
     pair = [
         scored.finished(tmp_path / f"{method}-4", summary(method, data=data, engine="echo 1"), scored.rows(0.3))
         for method in ("rag", "nonperso")
     ]
-    other = [Finished(run.folder, {**run.summary, "engine": "echo 1"}) for run in found]
+    other = [FinishedRun(run.folder, {**run.summary, "engine": "echo 1"}) for run in found]
     figures = plots.draw("ablations", [*pair, *other], ["rouge1"], title="a\x1b[31mb\tc")
     above = [figure.get_suptitle().split("\n") for figure in figures]
     assert [lines[0] for lines in above] == ["a\\x1b[31mb c"] * 2
@@ -111,7 +132,7 @@ def test_a_title_is_inert_and_tells_tables_apart(
         ("ablations", ("blue",), "no column 'blue'; did you mean 'bleu'?"),
     ],
 )
-def test_what_cannot_be_drawn(found: list[Finished], kind: str, metric: tuple[str, ...], message: str) -> None:
+def test_what_cannot_be_drawn(found: list[FinishedRun], kind: str, metric: tuple[str, ...], message: str) -> None:
     with pytest.raises(UserError) as error:
         plots.draw(kind, found, metric)
     assert str(error.value).startswith(message)

@@ -1,4 +1,4 @@
-"""The report in a real browser, from a file: hostile texts stay texts, thousands of samples stay light."""
+"""The report in a real web browser, opened as a file: hostile texts stay texts, and 4,000 samples stay fast."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench import registry
 from bench.record import runs
 from results.report import browser, report
 from results.report.browser import Samples
-from results.tables.finished import finished
+from results.tables.finished_runs import find_finished
 from tests import fakes
 from tests.fakes import World, bench
 from tests.results import valid
@@ -47,7 +47,7 @@ def listed(html: str) -> list[str]:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """Two finished methods on reviews that are attacks; every reference, history and peer holds one."""
+    """Two finished methods on hostile reviews: every reference, history and peer holds an attack."""
     monkeypatch.setitem(registry.BUILTIN["generator"], "fake", fakes.FAKE)
     plain = fakes.tables()
     for table, key in (("reviews", "text"), ("reviews", "title"), ("items", "title"), ("items", "description")):
@@ -69,7 +69,7 @@ def unpacked(block: str) -> list[dict[str, Any]]:
 
 
 def test_the_data_holds_prompts_history_peers_and_texts(world: World) -> None:
-    (samples,) = browser.collect(finished([world.out]), prompts=True)
+    (samples,) = browser.collect(find_finished([world.out]), prompts=True)
     assert samples.index["runs"] == ["Non-Perso", "RAG"]
     assert [entry[0] for entry in samples.index["samples"]] == [row["sample_id"] for row in rows_of(world)]
     details = [one for block in samples.blocks for one in unpacked(block)]
@@ -84,7 +84,7 @@ def test_the_data_holds_prompts_history_peers_and_texts(world: World) -> None:
     scored = samples.index["scores"][0]
     assert scored["rouge1"] == [round(row["rouge"]["rouge1"], 4) for row in scores_of(world)]
     assert len(scored["bleu"]) == 6
-    (bare,) = browser.collect(finished([world.out]), prompts=False)
+    (bare,) = browser.collect(find_finished([world.out]), prompts=False)
     assert unpacked(bare.blocks[0])[0]["runs"][1]["prompts"] == []
 
 
@@ -97,7 +97,7 @@ def scores_of(world: World) -> list[dict[str, Any]]:
 
 
 def test_no_text_ends_a_script(world: World, tmp_path: Path) -> None:
-    report.write(finished([world.out]), tmp_path / "r.html", unique=False)
+    report.write(find_finished([world.out]), tmp_path / "r.html", unique=False)
     page = (tmp_path / "r.html").read_text("utf-8")
     assert page.count("<script") == page.count("</script>") == 3  # index, one block, ours
     assert HOSTILE not in page
@@ -139,7 +139,7 @@ def test_thousands_of_samples_are_listed_filtered_and_sorted(
     detail = {"reference": "real " * 300, "item": "i", "description": "d", "history": [], "runs": [run, run]}
     block = browser._packed([detail] * 20)
     monkeypatch.setattr(browser, "collect", lambda found, prompts: [Samples(index, (block,) * (n // 20))])
-    report.write(finished([world.out]), tmp_path / "many.html", unique=False)
+    report.write(find_finished([world.out]), tmp_path / "many.html", unique=False)
 
     html = dom(tmp_path / "many.html")
     assert "4000 of 4000 samples" in html

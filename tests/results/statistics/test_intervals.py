@@ -1,4 +1,4 @@
-"""Tables of runs with scores: intervals, daggers, slices and comparisons, from the arrays beside the scores."""
+"""Tables of runs with scores: score arrays, intervals, daggers, slices and comparisons."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from scipy import stats
 
 from bench.errors import UserError
 from bench.record import runs
-from bench.score import matrix
+from bench.score import score_arrays
 from results.tables import slices
+from results.tables.assemble import leaderboards
 from results.tables.compare import compare
-from results.tables.finished import Finished
-from results.tables.leaderboard import leaderboards
+from results.tables.finished_runs import FinishedRun
 from tests.results import scored
 from tests.results.tables.test_leaderboard import summary
 
 
 @pytest.fixture
-def found(tmp_path: Path) -> list[Finished]:
+def found(tmp_path: Path) -> list[FinishedRun]:
     """Non-Perso, RAG that is far better, and PAG that is as good as Non-Perso, of two seeds."""
     out = tmp_path / "runs"
     skills: list[tuple[str, float, int]] = [("nonperso", 0.5, 0), ("rag", 0.9, 0), ("pag", 0.5, 1), ("pag", 0.5, 2)]
@@ -35,16 +35,16 @@ def found(tmp_path: Path) -> list[Finished]:
     ]
 
 
-def out_of(found: list[Finished]) -> Path:
+def out_of(found: list[FinishedRun]) -> Path:
     return found[0].folder.path.parent
 
 
 # ---------------------------------------------------------------- arrays
 
 
-def test_the_arrays_are_those_of_the_rows(found: list[Finished]) -> None:
+def test_the_arrays_are_those_of_the_rows(found: list[FinishedRun]) -> None:
     run = found[0]
-    scores = matrix.load(run.folder)
+    scores = score_arrays.load(run.folder)
     assert scores is not None
     rows = list(run.folder.rows(runs.SCORES))
     assert scores.categories == ("Books", "Films")
@@ -55,82 +55,82 @@ def test_the_arrays_are_those_of_the_rows(found: list[Finished]) -> None:
     assert scores.properties["history"].tolist() == [row["properties"]["history"] for row in rows]
 
 
-def test_arrays_are_kept_and_made_again_when_the_scores_change(found: list[Finished]) -> None:
+def test_arrays_are_kept_and_made_again_when_the_scores_change(found: list[FinishedRun]) -> None:
     folder = found[0].folder
-    matrix.load(folder)
-    kept = folder.path / matrix.FILE
+    score_arrays.load(folder)
+    kept = folder.path / score_arrays.FILE
     before = kept.stat().st_mtime_ns
-    matrix.load(folder)
+    score_arrays.load(folder)
     assert kept.stat().st_mtime_ns == before
     rows = list(folder.rows(runs.SCORES))
     folder.write_rows(runs.SCORES, [{**rows[0], "rouge": {"rouge1": 0.125, "rougeL": 0.0}}, *rows[1:]])
-    changed = matrix.load(folder)
+    changed = score_arrays.load(folder)
     assert changed is not None and changed.statistics("rouge")[0, 0] == 0.125
     for damage in (b"", b"no archive"):
         kept.write_bytes(damage)
-        again = matrix.load(folder)
+        again = score_arrays.load(folder)
         assert again is not None and again.statistics("rouge")[0, 0] == 0.125
 
 
-def test_arrays_are_of_what_the_scores_say_not_of_when_they_were_written(found: list[Finished]) -> None:
+def test_arrays_follow_the_content_of_the_scores_not_their_time(found: list[FinishedRun]) -> None:
     folder = found[0].folder
-    scores, kept = folder.path / runs.SCORES, folder.path / matrix.FILE
-    matrix.load(folder)
+    scores, kept = folder.path / runs.SCORES, folder.path / score_arrays.FILE
+    score_arrays.load(folder)
     made = kept.stat().st_mtime_ns
     os.utime(scores)  # as a copy
-    matrix.load(folder)
+    score_arrays.load(folder)
     assert kept.stat().st_mtime_ns == made
     before, text = scores.stat(), scores.read_text()
     value = json.loads(text.splitlines()[0])["rouge"]["rouge1"]
     scores.write_text(text.replace(f'"rouge1": {value}', f'"rouge1": {"9" * len(str(value))}', 1))
     os.utime(scores, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert scores.stat().st_size == before.st_size
-    changed = matrix.load(folder)
+    changed = score_arrays.load(folder)
     assert changed is not None and changed.statistics("rouge")[0, 0] > 1
 
 
 @pytest.mark.parametrize("part", ["codes", "values", "header"])
-def test_arrays_that_were_changed_are_made_again(found: list[Finished], part: str) -> None:
+def test_arrays_that_were_changed_are_made_again(found: list[FinishedRun], part: str) -> None:
     folder = found[0].folder
-    before = matrix.load(folder)
-    with np.load(folder.path / matrix.FILE) as file:
+    before = score_arrays.load(folder)
+    with np.load(folder.path / score_arrays.FILE) as file:
         arrays = dict(file)
     changed = arrays["header"].tobytes().replace(b'"Books"', b'"Hooks"')
     arrays[part] = np.frombuffer(changed, np.uint8) if part == "header" else np.ones_like(arrays[part])
-    np.savez(folder.path / matrix.FILE, **arrays)
-    after = matrix.load(folder)
+    np.savez(folder.path / score_arrays.FILE, **arrays)
+    after = score_arrays.load(folder)
     assert before is not None and after is not None
     assert before.categories == after.categories
     assert (before.user == after.user).all() and (before.numbers == after.numbers).all()
 
 
-def test_without_a_metric_of_a_plug_in_no_arrays_are_kept(found: list[Finished]) -> None:
+def test_no_arrays_are_kept_while_a_plug_in_s_metric_is_missing(found: list[FinishedRun]) -> None:
     folder = found[0].folder
     rows = [{**row, "not-here": {"x": 1.0}} for row in folder.rows(runs.SCORES)]
     folder.write_rows(runs.SCORES, rows)
-    (folder.path / matrix.FILE).unlink(missing_ok=True)
-    scores = matrix.load(folder)
+    (folder.path / score_arrays.FILE).unlink(missing_ok=True)
+    scores = score_arrays.load(folder)
     assert scores is not None and scores.statistics("not-here").shape == (120, 0)
-    assert not (folder.path / matrix.FILE).exists()
+    assert not (folder.path / score_arrays.FILE).exists()
 
 
 def test_a_missing_value_counts_for_nothing() -> None:
-    numbers, keys = matrix.statistics("judge", [{"judge": 4.0}, {"judge": None}, {"judge": 7.0}])
+    numbers, keys = score_arrays.statistics("judge", [{"judge": 4.0}, {"judge": None}, {"judge": 7.0}])
     assert keys == ["judge"]
     assert numbers.tolist() == [[4.0, 1.0], [0.0, 0.0], [7.0, 1.0]]
-    assert matrix.values("judge", numbers.sum(axis=0), keys)["judge"] == 5.5
-    assert math.isnan(matrix.values("judge", numbers[1], keys)["judge"])
+    assert score_arrays.values("judge", numbers.sum(axis=0), keys)["judge"] == 5.5
+    assert math.isnan(score_arrays.values("judge", numbers[1], keys)["judge"])
 
 
 def test_a_metric_that_is_not_here_leaves_no_numbers() -> None:
-    numbers, keys = matrix.statistics("gone", [{"gone": 1.0}])
-    assert (numbers.shape, keys, matrix.values("gone", numbers, keys)) == ((1, 0), [], {})
+    numbers, keys = score_arrays.statistics("gone", [{"gone": 1.0}])
+    assert (numbers.shape, keys, score_arrays.values("gone", numbers, keys)) == ((1, 0), [], {})
 
 
-# ---------------------------------------------------------------- intervals and marks
+# ---------------------------------------------------------------- intervals and significance
 
 
-def test_a_table_has_intervals_around_its_values(found: list[Finished]) -> None:
+def test_a_table_has_intervals_around_its_values(found: list[FinishedRun]) -> None:
     (board,) = leaderboards(found)
     for row in board.rows:
         for cell in board.cells():
@@ -146,11 +146,11 @@ def test_a_table_has_intervals_around_its_values(found: list[Finished]) -> None:
     assert [row.values for row in bare.rows] == [row.values for row in board.rows]
 
 
-def _rouge(run: Finished) -> list[float]:
+def _rouge(run: FinishedRun) -> list[float]:
     return [row["rouge"]["rouge1"] for row in run.folder.rows(runs.SCORES)]
 
 
-def test_seeds_are_averaged_and_kept_apart_in_the_data(found: list[Finished]) -> None:
+def test_a_row_has_the_mean_and_the_value_of_each_seed(found: list[FinishedRun]) -> None:
     (board,) = leaderboards(found)
     row = next(row for row in board.rows if row.method == "pag")
     single = [run.summary["scores"]["Books"]["bleu"] for run in found[2:]]
@@ -163,30 +163,30 @@ def test_seeds_are_averaged_and_kept_apart_in_the_data(found: list[Finished]) ->
     assert narrow[1] - narrow[0] < wide[1] - wide[0]  # two seeds have less noise of sampling than one
 
 
-def test_daggers_mark_what_differs_from_the_baseline(found: list[Finished]) -> None:
+def test_daggers_show_what_differs_from_the_baseline(found: list[FinishedRun]) -> None:
     (board,) = leaderboards(found, baseline="nonperso")
-    marks = {row.method: set(row.marks.values()) for row in board.rows}
-    assert marks == {"nonperso": set(), "rag": {"†"}, "pag": set()}
-    assert board.rows[1].marks.keys() == set(board.cells())
+    daggers = {row.method: set(row.significance.values()) for row in board.rows}
+    assert daggers == {"nonperso": set(), "rag": {"†"}, "pag": set()}
+    assert board.rows[1].significance.keys() == set(board.cells())
     assert any("than Non-Perso: t-test over users, paired, Holm-corrected over the 8" in note for note in board.notes)
     (board,) = leaderboards(found, baseline="RAG")
-    assert {row.method: set(row.marks.values()) for row in board.rows}["pag"] == {"‡"}
+    assert {row.method: set(row.significance.values()) for row in board.rows}["pag"] == {"‡"}
     with pytest.raises(UserError, match=r"no baseline 'ragg'; did you mean 'rag'\?"):
         leaderboards(found, baseline="ragg")
 
 
-def test_a_run_without_scores_leaves_the_table_without_intervals(found: list[Finished]) -> None:
+def test_a_run_without_scores_leaves_the_table_without_intervals(found: list[FinishedRun]) -> None:
     (found[1].folder.path / runs.SCORES).unlink()
-    (board,) = leaderboards([Finished(run.folder, run.summary) for run in found])
+    (board,) = leaderboards([FinishedRun(run.folder, run.summary) for run in found])
     assert [len(row.intervals) for row in board.rows] == [0, 0, 0]
-    with pytest.raises(UserError, match=r"rag-0 has no scores.jsonl, of which slices and marks are made; `bench score"):
-        leaderboards([Finished(run.folder, run.summary) for run in found], baseline="rag")
+    with pytest.raises(UserError, match=r"rag-0 has no scores.jsonl, which slices and daggers need; `bench score"):
+        leaderboards([FinishedRun(run.folder, run.summary) for run in found], baseline="rag")
 
 
 # ---------------------------------------------------------------- slices
 
 
-def test_slices_of_a_number_have_the_values_of_their_samples(found: list[Finished]) -> None:
+def test_slices_of_a_number_have_the_values_of_their_samples(found: list[FinishedRun]) -> None:
     boards = leaderboards(found, slice_by=slices.parse("history:3"))
     assert [board.title for board in boards] == ["toy · smollm · Books", "toy · smollm · Films"]
     assert boards[0].categories == ("history 0–9", "history 10–19", "history 20–29")
@@ -196,10 +196,10 @@ def test_slices_of_a_number_have_the_values_of_their_samples(found: list[Finishe
     assert any("n = history 0–9 20, history 10–19 20, history 20–29 20" in note for note in boards[0].notes)
 
 
-def test_a_property_of_few_values_is_cut_by_value(found: list[Finished]) -> None:
+def test_a_property_of_few_values_is_cut_by_value(found: list[FinishedRun]) -> None:
     boards = leaderboards(found, slice_by=slices.parse("rating"), baseline="nonperso")
     assert boards[0].categories == tuple(f"rating {value}" for value in range(1, 6))
-    assert set(boards[0].rows[1].marks.values()) == {"†"}
+    assert set(boards[0].rows[1].significance.values()) == {"†"}
 
 
 def test_equal_values_stay_together(tmp_path: Path) -> None:
@@ -218,27 +218,27 @@ def test_equal_values_stay_together(tmp_path: Path) -> None:
         ("history:x", "--by 'history:x': a number"),
     ],
 )
-def test_a_slice_that_is_none(text: str, message: str) -> None:
+def test_an_unknown_slice_is_named(text: str, message: str) -> None:
     with pytest.raises(UserError) as error:
         slices.parse(text)
     assert str(error.value).startswith(message)
 
 
-def test_old_scores_say_what_to_do(tmp_path: Path) -> None:
+def test_scores_without_a_property_name_the_cure(tmp_path: Path) -> None:
     rows = [{key: row[key] for key in row if key != "properties"} for row in scored.rows(0.5)]
     run = scored.finished(tmp_path / "run", summary(), rows)
-    with pytest.raises(UserError, match="run was scored before samples kept their peers; run `bench score` on it"):
+    with pytest.raises(UserError, match="the scores of run lack the property peers; `bench score` adds it"):
         leaderboards([run], slice_by=slices.parse("peers:2"))
 
 
 # ---------------------------------------------------------------- bench compare
 
 
-def test_compare_is_the_paired_test(found: list[Finished]) -> None:
+def test_compare_is_the_paired_test(found: list[FinishedRun]) -> None:
     made = compare("rag-0", "nonperso", out_of(found))
     assert (made.a, made.b, made.users) == ("rag-0", "Non-Perso", 60)
     line = made.lines[0]
-    assert (line.category, line.column.key, line.mark) == ("Books", "rouge1", "†")
+    assert (line.category, line.column.key, line.significance) == ("Books", "rouge1", "†")
     a, b = (np.array(_rouge(run)[:60]).reshape(30, 2).mean(axis=1) for run in (found[1], found[0]))
     assert line.difference.p == pytest.approx(stats.ttest_rel(a, b).pvalue)
     assert line.difference.value == pytest.approx(float((a - b).mean()))
@@ -246,13 +246,13 @@ def test_compare_is_the_paired_test(found: list[Finished]) -> None:
     assert line.p == pytest.approx(min(1.0, 4 * min(one.difference.p for one in made.lines)), rel=10)
 
 
-def test_compare_averages_seeds_and_finds_no_difference_where_none_is(found: list[Finished]) -> None:
+def test_compare_averages_seeds_and_finds_no_difference_where_none_is(found: list[FinishedRun]) -> None:
     made = compare("pag", "Non-Perso", out_of(found))
     assert made.lines[0].a.value == pytest.approx(plain.fmean(plain.fmean(_rouge(run)[:60]) for run in found[2:]))
-    assert [line.mark for line in made.lines] == [""] * 4
+    assert [line.significance for line in made.lines] == [""] * 4
 
 
-def test_compare_names_what_does_not_pair_up(found: list[Finished]) -> None:
+def test_compare_refuses_runs_that_do_not_pair_up(found: list[FinishedRun]) -> None:
     out = out_of(found)
     with pytest.raises(UserError, match="no run or row 'dpl'"):
         compare("dpl", "rag", out)
@@ -260,16 +260,16 @@ def test_compare_names_what_does_not_pair_up(found: list[Finished]) -> None:
     scored.finished(out / "limited", summary("rag", data=other), scored.rows(0.5, users=3))
     with pytest.raises(UserError, match="A and B differ in their data"):
         compare("limited", "rag-0", out)
-    with pytest.raises(UserError, match="'rag' is 2 rows of"):
+    with pytest.raises(UserError, match="'rag' matches 2 rows of"):
         compare("rag", "pag", out)
 
 
-def test_arrays_that_cannot_be_kept_are_only_slower(found: list[Finished], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arrays_that_cannot_be_kept_are_only_slower(found: list[FinishedRun], monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError
 
     monkeypatch.setattr(os, "getpid", os.getpid)
     monkeypatch.setattr(np, "savez", refuse)
-    (found[0].folder.path / matrix.FILE).unlink(missing_ok=True)
-    assert matrix.load(found[0].folder) is not None
-    assert not (found[0].folder.path / matrix.FILE).exists()
+    (found[0].folder.path / score_arrays.FILE).unlink(missing_ok=True)
+    assert score_arrays.load(found[0].folder) is not None
+    assert not (found[0].folder.path / score_arrays.FILE).exists()

@@ -1,4 +1,4 @@
-"""Intervals, tests and corrections against scipy, against statsmodels' formulas, and by simulation."""
+"""Intervals, tests and corrections: compared with scipy and with statsmodels' formulas, and in simulations."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_with_one_sample_a_user_the_test_is_the_paired_t_test() -> None:
 
 
 def test_with_equal_clusters_the_error_is_the_cluster_robust_one() -> None:
-    # Of a mean over G users of m samples each: sqrt(sum of squared user sums * G / (G - 1)) / n, which is
+    # The error of a mean over G users with m samples each: sqrt(sum of squared user sums * G / (G - 1)) / n. This is
     # statsmodels' OLS(...).fit(cov_type="cluster") of a constant, up to its own small-sample factor.
     rng = np.random.default_rng(1)
     x = rng.normal(0, 1, (25, 1)) + rng.normal(0, 1, (25, 4))
@@ -80,7 +80,7 @@ def test_with_equal_clusters_the_error_is_the_cluster_robust_one() -> None:
     assert error == pytest.approx(math.sqrt((residual**2).sum() * 25 / 24) / x.size)
 
 
-def test_nothing_to_test_is_no_difference_and_one_user_no_test() -> None:
+def test_equal_scores_have_p_1_and_one_user_has_no_test() -> None:
     assert statistics.p_value(0.0, 0.0, 9) == 1.0
     assert statistics.p_value(0.5, 0.0, 9) == 0.0
     assert math.isnan(statistics.p_value(0.5, 0.1, 1))
@@ -140,7 +140,7 @@ def test_intervals_cover_about_95_percent(users: int, least: float) -> None:
 
 @pytest.mark.parametrize("users", [8, 40, 150])
 def test_the_paired_test_holds_its_level_with_clustered_users(users: int) -> None:
-    # Two methods of the same worth: each has an effect of its own on every user, equal in distribution.
+    # Two equally good methods: each has its own effect on every user, with the same distribution.
     rng = np.random.default_rng(users)
     sizes, a = clustered(rng, users)
     b = sizes[:, None] * rng.gamma(2.0, 1.0, a.shape) + np.sqrt(sizes)[:, None] * rng.normal(size=a.shape)
@@ -149,7 +149,7 @@ def test_the_paired_test_holds_its_level_with_clustered_users(users: int) -> Non
     errors = statistics.standard_error((d.sum(axis=0) - d) / (n - sizes)[:, None])
     p_values = [statistics.p_value(value, error, users) for value, error in zip(values, errors, strict=True)]
     assert 0.03 < np.mean(np.array(p_values) < 0.05) < 0.065
-    # Taking samples for independent errs far more often: their spread about the user's mean is only part of it.
+    # A test that takes samples as independent errs far more often: it ignores the spread between users.
     alone = np.sqrt((sizes[:, None] * (d / sizes[:, None] - values) ** 2).sum(axis=0) + 2 * n) / n
     assert np.mean(np.abs(values / alone) > 1.96) > 0.1
 

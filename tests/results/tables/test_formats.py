@@ -14,11 +14,11 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
-from results.tables.board import Leaderboard
-from results.tables.formats import data, html, latex, parts
+from results.tables.assemble import leaderboards
+from results.tables.formats import csv_json, html, latex, shared
 from results.tables.formats.markdown import markdown
 from results.tables.formats.terminal import terminal
-from results.tables.leaderboard import leaderboards
+from results.tables.leaderboard import Leaderboard
 from tests.fakes import World, bench
 from tests.results import boards, scored, valid
 from tests.results.boards import NASTY
@@ -107,11 +107,11 @@ def test_markdown_of_every_kind_renders_cell_by_cell(kinds: dict[str, Leaderboar
         assert len(rows) == len(board.rows)
         assert notes == [words(note) for note in board.notes], name
         for shown, row in zip(rows, board.rows, strict=True):
-            values = [words(f"{one.number}{one.mark} {one.half}") for one in parts.values(board, row)]
-            assert shown == [words(row.label), *values, *parts.tail(row, costs=True)], name
+            values = [words(f"{one.number}{one.dagger} {one.half}") for one in shared.values(board, row)]
+            assert shown == [words(row.label), *values, *shared.tail(row, costs=True)], name
 
 
-def test_html_of_every_kind_is_valid_and_says_the_same(
+def test_html_of_every_kind_is_valid_and_has_all_cells(
     kinds: dict[str, Leaderboard], toys: World, capfd: pytest.CaptureFixture[str]
 ) -> None:
     boards = list(kinds.values())
@@ -123,7 +123,7 @@ def test_html_of_every_kind_is_valid_and_says_the_same(
             for line, row in zip(table.findall("tbody/tr"), board.rows, strict=True):
                 cells = [words("".join(cell.itertext())) for cell in line]
                 assert cells[0] == words(row.label)
-                assert len(cells) == 1 + len(board.cells()) + len(parts.heads(costs=costs))
+                assert len(cells) == 1 + len(board.cells()) + len(shared.heads(costs=costs))
     assert page.find(".//td/script") is None and not page.findall(".//td[1]/b")
     page = valid.document(statistics(toys, "html", capfd))
     assert [cell.text for cell in page.findall(".//tbody/tr[1]/td")][:2] == ["Training Dataset", "0"]
@@ -145,12 +145,12 @@ def test_the_sizes_of_a_dataset_in_every_format(toys: World, capfd: pytest.Captu
 @pytest.mark.parametrize("width", [40, 60, 80, 100])
 def test_no_line_of_any_kind_is_wider_than_a_terminal(kinds: dict[str, Leaderboard], width: int) -> None:
     for name, one in kinds.items():
-        if name != "nasty":  # whose categories' names are whatever they are
+        if name != "nasty":  # its category names may be longer than a line
             text = terminal(one, costs=True, width=width).plain
             assert max(map(cell_len, text.splitlines()[1:])) <= width, name
 
 
-def test_a_narrow_terminal_has_a_block_a_category(kinds: dict[str, Leaderboard]) -> None:
+def test_a_narrow_terminal_shows_a_block_for_each_category(kinds: dict[str, Leaderboard]) -> None:
     board = kinds["table1"]
     wide = terminal(board, width=200).plain
     assert wide == terminal(board).plain
@@ -174,27 +174,27 @@ def test_a_long_label_is_broken_and_not_cut(kinds: dict[str, Leaderboard]) -> No
 
 
 def test_json_holds_everything(board: Leaderboard) -> None:
-    (read,) = json.loads(data.as_json([board]))
+    (read,) = json.loads(csv_json.as_json([board]))
     row, cell = read["rows"][1], read["rows"][1]["values"]["Books"]["rouge1"]
     ours = board.rows[1]
     assert row["seeds"] == [0] and row["cost"]["new_tokens"] == ours.cost.new_tokens
     assert (cell["value"], cell["low"], cell["high"]) == (
         ours.values["Books", "rouge1"], *ours.intervals["Books", "rouge1"]
     )  # fmt: skip
-    assert (cell["mark"], cell["by_seed"]) == ("†", [ours.values["Books", "rouge1"]])
+    assert (cell["significance"], cell["by_seed"]) == ("†", [ours.values["Books", "rouge1"]])
     assert read["groups"] == ["Books", "Films"]
 
 
-def test_csv_has_ends_and_marks(board: Leaderboard) -> None:
-    rows = list(csv.DictReader(io.StringIO(data.as_csv(board))))
+def test_csv_has_interval_ends_and_significance(board: Leaderboard) -> None:
+    rows = list(csv.DictReader(io.StringIO(csv_json.as_csv(board))))
     assert float(rows[1]["Books/rouge1/low"]) == board.rows[1].intervals["Books", "rouge1"][0]
-    assert rows[1]["Books/rouge1/mark"] == "†"
+    assert rows[1]["Books/rouge1/significance"] == "†"
     assert rows[1]["kind"] == "run"
 
 
 def test_csv_of_several_tables_is_one(board: Leaderboard) -> None:
     other = replace(board, title="other", categories=("Films", "Music"))
-    text = data.as_csv(board, other)
+    text = csv_json.as_csv(board, other)
     lines = list(csv.reader(io.StringIO(text)))
     assert {len(line) for line in lines} == {len(lines[0])} and len(set(lines[0])) == len(lines[0])
     rows = list(csv.DictReader(io.StringIO(text)))
@@ -203,7 +203,7 @@ def test_csv_of_several_tables_is_one(board: Leaderboard) -> None:
     assert rows[0]["Music/rouge1"] == rows[2]["Books/rouge1"] == rows[2]["Books/rouge1/low"] == ""
 
 
-def test_markdown_shows_half_intervals_and_marks(board: Leaderboard) -> None:
+def test_markdown_shows_half_intervals_and_daggers(board: Leaderboard) -> None:
     line = next(line for line in markdown(board).splitlines() if line.startswith("| rag"))
     assert "**† ±0.0" in line
     bare = markdown(replace(board, rows=tuple(replace(row, intervals={}) for row in board.rows)))

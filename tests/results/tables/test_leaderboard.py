@@ -1,4 +1,4 @@
-"""Summaries made by hand to tables: which runs share one, means, ranks, and what a table says of itself."""
+"""Leaderboards from invented summaries: which runs share a table, means, ranks, and notes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from rich.console import Console
 from bench.errors import UserError
 from bench.record import runs
 from bench.record.runs import RunFolder
-from results.tables.board import Leaderboard, Row
-from results.tables.finished import Finished, finished
-from results.tables.formats.data import as_csv
+from results.tables.assemble import leaderboards
+from results.tables.finished_runs import FinishedRun, find_finished
+from results.tables.formats.csv_json import as_csv
 from results.tables.formats.markdown import markdown
 from results.tables.formats.terminal import terminal
-from results.tables.leaderboard import leaderboards
+from results.tables.leaderboard import Leaderboard, Row
 
 COLUMNS = [
     {"key": "rouge1", "label": "R-1", "digits": 4, "higher_is_better": True, "main": True},
@@ -77,9 +77,9 @@ def summary(
     return {**made, **changes}
 
 
-def runs_of(*found: dict[str, Any]) -> list[Finished]:
+def runs_of(*found: dict[str, Any]) -> list[FinishedRun]:
     """Runs without folders: tables of them have no intervals."""
-    return [Finished(RunFolder(Path("nowhere")), summary) for summary in found]
+    return [FinishedRun(RunFolder(Path("nowhere")), summary) for summary in found]
 
 
 def board(*found: dict[str, Any], all_columns: bool = False) -> Leaderboard:
@@ -97,7 +97,7 @@ BOOKS, FILMS, LENGTH = ("Books", "rouge1"), ("Films", "rouge1"), ("Books", "leng
 # ---------------------------------------------------------------- rows
 
 
-def test_rows_stand_in_the_paper_s_order() -> None:
+def test_rows_have_the_paper_s_order() -> None:
     made = board(
         summary("zebra"),
         summary(retriever="contriever"),
@@ -125,7 +125,7 @@ def test_a_label_says_only_what_differs() -> None:
     ]  # fmt: skip
 
 
-def test_seeds_are_one_row_and_its_mean() -> None:
+def test_seeds_form_one_row_with_their_mean() -> None:
     made = board(
         summary(value=0.2, seed=1, failed=1),
         summary(value=0.3, seed=0),
@@ -142,7 +142,7 @@ def test_seeds_are_one_row_and_its_mean() -> None:
     assert "seeds 0, 1, 2 (mean); failed samples: 1 (they score 0)" in " ".join(made.notes)
 
 
-def test_of_runs_of_the_same_cell_the_newest_counts() -> None:
+def test_only_the_newest_run_of_a_cell_counts() -> None:
     old, new = summary(value=0.1, finished="2030-01-01T00:00:00+00:00"), summary(finished="2030-01-02T00:00:00+00:00")
     for order in ((old, new), (new, old)):
         made = board(*order)
@@ -169,7 +169,7 @@ def test_of_runs_of_the_same_cell_the_newest_counts() -> None:
         {"data": {**summary()["data"], "split": "val"}},
     ],
 )
-def test_what_cannot_be_compared_shares_no_table(change: dict[str, Any]) -> None:
+def test_runs_that_cannot_be_compared_share_no_table(change: dict[str, Any]) -> None:
     made = leaderboards(runs_of(summary(), summary("nonperso", **change), summary("nonperso")))
     assert [labels(one) for one in made] == [["Non-Perso", "RAG"], ["Non-Perso"]]
 
@@ -191,7 +191,7 @@ def test_what_cannot_be_compared_shares_no_table(change: dict[str, Any]) -> None
         ({"metric_versions": {"rouge": {"rouge-score": "0.2"}}}, "rouge-score 0.1.2", "rouge-score 0.2"),
     ],
 )
-def test_a_title_says_what_makes_a_table_another_one(change: dict[str, Any], ours: str, theirs: str) -> None:
+def test_titles_say_how_tables_differ(change: dict[str, Any], ours: str, theirs: str) -> None:
     made = leaderboards(runs_of(summary(), summary("nonperso", **change)))
     assert [one.title for one in made] == [f"toy · smollm · {ours}", f"toy · smollm · {theirs}"]
 
@@ -203,7 +203,7 @@ def test_a_fake_engine_is_no_model() -> None:
     assert "Model: none, echo 1 answers with words of the prompt, profile tiny;" in " ".join(made[1].notes)
 
 
-def test_of_a_server_s_model_no_dtype_is_claimed() -> None:
+def test_a_served_model_has_no_dtype() -> None:
     said = " ".join(board(summary(model="m1", engine="openai vllm 1")).notes)
     assert "Model: m1 on openai vllm 1, profile tiny;" in said
 
@@ -233,14 +233,14 @@ def test_ties_share_a_rank_and_equal_columns_have_none() -> None:
     assert ranks([0.4]) == [0]
 
 
-def test_what_looks_the_same_ranks_the_same() -> None:
+def test_values_with_the_same_digits_have_the_same_rank() -> None:
     assert ranks([0.12341, 0.12339, 0.1]) == [1, 1, 2]  # 0.1234 both
 
 
 # ---------------------------------------------------------------- notes
 
 
-def test_a_table_says_what_it_is() -> None:
+def test_notes_describe_data_model_and_counts() -> None:
     notes = board(summary(failed=2, shortened=3), summary("nonperso")).notes
     said = "\n".join(notes)
     assert "Data: A toy (test split): n = Books 3, Films 2; 4 users." in notes
@@ -250,7 +250,7 @@ def test_a_table_says_what_it_is() -> None:
     assert "SYNTHETIC" not in said
 
 
-def test_a_table_says_that_its_data_is_synthetic_or_limited() -> None:
+def test_notes_say_that_data_is_synthetic_or_limited() -> None:
     data = {**summary()["data"], "synthetic": True, "limit": 10}
     notes = board(summary(data=data)).notes
     assert notes[0].startswith("SYNTHETIC DATA")
@@ -338,13 +338,13 @@ def test_summaries_of_folders_of_runs(tmp_path: Path) -> None:
     first = run_folder(tmp_path / "out" / "a")
     run_folder(tmp_path / "out" / "b", done=False)
     second = run_folder(tmp_path / "other" / "c")
-    assert [run.summary for run in finished([tmp_path / "out", second])] == [summary(), summary()]
-    assert [run.folder.path for run in finished([first])] == [first]
+    assert [run.summary for run in find_finished([tmp_path / "out", second])] == [summary(), summary()]
+    assert [run.folder.path for run in find_finished([first])] == [first]
 
 
 def test_places_without_finished_runs_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no runs; run `bench run --out"):
-        finished([tmp_path])
+        find_finished([tmp_path])
     run_folder(tmp_path / "a", done=False)
     with pytest.raises(UserError, match="none of the 1 runs is finished"):
-        finished([tmp_path])
+        find_finished([tmp_path])

@@ -1,4 +1,4 @@
-"""Unique and Non-Unique users: the median split of distances, by hand, and by `bench table --by uniqueness`."""
+"""Unique and Non-Unique users: the median split of distances worked out by hand, and `bench table --by uniqueness`."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def test_the_upper_half_by_distance_is_unique() -> None:
     assert unique_users(users, Plane()) == {("Books", "a"), ("Books", "d")}
 
 
-def test_ties_go_to_the_others_and_categories_are_apart() -> None:
+def test_ties_are_non_unique_and_categories_are_separate() -> None:
     same = [sample(user, "1,1") for user in "abc"]
     assert unique_users(same, Plane()) == frozenset()
-    # Three users: the middle one is the median itself, and Non-Unique.
+    # Of three users the middle one has the median distance, and is Non-Unique.
     films = [
         sample("a", "0,0", category="Films"),
         sample("b", "1,0", category="Films"),
@@ -70,7 +70,7 @@ def test_table_by_uniqueness(
     out = capfd.readouterr().out
     assert "Non-Unique/rouge1" in out and ",Unique/rouge1" in out
     assert "toy · fake · Books" in out or "· Books," in out
-    # 3 users a category: one is Unique, two are not; every history text has its vector now.
+    # Of 3 users in a category one is Unique and two are not. Every history text has its vector now.
     texts = {r["text"] for r in fakes.tables()["reviews"] if r["review_id"].rpartition("r")[2] in "012"}
     kept = prefetch.vector_store(world.out).vectors(embedder.identity(), texts)
     assert kept.keys() == texts

@@ -1,4 +1,7 @@
-"""Leaderboards for programs: CSV and JSON, full precision, ends of intervals, values by seed."""
+"""Leaderboards for programs, as CSV and JSON: full precision, ends of intervals, significance.
+
+JSON also has the value of each seed.
+"""
 
 from __future__ import annotations
 
@@ -9,31 +12,34 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.record import runs
-from results.tables.board import Leaderboard, Row
-from results.tables.formats.parts import COSTS
+from results.tables.formats.shared import COSTS
+from results.tables.leaderboard import Cell, Leaderboard, Row
 
 
 def as_csv(*boards: Leaderboard) -> str:
-    """A line a row; column names are `category/key`, then `category/key/low`, `/high` and `/mark`.
+    """One line for each row.
 
-    Several tables are one: `table` names a row's, and what its table has no column for is empty.
+    A value's columns are `category/key`, `category/key/low`, `/high` and `/significance` (a dagger or nothing). Several
+    tables become one: the column `table` holds the title, and columns that a row's table lacks are empty.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     columns = list(dict.fromkeys(cell for board in boards for cell in board.cells()))
-    names = ["/".join(cell) + end for cell in columns for end in ("", "/low", "/high", "/mark")]
+    names = ["/".join(cell) + end for cell in columns for end in ("", "/low", "/high", "/significance")]
     writer.writerow(["table", "kind", "label", "method", "retriever", "k", "seeds", "n", "failed", *COSTS, *names])
     for board in boards:
-        mine = set(board.cells())
+        own = set(board.cells())
         for row in board.rows:
             about = [board.title, row.kind, row.label, row.method, row.retriever or "", row.k]
             costs = [getattr(row.cost, name) for name in COSTS]
-            cells: list[Any] = []
-            for cell in columns:
-                low, high = row.intervals.get(cell, ("", "")) if cell in mine else ("", "")
-                cells += [row.values.get(cell, "") if cell in mine else "", low, high, row.marks.get(cell, "")]
-            writer.writerow([*about, " ".join(map(str, row.seeds)), row.n, row.failed, *costs, *cells])
+            values = [text for cell in columns for text in (_csv_cell(row, cell) if cell in own else [""] * 4)]
+            writer.writerow([*about, " ".join(map(str, row.seeds)), row.n, row.failed, *costs, *values])
     return out.getvalue()
+
+
+def _csv_cell(row: Row, cell: Cell) -> list[Any]:
+    low, high = row.intervals.get(cell, ("", ""))
+    return [row.values.get(cell, ""), low, high, row.significance.get(cell, "")]
 
 
 def as_json(boards: Sequence[Leaderboard]) -> str:
@@ -61,7 +67,7 @@ def _row(board: Leaderboard, row: Row) -> dict[str, Any]:
                 "value": row.values[cell],
                 "low": low,
                 "high": high,
-                "mark": row.marks.get(cell, ""),
+                "significance": row.significance.get(cell, ""),
                 "by_seed": list(row.by_seed.get(cell, ())),
             }
     return {**about, "seeds": list(row.seeds), "values": values, "cost": asdict(row.cost)}

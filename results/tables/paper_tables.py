@@ -1,7 +1,8 @@
-"""The paper's tables, kept as data in results/tables/paper/, beside ours: its rows below the rows of the same kind.
+"""The paper's numbers, kept as data in results/tables/paper/, shown below our rows.
 
-A row of the paper stands for one of ours where method, retriever and changed options agree, on the same model if
-the paper has it, else on the model that it has. Table 2 repeats table 6 and table 3 repeats table 7 (METEOR only).
+A row of the paper matches one of ours if method, retriever and changed options agree. A row of the same model is
+preferred. Otherwise the model that the paper has is taken. Table 2 repeats table 6, and table 3 repeats table 7 (METEOR
+only).
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from importlib import resources
 from typing import Any
 
 from bench.types import StageCost
-from results.tables.board import Cell, Leaderboard, Row
+from results.tables.leaderboard import Cell, Leaderboard, Row
 
-ORDER = (1, 6, 7, 9, 8, 2, 3)  # where two tables print a row, the earlier of these is quoted
+ORDER = (1, 6, 7, 9, 8, 2, 3)  # a row that two tables print is quoted from the one that comes first here
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class PaperRow:
 
 @cache
 def tables() -> dict[int, dict[str, Any]]:
-    """number -> the table as its file has it."""
+    """number -> the content of the table's file."""
     folder = resources.files("results") / "tables" / "paper"
     read = (tomllib.loads(file.read_text("utf-8")) for file in folder.iterdir() if file.name.endswith(".toml"))
     return {table["table"]: table for table in sorted(read, key=lambda table: int(table["table"]))}
@@ -40,7 +41,7 @@ def tables() -> dict[int, dict[str, Any]]:
 
 @cache
 def rows() -> tuple[PaperRow, ...]:
-    """All rows that a method has written, in the order in which they are quoted."""
+    """All rows of methods (table 4 has none), in the order of `ORDER`."""
     return tuple(_row(tables()[number], row) for number in ORDER for row in tables()[number]["rows"])
 
 
@@ -57,17 +58,17 @@ def _row(table: dict[str, Any], row: dict[str, Any]) -> PaperRow:
 
 
 def find(ours: Row, model: str) -> PaperRow | None:
-    """What the paper printed for this method, retriever and options."""
+    """The paper's row for this method, retriever and options."""
     options = frozenset(filter(None, ours.variant.split(", ")))
     same = [row for row in rows() if (row.method, row.retriever, row.options) == (ours.method, ours.retriever, options)]
-    small = (row for row in same if "-7B-" in row.model)  # the only size on which the paper has every method
+    small = (row for row in same if "-7B-" in row.model)  # the only size for which the paper has every method
     return next((row for row in same if model.endswith(row.model)), next(small, same[0] if same else None))
 
 
 def beside(board: Leaderboard) -> Leaderboard:
-    """The board with the paper's numbers and the difference (ours minus the paper's) below each row that it has.
+    """The board with the paper's numbers and the difference (ours minus the paper's) below each row that the paper has.
 
-    Categories that the paper lacks stay empty; where it has none of them, the table only says so.
+    Categories that the paper lacks stay empty. If it has none of them, only a note is added.
     """
     mine = set(board.cells())
     made: list[Row] = []
@@ -84,18 +85,18 @@ def beside(board: Leaderboard) -> Leaderboard:
     note = (
         "Paper: Latent Inter-User Difference Modeling for LLM Personalization, tables "
         f"{', '.join(map(str, sorted({row.table for row in quoted})))}; {', '.join(_models(quoted))}, K = 8. "
-        "difference: ours minus the paper's."
+        "Difference: ours minus the paper's."
     )
     return replace(board, rows=tuple(made), notes=(*board.notes, note))
 
 
 def _quoted(ours: Row, printed: PaperRow, shared: dict[Cell, float]) -> list[Row]:
-    bare = replace(ours, seeds=(), n=0, failed=0, cost=StageCost(), by_seed={}, intervals={}, marks={})
+    bare = replace(ours, seeds=(), n=0, failed=0, cost=StageCost(), by_seed={}, intervals={}, significance={})
     size = printed.model.split("-")[1]
-    apart = {cell: ours.values[cell] - value for cell, value in shared.items() if cell in ours.values}
+    differences = {cell: ours.values[cell] - value for cell, value in shared.items() if cell in ours.values}
     return [
         replace(bare, label=f"  paper, table {printed.table}, {size}", values=shared, kind="paper"),
-        replace(bare, label="  difference", values=apart, kind="difference"),
+        replace(bare, label="  difference", values=differences, kind="difference"),
     ]
 
 

@@ -1,11 +1,11 @@
-"""The scores of a run as arrays: what tables resample and slice, read in a millisecond.
+"""The scores of a run as arrays, which tables resample and slice. Reading them takes a millisecond.
 
     scores.npz      header (JSON as bytes), codes (2, n) int32: category and user of each sample,
                     values (n, c) float64: each metric's statistics, then the samples' properties
 
-Made from scores.jsonl alone, beside it, whenever it is missing or not of what stands there; deleting it loses nothing.
-The header holds checksums of scores.jsonl and of the arrays. They find every mishap and whoever changes one file; who
-makes new ones as well is found by `bench verify`.
+The file is made from scores.jsonl whenever it is missing or outdated, so deleting it loses nothing. The header holds
+checksums of scores.jsonl and of the arrays. They find every accident and every change of one file. `bench verify` finds
+changed arrays whose checksums were changed as well.
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ if TYPE_CHECKING:
 FORMAT = 2
 FILE = "scores.npz"
 ABOUT = ("sample_id", "category", "user_id", "properties")
-# What reading arrays that somebody else wrote may raise.
+# What reading a damaged or foreign file may raise.
 UNREADABLE = (OSError, EOFError, ValueError, TypeError, AttributeError, LookupError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
-class Scores:
-    """n samples in corpus order. `user` numbers (category, user) by first appearance."""
+class ScoreArrays:
+    """The scores of n samples in corpus order. `user` numbers the pairs (category, user) by first appearance."""
 
-    samples: str  # sha256 of the sample ids: equal where samples pair up
+    samples: str  # sha256 of the sample ids: equal if the samples of two runs pair up
     categories: tuple[str, ...]
     category: NDArray[np.int32]
     user: NDArray[np.int32]
     numbers: Array  # (n, c): the statistics of all metrics
     places: Mapping[str, slice]  # metric -> its columns in `numbers`
-    keys: Mapping[str, tuple[str, ...]]  # metric -> its columns that are means of rows
+    keys: Mapping[str, tuple[str, ...]]  # metric -> its columns that are plain means over rows
     properties: Mapping[str, Array]  # name -> (n,), NaN where a sample has none
 
     def statistics(self, metric: str) -> Array:
-        """(n, m) of one metric."""
+        """The (n, m) numbers of one metric."""
         return self.numbers[:, self.places[metric]]
 
 
-def load(folder: RunFolder) -> Scores | None:
-    """The arrays of a finished run; None for a run without scores.jsonl. Raises UserError where that is damaged."""
+def load(folder: RunFolder) -> ScoreArrays | None:
+    """The arrays of a finished run; None without scores.jsonl. Raises UserError if that file is damaged."""
     try:
         source = _checksum((folder.path / runs.SCORES).read_bytes())
     except OSError:
@@ -71,8 +71,8 @@ def load(folder: RunFolder) -> Scores | None:
     return build(folder, _rows(folder))
 
 
-def build(folder: RunFolder, rows: Sequence[dict[str, Any]]) -> Scores:
-    """Keeps the arrays of these rows beside scores.jsonl, which holds the same, if all metrics are known here."""
+def build(folder: RunFolder, rows: Sequence[dict[str, Any]]) -> ScoreArrays:
+    """Keeps the arrays of `rows`, the content of scores.jsonl, if the folder is writable and all metrics are known."""
     source = _checksum((folder.path / runs.SCORES).read_bytes())
     header, codes, values = _pack(rows)
     if all(_metric(name) is not None for name in header["metrics"]):
@@ -81,13 +81,13 @@ def build(folder: RunFolder, rows: Sequence[dict[str, Any]]) -> Scores:
 
 
 def _keep(folder: RunFolder, header: Mapping[str, Any], codes: NDArray[np.int32], values: Array) -> None:
-    # A folder of somebody else's: slower, not worse.
+    # In a read-only folder nothing is kept: tables take longer, and are the same.
     with suppress(OSError), files.replacing(folder.path / FILE) as temporary, temporary.open("wb") as file:
         np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), codes=codes, values=values)
 
 
 def agrees(folder: RunFolder) -> bool:
-    """Whether the arrays that are kept, if any of this format, are those of scores.jsonl. Writes nothing."""
+    """Whether the kept arrays are those of scores.jsonl. True if there are none of this format. Writes nothing."""
     try:
         header, codes, values = _read(folder)
         return header["format"] != FORMAT or _content(header, codes, values) == _content(*_pack(_rows(folder)))
@@ -110,7 +110,7 @@ def _rows(folder: RunFolder) -> list[dict[str, Any]]:
 
 
 def _checksum(content: bytes) -> list[int]:
-    """Of hundreds of megabytes in a tenth of a second: a digest would be the greater part of a table's time."""
+    """Length and CRC-32: a tenth of a second for hundreds of megabytes. A digest would take most of a table's time."""
     return [len(content), zlib.crc32(content)]
 
 
@@ -143,12 +143,12 @@ def _number(value: float | None) -> float:
     return np.nan if value is None else float(value)
 
 
-def _unpack(header: Mapping[str, Any], codes: NDArray[np.int32], values: Array) -> Scores:
+def _unpack(header: Mapping[str, Any], codes: NDArray[np.int32], values: Array) -> ScoreArrays:
     start, places = 0, {}
     for name, (width, _) in header["metrics"].items():
         places[name] = slice(start, start + width)
         start += width
-    return Scores(
+    return ScoreArrays(
         samples=header["samples"],
         categories=tuple(header["categories"]),
         category=codes[0],
@@ -161,9 +161,10 @@ def _unpack(header: Mapping[str, Any], codes: NDArray[np.int32], values: Array) 
 
 
 def statistics(name: str, rows: Sequence[Mapping[str, Any]]) -> tuple[Array, list[str]]:
-    """(n, m) numbers of one metric's rows, of whose sums `values` makes columns, and which columns are plain means.
+    """The (n, m) numbers of one metric, and the keys of its columns that are plain means.
 
-    A mean has two numbers: the value (0 where a row has none) and 1 (0). (n, 0) for a metric that is not here.
+    `values` computes the columns from sums of these numbers. A mean takes two numbers for each row: the value and 1, or
+    0 and 0 if the row has no value. A metric that is not installed has (n, 0).
     """
     metric = _metric(name)
     if metric is None:
@@ -176,7 +177,7 @@ def statistics(name: str, rows: Sequence[Mapping[str, Any]]) -> tuple[Array, lis
 
 
 def values(name: str, sums: Array, keys: Sequence[str]) -> dict[str, Array]:
-    """(..., m) sums of `statistics` to (...) values a column; NaN where no row had one."""
+    """(..., m) sums of `statistics` -> column key -> (...) values; NaN where no row had a value."""
     if keys:
         with np.errstate(invalid="ignore", divide="ignore"):
             return {key: sums[..., 2 * place] / sums[..., 2 * place + 1] for place, key in enumerate(keys)}
@@ -189,5 +190,5 @@ def values(name: str, sums: Array, keys: Sequence[str]) -> dict[str, Array]:
 def _metric(name: str) -> Any:
     try:
         return registry.create("metric", name)
-    except UserError:  # of a plug-in that is not here: its values stand in the summary, its intervals are left out
+    except UserError:  # a plug-in that is not loaded: its values are in the summary, only its intervals are missing
         return None

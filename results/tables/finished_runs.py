@@ -1,4 +1,4 @@
-"""Finished runs: where they are, which may share a table, and which of them are one row of it."""
+"""Finished runs: where they are, which of them may share a table, and which of them form one row."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from bench.record import runs
 from bench.record.runs import RunFolder
 
 if TYPE_CHECKING:
-    from bench.score.matrix import Scores
+    from bench.score.score_arrays import ScoreArrays
 
 Summary = dict[str, Any]
 
-# What runs of one table have in common.
+# What the runs of one table have in common.
 COMPARABLE = (
     "data", "profile", "model", "engine", "generator", "dtype", "sampling", "input_budget", "deterministic", "columns",
     "metric_versions",
@@ -28,22 +28,23 @@ COMPARABLE = (
 
 
 @dataclass(frozen=True)
-class Finished:
-    """One finished run: its summary, and its scores as arrays once somebody asks."""
+class FinishedRun:
+    """One finished run: its summary, and its scores, which are read at first use."""
 
     folder: RunFolder
     summary: Summary
 
     @cached_property
-    def scores(self) -> Scores | None:
-        from bench.score import matrix
+    def scores(self) -> ScoreArrays | None:
+        """None without scores.jsonl. Raises UserError where its content is not what the summary and metrics expect."""
+        from bench.score import score_arrays
 
         file, again = self.folder.path / runs.SCORES, f"`bench score {self.folder.path}` writes them again"
         try:
-            found = matrix.load(self.folder)
+            found = score_arrays.load(self.folder)
         except UserError:
             raise
-        except (KeyError, IndexError, TypeError, ValueError) as error:  # of a metric, about rows that it did not write
+        except (KeyError, IndexError, TypeError, ValueError) as error:  # a metric met rows that it did not write
             what = f"{type(error).__name__}: {error}"
             raise WrongContent(f"{file} does not hold what its metrics write ({what}); {again}") from error
         n = sum(self.summary["n"].values())
@@ -53,52 +54,52 @@ class Finished:
 
     @property
     def cell(self) -> tuple[Any, ...]:
-        """What makes a row of its own among comparable runs: all but the seed."""
+        """Comparable runs with the same value form one row: everything but the seed."""
         encoders = tuple(sorted(self.summary["encoders"].items()))
         return (*(self.summary[key] for key in ("method", "retriever", "k", "variant")), encoders)
 
 
-def finished(places: Iterable[Path]) -> list[Finished]:
+def find_finished(places: Iterable[Path]) -> list[FinishedRun]:
     """All finished runs in these run or output folders. Raises UserError where there are none."""
-    found: list[Finished] = []
+    found: list[FinishedRun] = []
     unfinished = 0
     for place in places:
         folders = runs.find(place)
         if not folders:
             raise UserError(f"{place} holds no runs; run `bench run --out {place}` first")
-        found += [Finished(folder, folder.summary()) for folder in folders if folder.done]
+        found += [FinishedRun(folder, folder.summary()) for folder in folders if folder.done]
         unfinished += sum(not folder.done for folder in folders)
     if not found:
         raise UserError(f"none of the {unfinished} runs is finished; run the same `bench run` again to go on")
     return found
 
 
-def comparable(found: Sequence[Finished]) -> list[list[Finished]]:
+def comparable(found: Sequence[FinishedRun]) -> list[list[FinishedRun]]:
     """The groups that share a table, in the order in which they were first seen."""
-    groups: dict[str, list[Finished]] = defaultdict(list)
+    groups: dict[str, list[FinishedRun]] = defaultdict(list)
     for run in found:
         groups[json.dumps([run.summary[key] for key in COMPARABLE], sort_keys=True)].append(run)
     return list(groups.values())
 
 
-def newest(group: Sequence[Finished]) -> list[Finished]:
-    """Of runs that differ in nothing a table shows (made before and after a change of source), the newest."""
-    latest: dict[tuple[Any, ...], Finished] = {}
+def newest(group: Sequence[FinishedRun]) -> list[FinishedRun]:
+    """Drops older runs of the same cell and seed. A change of source code makes such runs: no table shows it."""
+    latest: dict[tuple[Any, ...], FinishedRun] = {}
     for run in sorted(group, key=lambda run: str(run.summary["finished"])):
         latest[(*run.cell, run.summary["seed"])] = run
     return list(latest.values())
 
 
-def by_row(group: Sequence[Finished]) -> list[list[Finished]]:
-    """Runs that differ in nothing but the seed, together, in the paper's order."""
-    rows: dict[tuple[Any, ...], list[Finished]] = defaultdict(list)
+def by_row(group: Sequence[FinishedRun]) -> list[list[FinishedRun]]:
+    """The seeds of each row, in the paper's order of rows."""
+    rows: dict[tuple[Any, ...], list[FinishedRun]] = defaultdict(list)
     for run in sorted(group, key=_order):
         rows[run.cell].append(run)
     return list(rows.values())
 
 
-def _order(run: Finished) -> tuple[Any, ...]:
-    """The paper's order of methods and retrievers, that of the registry; others after them by name."""
+def _order(run: FinishedRun) -> tuple[Any, ...]:
+    """The registry lists methods and retrievers in the paper's order; all others follow by name."""
 
     def place(kind: Any, name: str | None) -> tuple[int, str]:
         known = list(registry.BUILTIN[kind])

@@ -1,0 +1,93 @@
+"""Which finished runs a command means: all runs in some folders, or a suite's runs among them.
+
+A suite may be run with other options than its own (`bench grid table1 --profile tiny --limit 6`). Runs with the
+suite's own settings are preferred. If there are none, all runs of its cells are taken, and a note says how they differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.config import RunConfig
+from bench.data import corpus
+from bench.errors import UserError
+from bench.record import runs
+from bench.suite import suite
+from bench.suite.suite import Suite
+from results.tables import run_settings
+from results.tables.finished_runs import FinishedRun, find_finished
+
+Say = Callable[[str], None]
+
+
+def select(places: Sequence[Path] | None, *, say: Say = lambda text: None) -> tuple[Suite | None, list[FinishedRun]]:
+    """The finished runs of `[SUITE] [PLACE ...]`; no place means runs/. Raises UserError where there are none."""
+    chosen, rest = suite_of(places)
+    found = find_finished(map(runs.named, rest))
+    if chosen is None or not chosen.cells:
+        return chosen, found
+    wanted = suite.keys(chosen)
+    kept = [run for run in found if _key(run, own_k=True) in wanted or _key(run, own_k=False) in wanted]
+    if not kept:
+        raise UserError(
+            f"no finished run in {', '.join(map(str, rest))} belongs to suite '{chosen.name}'; "
+            f"`bench grid {chosen.name} --out {rest[0]}` makes them"
+        )
+    return chosen, _with_own_settings(chosen, kept, say)
+
+
+def suite_of(places: Sequence[Path] | None) -> tuple[Suite | None, list[Path]]:
+    """The suite, if the first argument names one and is no folder of runs, and the places after it."""
+    given = list(places or [])
+    first = given[0] if given else None
+    if first is not None and (str(first) in suite.suites() or first.suffix == ".toml") and not runs.find(first):
+        return suite.load(str(first)), given[1:] or [Path("runs")]
+    return None, given or [Path("runs")]
+
+
+def _with_own_settings(chosen: Suite, kept: list[FinishedRun], say: Say) -> list[FinishedRun]:
+    """The runs with the suite's own settings; all runs if there are none."""
+    cells = suite.own(chosen)
+    differing = [_differences(run, cells) for run in kept]
+    own = [run for run, differences in zip(kept, differing, strict=True) if not differences]
+    if not own:
+        listed = "; ".join(dict.fromkeys(one for differences in differing for one in differences))
+        say(f"note: no run has the settings of suite '{chosen.name}': {listed}")
+    elif len(own) < len(kept):
+        others = len(kept) - len(own)
+        say(f"note: {others} runs of suite '{chosen.name}' have other settings than the suite and are left out")
+    return own or kept
+
+
+def _differences(run: FinishedRun, cells: dict[suite.Key, list[RunConfig]]) -> list[str]:
+    """How the run's settings differ from its cell of the suite; from the nearest cell if several match."""
+    mine = _settings(run.folder.read(runs.CONFIG)["config"])
+    configs = [config for own_k in (True, False) for config in cells.get(_key(run, own_k=own_k), [])]
+    each = [run_settings.differences(mine, _settings(config.model_dump(mode="json"))) for config in configs]
+    return min(each, key=len, default=[])
+
+
+def _settings(config: dict[str, Any]) -> dict[str, Any]:
+    """What a suite and the command line set besides the cell."""
+    profile = config["profile"]
+    keys = ("temperature", "top_p", "max_new_tokens", "input_budget", "dtype")
+    return {
+        "data": corpus.resolve(config["data"]),
+        "split": config["split"],
+        "limit": config["limit"],
+        "engine": config["generator"],
+        "model": profile["llm"],
+        **{key: profile[key] for key in keys},
+        "deterministic": config["deterministic"],
+    }
+
+
+def _key(run: FinishedRun, *, own_k: bool) -> suite.Key:
+    """The key of `suite.keys`. With `own_k`, K is None where it is the profile's own."""
+    summary = run.summary
+    k: int | None = summary["k"]
+    if own_k and summary["retriever"] and k == run.folder.read(runs.CONFIG)["config"]["profile"]["k"]:
+        k = None
+    return summary["method"], summary["retriever"], summary["variant"], k
