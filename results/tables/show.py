@@ -103,7 +103,8 @@ def sample(console: Console, path: Path, sample_id: str) -> None:
     same = corpus.fingerprint == config.data_fingerprint
     _section(console, "reference", corpus.reference(sample_id) if same else f"data '{config.data}' has changed since")
     scores = next((scores for scores in folder.rows(runs.SCORES) if scores["sample_id"] == sample_id), {})
-    _section(console, "scores", runs.dump({k: v for k, v in scores.items() if isinstance(v, dict)}))
+    nested = [item for item in scores.items() if isinstance(item[1], dict)]
+    _section(console, "scores", runs.dump(dict(sorted(nested, key=lambda item: item[0] == "properties"))))
 
 
 def _section(console: Console, title: str, text: Any) -> None:
