@@ -57,7 +57,7 @@ class Verifier:
             yield Check("finished", None, f"it is not; run {again}, then verify it")
             return
         try:
-            yield from _checks(folder, folder.summary(), written.read_config(folder), self._vectors)
+            yield from _checks(folder, folder.summary(), read_config(folder), self._vectors)
         except UserError as error:
             yield Check("contents", False, str(error))
         except (LookupError, TypeError, AttributeError, ValueError) as error:
