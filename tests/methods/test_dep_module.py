@@ -1,4 +1,4 @@
-"""DEP's losses and rows against values worked out by hand, with weights set by hand."""
+"""DEP's losses and embeddings against values worked out by hand, with weights set by hand."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from methods.dep_module import divergence
 AT_ZERO = 0.1478230 + 0.0490490
 
 
-def space(vectors: int, rows: int) -> Space:
-    return Space(vectors, rows, np.zeros(rows, np.float32), np.ones(rows, np.float32), 1.0)
+def space(vectors: int, hidden: int) -> Space:
+    return Space(vectors, hidden, np.zeros(hidden, np.float32), np.ones(hidden, np.float32), 1.0)
 
 
-def made(vectors: int, rows: int, **options: Any) -> Any:
+def made(vectors: int, hidden: int, **options: Any) -> Any:
     torch.manual_seed(0)
-    return create("method", "dep", options).module(space(vectors, rows))
+    return create("method", "dep", options).module(space(vectors, hidden))
 
 
 def slot(name: str, *values: float) -> Slot:
@@ -77,7 +77,7 @@ def test_reconstruction_is_a_mean_over_elements_summed_over_his_and_diff() -> No
     _, losses = module([slot("his", 1, 0), slot("diff", 0, 2)])
     assert losses["recon"].item() == pytest.approx(0.875)
     _, losses = module([slot("his", 1, 0), slot("his", 0.5, 2), slot("diff", 0, 2)])
-    assert losses["recon"].item() == pytest.approx(0.40625 + 0.0625)  # two rows halve his's mean
+    assert losses["recon"].item() == pytest.approx(0.40625 + 0.0625)  # two vectors halve his's mean
 
 
 def test_sparsity_is_of_the_mean_over_the_batch_s_rows_for_his_and_diff_apart() -> None:
@@ -124,21 +124,21 @@ def test_losses_and_their_weights(options: dict[str, Any], weights: dict[str, fl
     assert losses.keys() == weights.keys()
 
 
-# ---------------------------------------------------------------- rows
+# ---------------------------------------------------------------- embeddings
 
 
-def test_every_slot_has_the_row_of_its_own_vector_whatever_stands_between() -> None:
+def test_every_slot_has_the_embedding_of_its_own_vector_whatever_stands_between() -> None:
     module = made(2, 3)
     slots = [slot("diff", 0, 1), slot("his_end"), slot("his", 1, 0), slot("diff", 2, 2), slot("his", 3, 0)]
-    rows, _ = module(slots)
-    assert rows.shape == (5, 3)
+    embeds, _ = module(slots)
+    assert embeds.shape == (5, 3)
     for place, one in enumerate(slots):
         alone, _ = module([one])
-        torch.testing.assert_close(rows[place], alone[0])
-    assert len({tuple(row.tolist()) for row in rows}) == 5
+        torch.testing.assert_close(embeds[place], alone[0])
+    assert len({tuple(embed.tolist()) for embed in embeds}) == 5
 
 
-def test_rows_are_projected_latents_and_without_refinement_projected_vectors() -> None:
+def test_embeddings_are_projected_latents_and_without_refinement_projected_vectors() -> None:
     module, plain = made(2, 3), made(2, 3, refinement="none")
     vector = torch.tensor([[0.6, 0.8]])
     for kind in ("his", "diff"):
@@ -148,17 +148,17 @@ def test_rows_are_projected_latents_and_without_refinement_projected_vectors() -
 
 
 def test_markers_are_frozen_kept_and_spread_as_the_table_is() -> None:
-    rows = 4096
+    hidden = 4096
     torch.manual_seed(0)
-    table = Space(2, rows, np.full(rows, 3, np.float32), np.full(rows, 0.5, np.float32), 1.0)
+    table = Space(2, hidden, np.full(hidden, 3, np.float32), np.full(hidden, 0.5, np.float32), 1.0)
     module = create("method", "dep", {"refinement": "none"}).module(table)
     names = {"his_start", "his_end", "diff_start", "diff_end"}
     assert names == {name for name, _ in module.named_buffers()}
     assert names <= module.state_dict().keys()
     for name in names:
-        (row,), _ = module([Slot(name)])
-        assert torch.equal(row, module.state_dict()[name])
-        assert (row.mean().item(), row.std().item()) == pytest.approx((3, 0.5), abs=0.05)
+        (marker,), _ = module([Slot(name)])
+        assert torch.equal(marker, module.state_dict()[name])
+        assert (marker.mean().item(), marker.std().item()) == pytest.approx((3, 0.5), abs=0.05)
     assert not torch.equal(module.his_start, module.his_end)
 
 

@@ -1,4 +1,4 @@
-"""PPlug: attention and rows worked out by hand, what must not change them, and the prompt."""
+"""PPlug: attention and embeddings worked out by hand, what must not change them, and the prompt."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def pplug(**options: Any) -> PPlug:
     return method
 
 
-def made(vectors: int, rows: int, *, norm: float = 1.0, **options: Any) -> Any:
+def made(vectors: int, hidden: int, *, norm: float = 1.0, **options: Any) -> Any:
     torch.manual_seed(0)
-    nothing = np.zeros(rows, np.float32)
-    return pplug(**options).module(Space(vectors, rows, nothing, nothing, norm))
+    nothing = np.zeros(hidden, np.float32)
+    return pplug(**options).module(Space(vectors, hidden, nothing, nothing, norm))
 
 
 def user(history: Any, query: Any) -> Slot:
@@ -49,7 +49,7 @@ class Square(nn.Module):
         return vectors**2
 
 
-# ---------------------------------------------------------------- rows
+# ---------------------------------------------------------------- embeddings
 
 
 def test_attention_by_hand_projects_then_averages() -> None:
@@ -59,16 +59,16 @@ def test_attention_by_hand_projects_then_averages() -> None:
     """
     module = made(2, 2)
     module.project_user = Square()
-    rows, losses = module([user([[2, 0], [0, 2]], [LOG3 / 2, 0])])
-    assert rows.tolist() == [pytest.approx([3, 1])]
+    embeds, losses = module([user([[2, 0], [0, 2]], [LOG3 / 2, 0])])
+    assert embeds.tolist() == [pytest.approx([3, 1])]
     assert losses == module.loss_weights == {}
 
 
 def test_temperature_divides_the_scores() -> None:
     module = made(2, 2, temperature=2.0)
     module.project_user = nn.Identity()
-    rows, _ = module([user([[1, 0], [0, 1]], [2 * LOG3, 0])])
-    assert rows.tolist() == [pytest.approx([0.75, 0.25])]
+    embeds, _ = module([user([[1, 0], [0, 1]], [2 * LOG3, 0])])
+    assert embeds.tolist() == [pytest.approx([0.75, 0.25])]
 
 
 def test_unmasked_padding_takes_attention_by_option_only() -> None:
@@ -76,16 +76,16 @@ def test_unmasked_padding_takes_attention_by_option_only() -> None:
     for options, expected in (({}, [1, 0]), ({"compat_unmasked_padding": True, "history_cap": 4}, [0.5, 0])):
         module = made(2, 2, **options)
         module.project_user = nn.Identity()
-        rows, _ = module([user([[1, 0]], [LOG3, 0])])
-        assert rows.tolist() == [pytest.approx(expected)]
+        embeds, _ = module([user([[1, 0]], [LOG3, 0])])
+        assert embeds.tolist() == [pytest.approx(expected)]
 
 
 def test_the_instruction_is_a_projected_vector_between_0_and_1() -> None:
     module = made(64, 8)
     assert module.instruction.min() >= 0 and 0.9 < module.instruction.max() < 1
-    rows, _ = module([Slot("instruction"), Slot("instruction")])
+    embeds, _ = module([Slot("instruction"), Slot("instruction")])
     expected = module.project_instruction(module.instruction)
-    torch.testing.assert_close(rows, torch.stack([expected, expected]))
+    torch.testing.assert_close(embeds, torch.stack([expected, expected]))
 
 
 @pytest.mark.parametrize("pad", [0.0, 7.0, float("nan")])
@@ -112,14 +112,14 @@ def test_the_order_of_reviews_does_not_matter() -> None:
     torch.testing.assert_close(module([user(history[::-1], query)])[0], module([user(history, query)])[0])
 
 
-def test_rows_as_long_as_the_language_model_s_by_option() -> None:
+def test_embeddings_as_long_as_the_language_model_s_by_option() -> None:
     """The option measures on unit vectors; the factors are kept with the weights."""
     module = made(32, 64, norm=3.0, match_embedding_norm=True)
     assert "scales" in module.state_dict()
     vectors = np.random.default_rng(0).normal(size=(200, 1, 32))
     vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
-    rows, _ = module([Slot("instruction"), *(user(vector, vector[0]) for vector in vectors)])
-    lengths = rows.norm(dim=1)
+    embeds, _ = module([Slot("instruction"), *(user(vector, vector[0]) for vector in vectors)])
+    lengths = embeds.norm(dim=1)
     assert lengths[0].item() == pytest.approx(3)
     assert lengths[1:].mean().item() == pytest.approx(3, rel=0.05)
     assert made(32, 64, norm=3.0).scales.tolist() == [1, 1]
@@ -127,8 +127,8 @@ def test_rows_as_long_as_the_language_model_s_by_option() -> None:
 
 def test_a_shared_projector_is_there_once() -> None:
     module = made(4, 8, shared_projector=True)
-    rows, _ = module([Slot("instruction")])
-    torch.testing.assert_close(rows[0], module.project_user(module.instruction))
+    embeds, _ = module([Slot("instruction")])
+    torch.testing.assert_close(embeds[0], module.project_user(module.instruction))
     assert not [name for name in module.state_dict() if name.startswith("project_instruction")]
 
 
@@ -145,7 +145,7 @@ def user_features(found: Prompt) -> list[Any]:
     return [part.tolist() for slot in found.slots if slot.name == "user" for part in slot.features]
 
 
-def test_two_rows_open_non_perso_s_prompt() -> None:
+def test_two_embeddings_open_non_perso_s_prompt() -> None:
     ctx = Context(vectors=VECTORS)
     assert written(pplug(), ctx, SAMPLE) == "an answer to review"
     (asked,) = ctx.asked

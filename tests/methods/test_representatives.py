@@ -24,8 +24,8 @@ def no_warnings() -> Iterator[None]:
 
 
 def chosen(own: Sequence[float], peers: Sequence[Sequence[float]], clusters: int = 5) -> list[int]:
-    rows = np.array(peers, np.float32).reshape(len(peers), len(own))
-    return representatives(np.array(own, np.float32), rows, clusters=clusters)
+    vectors = np.array(peers, np.float32).reshape(len(peers), len(own))
+    return representatives(np.array(own, np.float32), vectors, clusters=clusters)
 
 
 def partitions(n: int, k: int) -> Iterator[list[int]]:
@@ -142,8 +142,8 @@ def test_the_order_of_the_peers_changes_nothing_but_their_numbers() -> None:
 def test_the_same_again_on_many_dimensions_and_unit_length() -> None:
     rng = np.random.default_rng(0)
     groups = rng.normal(size=(5, 1024))
-    rows = np.vstack([groups[i % 5] + 0.01 * rng.normal(size=1024) for i in range(15)])
-    vectors = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    vectors = np.vstack([groups[i % 5] + 0.01 * rng.normal(size=1024) for i in range(15)])
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     first = representatives(vectors[0], vectors[1:])
     assert first == representatives(vectors[0], vectors[1:])
     assert sorted((i + 1) % 5 for i in first) == [1, 2, 3, 4]  # one of every group but the user's, row 0

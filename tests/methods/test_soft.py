@@ -1,4 +1,4 @@
-"""The controls: somebody else's prompt behind one row that is the same for all."""
+"""The controls: another method's prompt behind one embedding that is equal for all users."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def test_the_row_is_a_projected_trained_vector(name: str) -> None:
     nothing = np.zeros(8, np.float32)
     module = create("method", name).module(Space(64, 8, nothing, nothing, 1.0))
     assert module.instruction.min() >= 0 and 0.9 < module.instruction.max() < 1
-    rows, losses = module([Slot("instruction")] * 3)
-    torch.testing.assert_close(rows, module.project_instruction(module.instruction).expand(3, 8))
+    embeds, losses = module([Slot("instruction")] * 3)
+    torch.testing.assert_close(embeds, module.project_instruction(module.instruction).expand(3, 8))
     assert losses == module.loss_weights == {}
 
 
-def test_the_budget_drops_reviews_behind_the_row() -> None:
+def test_the_budget_drops_reviews_behind_the_embedding() -> None:
     whole = Context(HISTORY)
     written(create("method", "rag_soft"), whole, SAMPLE)
     found = whole.asked[0].prompt

@@ -37,8 +37,8 @@ EVERY = [
 ]
 
 
-def space(vectors: int, rows: int) -> Space:
-    return Space(vectors, rows, np.zeros(rows, np.float32), np.ones(rows, np.float32), 2.0)
+def space(vectors: int, hidden: int) -> Space:
+    return Space(vectors, hidden, np.zeros(hidden, np.float32), np.ones(hidden, np.float32), 2.0)
 
 
 def made(name: str, options: dict[str, Any]) -> Any:
@@ -54,11 +54,11 @@ def slots(name: str, options: dict[str, Any]) -> tuple[Slot, ...]:
 
 
 def backward(module: Any, batch: tuple[Slot, ...]) -> dict[str, torch.Tensor]:
-    """The gradients of the trainer's objective, with a random gradient at the rows."""
-    rows, losses = module(batch)
-    assert rows.shape == (len(batch), 16)
+    """The gradients of the trainer's objective, with a random gradient at the embeddings."""
+    embeds, losses = module(batch)
+    assert embeds.shape == (len(batch), 16)
     assert losses.keys() == module.loss_weights.keys()
-    objective = (rows * torch.randn_like(rows)).sum()
+    objective = (embeds * torch.randn_like(embeds)).sum()
     (objective + sum(module.loss_weights[name] * loss for name, loss in losses.items())).backward()
     return {name: value.grad for name, value in module.named_parameters()}
 

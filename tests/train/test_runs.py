@@ -141,12 +141,12 @@ def test_the_text_to_be_written_is_in_no_prompt_and_no_vector(world: World, trai
     assert not [prompt for prompt in prompts for text in secret if text.strip() in prompt]
 
 
-def test_every_epoch_has_rows_of_its_own(world: World, trained: Path) -> None:
+def test_every_epoch_has_embeddings_of_its_own(world: World, trained: Path) -> None:
     texts = []
     for epoch in (1, 2):
         (folder,) = found(trained)["soft"].path.glob(f"validation-*/epoch-{epoch}")
         texts.append([row["requests"] for row in runs.RunFolder(folder).rows(runs.SAMPLES)])
-    assert texts[0] != texts[1]  # other rows, other keys in the request store
+    assert texts[0] != texts[1]  # other embeddings, other keys in the request store
 
 
 def test_a_checkpoint_that_fits_is_taken(world: World, trained: Path) -> None:
@@ -288,7 +288,7 @@ def test_a_killed_trainer_is_one_line_and_the_same_command_goes_on(world: World)
         os.kill(worker, signal.SIGKILL)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert err.splitlines()[-1].endswith("its process ended with -9; the same command goes on where it was")
+    assert err.splitlines()[-1].endswith("its process ended with -9; run the same command again to continue")
     assert "Traceback" not in err
     (checkpoint,) = checkpoints.find(out)
     assert 0 < len(list(checkpoint.folder.rows("steps.jsonl"))) < 120
