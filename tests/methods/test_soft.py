@@ -17,7 +17,7 @@ SAMPLE = sample(*HISTORY)
 
 @pytest.mark.parametrize(("method", "plain"), [("soft", "nonperso"), ("rag_soft", "rag")])
 @pytest.mark.parametrize("retrieved", [(), HISTORY[:1], HISTORY])
-def test_one_row_opens_the_prompt_of_a_method_without_training(
+def test_one_embedding_opens_the_prompt_of_a_method_without_training(
     method: str, plain: str, retrieved: tuple[Review, ...]
 ) -> None:
     prompts = []
@@ -33,7 +33,7 @@ def test_one_row_opens_the_prompt_of_a_method_without_training(
 
 
 @pytest.mark.parametrize("name", ["soft", "rag_soft"])
-def test_the_row_is_a_projected_trained_vector(name: str) -> None:
+def test_the_embedding_is_a_projected_trained_vector(name: str) -> None:
     torch.manual_seed(0)
     nothing = np.zeros(8, np.float32)
     module = create("method", name).module(Space(64, 8, nothing, nothing, 1.0))

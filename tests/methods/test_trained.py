@@ -1,4 +1,4 @@
-"""What all trained methods have in common: the contract, their sizes, and a gradient for every tensor."""
+"""All trained methods: their contract, their sizes, and a gradient for every tensor."""
 
 from __future__ import annotations
 
@@ -123,10 +123,8 @@ def test_a_batch_without_slots_can_be_stepped_on(name: str, options: dict[str, A
 
 
 @pytest.mark.parametrize(("name", "options"), EVERY)
-def test_a_module_can_be_saved_and_loaded_into_one_of_another_language_model_s_numbers(
-    name: str, options: dict[str, Any]
-) -> None:
-    """What a checkpoint holds is enough: the table's mean, spread and norm need not be there again."""
+def test_a_saved_module_loads_without_the_language_model_s_statistics(name: str, options: dict[str, Any]) -> None:
+    """A checkpoint is enough: loading does not need the token embeddings' mean, spread and norm."""
     trained = made(name, options)
     nothing = np.zeros(16, np.float32)
     loaded = create("method", name, options).module(Space(6, 16, nothing, nothing, 1.0))

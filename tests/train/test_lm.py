@@ -27,7 +27,7 @@ def lm(tmp_path_factory: pytest.TempPathFactory, require_assets: Callable[..., N
 
 
 def example(n_before: int, n_slots: int, n_after: int, n_target: int, *, seed: int) -> Example:
-    """Random ids above the special ones; the slots stand together, with a text token between each two."""
+    """Random ids above the special ones, and slots with a text token between each two."""
     generator = torch.Generator().manual_seed(seed)
 
     def text(n: int) -> list[int]:
@@ -39,7 +39,7 @@ def example(n_before: int, n_slots: int, n_after: int, n_target: int, *, seed: i
 
 
 def naive(lm: FrozenLM, examples: Sequence[Example], embeds: Sequence[Tensor], *, length: int = 64) -> Tensor:
-    """One example at a time, on the left padded to a fixed length, all logits, loss by hand."""
+    """One example at a time, padded on the left to a fixed length, with all logits and the loss by hand."""
     total = torch.zeros(())
     for one, own in zip(examples, embeds, strict=True):
         ids = torch.tensor(one.ids + one.target)
@@ -93,7 +93,7 @@ def test_no_gradient_reaches_the_language_model(lm: FrozenLM) -> None:
 
 
 def test_nothing_before_the_first_slot_is_kept_for_the_gradient(lm: FrozenLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The language model is called twice: on what stands before, without gradient, and on the rest."""
+    """The language model is called twice: without gradient on the tokens before the first slot, then on the rest."""
     calls: list[tuple[int, bool]] = []
     forward = lm.model.forward
 

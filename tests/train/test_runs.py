@@ -49,7 +49,7 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plan]:
 
 @pytest.fixture(scope="module")
 def trained(world: World) -> Path:
-    """An output folder in which `soft` and `dep` are trained, and nothing else is done."""
+    """An output folder in which `soft` and `dep` are trained and nothing else is done."""
     registry.BUILTIN["generator"]["fake"] = FAKE
     try:
         assert call(world, "train", "--method", "soft,dep") == 0
@@ -60,7 +60,7 @@ def trained(world: World) -> Path:
 
 @pytest.fixture
 def copy(trained: Path, tmp_path: Path) -> Path:
-    """The same folder for a test that writes into it."""
+    """A copy of that folder for a test that writes into it."""
     return Path(shutil.copytree(trained, tmp_path / "runs"))
 
 
@@ -127,7 +127,7 @@ def test_the_same_command_again_does_nothing(world: World, copy: Path, plan: Pla
 
 
 def test_the_text_to_be_written_is_in_no_prompt_and_no_vector(world: World, trained: Path) -> None:
-    """Of test samples: a validation sample's text is rightly in the history of the user's test sample."""
+    """Test samples only: a validation sample's text is rightly in the history of its user's test sample."""
     corpus = load(str(world.path / "data"))
     secret = {corpus.reference(one.sample_id) for one in corpus.samples("test")}
     shown = {review.text for sample in corpus.samples("train") for review in sample.history}
@@ -175,7 +175,7 @@ def test_what_is_no_checkpoint_is_named(world: World, capfd: pytest.CaptureFixtu
 
 
 def changed(name: str, **values: Any) -> Callable[[Path], None]:
-    """Other values in one of the JSON files; None takes a key out."""
+    """Changes values in one of the JSON files; None removes a key."""
 
     def apply(folder: Path) -> None:
         told = json.loads((folder / name).read_text()) | values
@@ -260,7 +260,7 @@ def test_a_dry_run_plans_trained_methods_and_trains_nothing(world: World, capfd:
 
 
 def workers(folder: Path) -> list[int]:
-    """Processes that train below this folder."""
+    """The processes that train below this folder."""
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
