@@ -1,4 +1,4 @@
-"""What a model puts before an answer that it was asked to mark."""
+"""Removes the marker that a prompt asks the model to put before its answer."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 
 
 def strip_marker(answer: str, name: str) -> str:
-    """The answer without one leading `[name]:`, and without white space around it.
+    """The answer without one leading `[name]:` and without white space around it.
 
-    Models vary the marker: case, spaces, `[name]` without a colon, `name:` without brackets, as a list item or a
-    heading, in bold with the colon inside or outside. Whatever stands elsewhere or differently is content and stays.
-    DPL's released code takes off the exact marker only.
+    Models vary the marker: its case, its spaces, `[name]` without a colon, `name:` without brackets, a list item, a
+    heading, bold with the colon inside or outside. All of these are removed at the start of the answer; the same text
+    elsewhere is content and stays. DPL's released code removes the exact marker only.
     """
     marker = rf"""
         [-\#\s]* (?P<bold>[*_]*)

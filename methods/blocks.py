@@ -1,4 +1,4 @@
-"""The blocks of a prompt that all methods share (paper, appendix F, figure 6)."""
+"""The prompt blocks that all methods share (paper, appendix F, figure 6)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def review_lines(review: Review, *, text: bool = True) -> list[str]:
 
 
 def past_reviews_block(reviews: Iterable[Review]) -> str:
-    """Numbered from 1, in the order given."""
+    """The reviews in the given order, numbered from 1."""
     lines = ["[User's Past Reviews]:"]
     for number, review in enumerate(reviews, start=1):
         lines += [f"- [Review {number}]:", *review_lines(review)]

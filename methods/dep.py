@@ -1,20 +1,20 @@
-"""DEP: what a user wrote, and how it differs from what others wrote of the same item, as soft prompts (the paper).
+"""DEP: a user's reviews, and how they differ from other users' reviews of the same items, as soft prompts (the paper).
 
-Of each retrieved review, e_his is its text's vector and e_diff the mean of e_his - e_peer over other users' reviews of
-the item (equations 2 to 4). A sparse autoencoder and two projectors (methods/dep_module.py) make of them the rows that
-stand in the prompt below the review's text (figure 6). Trained with the language model frozen.
+For each retrieved review, e_his is the vector of its text, and e_diff is the mean of e_his - e_peer over other users'
+reviews of the same item (equations 2 to 4). A sparse autoencoder and two projectors (methods/dep_module.py) turn both
+into soft prompt embeddings, which stand below the review's text in the prompt (figure 6). The language model is frozen.
 
-Decided here, where the paper is silent or the released code differs:
-- The vectors of a review and its text stand in the same block of the prompt. The released code fills them from two
-  lists, the newest reviews that have peers and the newest reviews, so that they may be of different items.
-- A review without peers has e_diff = 0 and is named in the sample's `notes.without_peers`. `skip_without_peers` leaves
+Decisions where the paper is silent or the released code differs (docs/methods/dep.md has the full list):
+- A block of the prompt holds the text and the embeddings of one and the same review. The released code fills them from
+  two lists, the newest reviews and the newest reviews with peers, so that they may be about different items.
+- A review without peers has e_diff = 0, and the sample's `notes.without_peers` lists it. `skip_without_peers` leaves
   such a review out of the prompt, as the released code leaves it out of the embeddings.
-- Peers weigh the same (equation 4). `peer_weights=distance` is the released code: the softmax of the users' distances,
-  scaled to sum to 1, between the means of what they wrote. Its user mean includes the training target; ours never.
-- A peer's review without text is nothing to compare with. Held-out targets are nobody's peers, and
-  `peers_before_target` leaves out newer ones, and all for a target without a time.
-- The four markers are drawn at random and stay as they are, like the untrained new tokens of the released code.
-- Without any review the prompt is Non-Perso's. An ablation's system prompt names only what its prompt has.
+- All peers have the same weight (equation 4). `peer_weights=distance` is the released code: the softmax of the
+  distances between users' mean vectors, scaled to sum to 1. Its user mean includes the training target; ours never.
+- A peer's review without text is not compared. Held-out targets are never peers. `peers_before_target` leaves out
+  newer reviews, and all reviews for a target without a timestamp.
+- The four markers are drawn at random and are not trained, like the new tokens of the released code.
+- Without any review the prompt is Non-Perso's. An ablation's system prompt names only the parts that its prompt has.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ MEANINGS = {
 class Dep:
     """`embeddings`, `text`, `refinement` and `guidance` (the note in the system prompt) are the paper's ablations.
 
-    `latent`, `rho`, `recon_weight` (lambda) and `sparse_weight` (gamma) are of the autoencoder; `decoder_gelu` as
-    released. The others are explained above.
+    `latent`, `rho`, `recon_weight` (lambda) and `sparse_weight` (gamma) belong to the autoencoder; `decoder_gelu` is as
+    in the released code. The module's docstring explains the others.
     """
 
     label = "DEP"
@@ -82,7 +82,7 @@ class Dep:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The embeddings that stand in the prompt, in its order."""
+        """The kinds of embeddings in the prompt, in order."""
         return ("his", "diff") if self.embeddings == "both" else (self.embeddings,)
 
     @property
@@ -109,7 +109,7 @@ class Dep:
     # ---------------------------------------------------------------- the prompt
 
     def prompt(self, sample: Sample, ctx: Context, *, variation: int = 0) -> Prompt:
-        """Figure 6. Vectors are of the whole texts, found before the budget shortens what stands beside them."""
+        """Figure 6. Vectors are of whole texts, taken before the budget shortens the texts in the prompt."""
         history = ctx.retrieve(sample)
         peers = {review.review_id: self._peers(review, sample, ctx) for review in history}
         alone = [review_id for review_id, found in peers.items() if not found]
@@ -159,7 +159,7 @@ class Dep:
                 yield from self._written_by(user, sample, ctx)
 
     def _peers(self, review: Review, sample: Sample, ctx: Context) -> tuple[Review, ...]:
-        """None for a target without a time, where only older ones count: nobody can be shown to have written before."""
+        """Empty for a target without a timestamp where only older reviews count, because none is known to be older."""
         if self.peers_before_target and sample.timestamp is None:
             return ()
         return tuple(peer for peer in ctx.peers(review, before=self._before(sample)) if peer.text.strip())
@@ -184,22 +184,23 @@ class Dep:
         return distance_weights(mean, np.stack(means))
 
     def _written_by(self, review: Review, sample: Sample, ctx: Context) -> list[str]:
-        """The texts of this review's writer: of the sample's own user, the history."""
+        """All texts of this review's user; the history where that is the sample's own user."""
         found = ctx.reviews_of(review.category, review.user_id, before=self._before(sample))
         return [one.text for one in found if one.text.strip()] or [review.text]
 
 
 def difference(own: Vectors, peers: Vectors, weights: Vectors | None = None) -> Vectors:
-    """(d,), (m, d), (m,) -> (d,): sum of w_j (own - peer_j), by default with w_j = 1/m (paper, equation 4)."""
+    """(d,), (m, d), (m,) -> (d,): the sum of w_j (own - peer_j), with w_j = 1/m by default (paper, equation 4)."""
     differences = own - peers
     total: Vectors = differences.mean(axis=0) if weights is None else weights @ differences
     return total
 
 
 def distance_weights(mean: Vectors, means: Vectors) -> Vectors:
-    """(d,), (m, d) -> (m,): softmax of p_j = |mean - mean_j| / sum of them, as released; equal if all distances are 0.
+    """(d,), (m, d) -> (m,): the released code's softmax of p_j = |mean - mean_j| / sum_i |mean - mean_i|.
 
-    As p sums to 1, the farthest user weighs at most e times as much as the nearest.
+    Equal weights if all distances are 0. As p sums to 1, the farthest user weighs at most e times as much as the
+    nearest.
     """
     distances = np.linalg.norm(mean - means, axis=1)
     shares = np.exp(distances / (distances.sum() or 1.0))

@@ -1,8 +1,8 @@
-"""DEP's trained part: a sparse autoencoder, and projectors into the language model's input space.
+"""DEP's trained part: a sparse autoencoder and projectors into the language model's input space.
 
-Equations 5, 6 and 8 to 11 of the paper, sizes from its appendix C.2.1. It differs from the released code where spec.md
-decides so: the decoder is linear (GELU cannot give the negative half of a vector; `decoder_gelu` has it back), his and
-diff have a loss term each, and a mean activation outside (0, 1) still has a gradient.
+Equations 5, 6 and 8 to 11 of the paper, with the sizes of its appendix C.2.1. It differs from the released code in
+three ways: the decoder is linear, because GELU cannot give the negative half of a vector (`decoder_gelu` restores it);
+his and diff each have a loss term; and a mean activation outside (0, 1) still has a gradient.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from torch.nn.functional import smooth_l1_loss
 
 from bench.protocols import Space
 from bench.types import Slot
-from methods.modules import in_order, linear, projector, stacked
+from methods.modules import features_of, in_order, linear, projector
 
-# Where the KL divergence goes over into its tangent. The released code clamps at 1e-6, where the slope is -50,000: a
-# unit or two there would be all that a clipped gradient is made of, and half of the units begin there, as GELU's means
-# are around 0. At 1e-3 the slope is -49.
+# Below this mean activation the KL divergence continues as its tangent. The released code clamps at 1e-6, where the
+# slope is -50,000: one or two such units would dominate a clipped gradient, and half of all units start there, because
+# the means of GELUs are around 0. At 1e-3 the slope is -49.
 EDGE = 1e-3
 
 
 def divergence(means: Tensor, rho: float) -> Tensor:
     """KL(rho || mean) of each unit's mean activation (paper, equation 10), finite everywhere, 0 where mean = rho.
 
-    Exact inside [EDGE, 1 - EDGE]. Outside, where it is infinite or undefined (a mean of GELUs may be negative, or above
-    1), it goes on along its tangent at the edge, so that its slope there leads back: a clamp alone has none.
+    Exact inside [EDGE, 1 - EDGE]. Outside it continues along the tangent at the edge, because there the divergence is
+    infinite or undefined (a mean of GELUs may be negative or above 1). The tangent's slope leads back to the inside; a
+    clamp alone has no slope.
     """
     inside = means.clamp(EDGE, 1 - EDGE)
     exact = rho * (log(rho) - inside.log()) + (1 - rho) * (log(1 - rho) - (-inside).log1p())
@@ -37,10 +38,11 @@ def divergence(means: Tensor, rho: float) -> Tensor:
 
 
 class DepModule(nn.Module):
-    """Slots "his" and "diff" have one feature, (d_e,); "his_start", "his_end" and diff's are the markers.
+    """Slots "his" and "diff" have one feature, (d_e,); "his_start", "his_end", "diff_start", "diff_end" are markers.
 
-    `kinds` are those of "his" and "diff" that the prompt has. `latent` None: no autoencoder, the projectors take the
-    vectors themselves. `rho` None: a plain autoencoder. Losses: "recon" with an autoencoder, "sparse" with rho.
+    `kinds` are those of "his" and "diff" that the prompt has. With `latent` None there is no autoencoder, and the
+    projectors take the vectors themselves. With `rho` None it is a plain autoencoder. Losses: "recon" with an
+    autoencoder, "sparse" with rho.
     """
 
     def __init__(
@@ -68,19 +70,19 @@ class DepModule(nn.Module):
                 self.register_buffer(f"{kind}_{end}", _like_a_token(space))
 
     def forward(self, slots: Sequence[Slot]) -> tuple[Tensor, dict[str, Tensor]]:
-        made: dict[str, Tensor] = {}
+        embeds: dict[str, Tensor] = {}
         losses: dict[str, list[Tensor]] = {name: [] for name in self.loss_weights}
         for kind in self.kinds:
-            vectors = stacked(slots, kind, self.space.vector_size, like=next(self.parameters()))
+            vectors = features_of(slots, kind, self.space.vector_size, like=next(self.parameters()))
             latent = vectors
             if self.encoder is not None and self.decoder is not None:
                 latent = self.encoder(vectors)
                 losses["recon"].append(_reconstruction(self.decoder(latent), vectors))
                 if self.rho is not None:
                     losses["sparse"].append(_sparsity(latent, self.rho))
-            made[kind] = self.projectors[kind](latent)
-            made |= {name: self.get_buffer(name) for name in (f"{kind}_start", f"{kind}_end")}
-        return in_order(slots, made), {name: torch.stack(terms).sum() for name, terms in losses.items()}
+            embeds[kind] = self.projectors[kind](latent)
+            embeds |= {name: self.get_buffer(name) for name in (f"{kind}_start", f"{kind}_end")}
+        return in_order(slots, embeds), {name: torch.stack(terms).sum() for name, terms in losses.items()}
 
 
 def _reconstruction(decoded: Tensor, vectors: Tensor) -> Tensor:
@@ -94,5 +96,5 @@ def _sparsity(latent: Tensor, rho: float) -> Tensor:
 
 
 def _like_a_token(space: Space) -> Tensor:
-    """(rows,): drawn as the rows of the language model's table are spread, coordinate by coordinate."""
+    """(hidden size,): drawn with the mean and spread of the language model's token embeddings in each coordinate."""
     return torch.tensor(space.mean) + torch.tensor(space.std) * torch.randn(space.hidden_size)

@@ -1,20 +1,22 @@
-"""DPL: the user's profile is how their reviews differ from other users' of the same items (Qiu et al., 2025).
+"""DPL: profiles a user by how their reviews differ from other users' reviews of the same items (Qiu et al., 2025).
 
-Three stages (paper, appendix B; spec, Prompts):
-  difference  one for each retrieved review whose item has peers: the user's review against representative peers'
+Three stages (paper, appendix B):
+  difference  once for each retrieved review whose item has peers: the user's review against representative peers
   summary     the differences + past reviews -> a profile of the user
   review      PAG's last stage, with this profile
 
-The prompts are in our words, on the aspects that DPL compares. Decided here, against the released code:
-- The paper's setting is the default: the run's retriever and DEP's embedder, and one peer is enough. `released` wants
-  BM25 and at least 4 peers. The released code retrieves the items it compares by a second search, among those with
+The prompts are in our words and ask for the aspects that DPL compares. Decisions that differ from the released code
+(docs/methods/dpl.md has the full list):
+- The paper's setting is the default: the run's retriever, DEP's embedder, and one peer is enough. `released` requires
+  BM25 and at least 4 peers. The released code finds the items to compare by a second search among the items with
   enough peers; here they are those of the K retrieved reviews that have enough.
-- With few peers there are fewer clusters, the prompt says how many peers it really shows (the code says 4), and an
-  item where no peer is unlike the user is left out. With nothing to compare, the sample is written as PAG writes it.
-- The paper's budget of 2,048 tokens has no room for eight long differences, and the code has no budget: a difference
-  takes a sentence or two an aspect, at most 256 tokens, and the summary names its item by title alone. What still
-  does not fit the summary goes in this order: past reviews (which the last stage has again), then differences.
-- Peers' texts never are held-out targets (the code shows them), and `peers_before_target` leaves out newer ones.
+- With few peers there are fewer clusters, and the prompt states how many peers it shows (the released code always
+  says 4). An item is skipped where no peer differs from the user. With nothing to compare, PAG writes the sample.
+- The paper's budget of 2,048 tokens has no room for eight long differences, and the released code has no budget. Here
+  a difference has one or two sentences an aspect and at most 256 tokens, and the summary names its item by title
+  alone. If the summary still does not fit, past reviews are dropped first (the last stage shows them again), then
+  differences.
+- A held-out target is never a peer's text (the released code shows them), and `peers_before_target` drops newer ones.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ SUMMARY_SYSTEM = (
 
 
 def difference_prompt(past: Sample, reviews: tuple[Review, ...]) -> Prompt:
-    """`reviews`: the user's, then the peers'."""
+    """`reviews`: the user's review first, then the peers' reviews."""
     own, *peers = reviews
     others, them = (f"{len(peers)} other users' reviews", "them") if len(peers) > 1 else ("another user's review", "it")
     blocks = [item_block(own.item), _compared("User's Review", own)]
@@ -77,7 +79,7 @@ def _compared(head: str, review: Review) -> str:
 
 
 def summary_prompt(differences: Sequence[Review], reviews: Sequence[Review]) -> Prompt:
-    """A difference stands as the text of the review that it is about."""
+    """`differences` holds each compared review with the difference as its text."""
     lines = ["[Differences from Other Users]:"]
     for number, difference in enumerate(differences, start=1):
         lines += [f"- [Item {number}]:", f"  - [Item Title]: {difference.item.title}"]
@@ -90,7 +92,7 @@ def summary_prompt(differences: Sequence[Review], reviews: Sequence[Review]) -> 
 class Dpl:
     """`released`: the released code's setting. `peers_before_target`: only peers' reviews older than the target.
 
-    `min_peers`: an item with fewer is not compared. `clusters`: one is the user's, each other one gives a peer.
+    `min_peers`: an item with fewer peers is not compared. `clusters`: the user's cluster and one for each peer shown.
     """
 
     label = "DPL"
@@ -110,7 +112,7 @@ class Dpl:
 
     @property
     def retriever(self) -> str | None:
-        """The retriever that these options stand for, where they stand for one."""
+        """The retriever that these options imply, or None."""
         return "bm25" if self.released else None
 
     def texts(self, sample: Sample, ctx: Context) -> Iterable[str]:
@@ -136,7 +138,7 @@ class Dpl:
         return await review_with(strip_marker(profile, "Summary"), sample, ctx, history)
 
     async def _difference(self, review: Review, sample: Sample, ctx: Context) -> str:
-        """Empty where there is nobody to compare with. Knows neither K nor the target: samples and cells share it."""
+        """Empty where there is nobody to compare with. Independent of K and target: samples and cells share it."""
         peers = self._peers(review, sample, ctx)
         if not peers:
             return ""
@@ -149,9 +151,9 @@ class Dpl:
         return await ctx.generate(prompt, stage="difference", key=key, max_new_tokens=DIFFERENCE_TOKENS)
 
     def _peers(self, review: Review, sample: Sample, ctx: Context) -> tuple[Review, ...]:
-        """Peers with a text, if there are enough of them and the user's review has one too.
+        """Peers with a text, if there are enough of them and the user's review has a text too.
 
-        Before a target without a time nobody can be shown to have written.
+        With `peers_before_target`, a target without a timestamp has no peers, because no review is known to be older.
         """
         if not review.text.strip() or (self.peers_before_target and sample.timestamp is None):
             return ()
@@ -162,11 +164,12 @@ class Dpl:
 
 
 def _bare(review: Review) -> Review:
-    """Without the item's description, where the prompt does not show it again: nothing there to shorten."""
+    """Without the item's description: the prompt does not show it, so the budget has nothing to shorten there."""
     return replace(review, item=replace(review.item, description=""))
 
 
-# By content, so that the cells of a grid (K = 1..8, seeds) cluster an item's vectors once. A few hundred bytes each.
+# Keyed by content, so that all cells of a grid (K = 1..8, seeds) cluster an item's vectors once. An entry takes a few
+# hundred bytes.
 _CHOSEN: dict[bytes, list[int]] = {}
 
 
@@ -179,16 +182,16 @@ def _remembered(vectors: Vectors, clusters: int) -> list[int]:
 
 
 def representatives(own: Vectors, peers: Vectors, *, clusters: int = 5) -> list[int]:
-    """Ascending indices into `peers` (J, d) of those who stand for the ways of writing unlike `own` (d,).
+    """Ascending indices into `peers` (J, d) of the peers that represent ways of writing unlike `own` (d,).
 
-    k-means over own and peers with min(clusters, distinct vectors) clusters; of every cluster but own's the member
-    nearest to its mean, of equally near ones the first (DPL's `get_others_by_kmeans`). Peers in own's cluster never are
-    chosen, so fewer than clusters - 1 may be, and none of peers who all write as the user does. Vectors that agree to
-    six digits are one vector: the same text in another batch.
+    k-means over own and peers with min(clusters, distinct vectors) clusters. Every cluster but own's gives the member
+    nearest to its mean, the first of equally near ones (DPL's `get_others_by_kmeans`). Peers in own's cluster are never
+    chosen, so there may be fewer than clusters - 1, and none if all peers write as the user does. Vectors that agree to
+    six digits count as one: they are the same text, encoded in another batch.
     """
     if not len(peers):
         return []
-    # The mean of two float32 is exact in float64: a pair ties, and no last bit decides.
+    # The mean of two float32 values is exact in float64, so the members of a pair tie and no rounding decides.
     points = np.vstack((own, peers)).astype(np.float64)
     distinct = len(np.unique(points.round(6), axis=0))
     labels = _kmeans(points, min(clusters, distinct))
@@ -201,7 +204,7 @@ def representatives(own: Vectors, peers: Vectors, *, clusters: int = 5) -> list[
 
 
 def _kmeans(points: NDArray[np.float64], clusters: int) -> NDArray[np.int32]:
-    """(n,) labels. On one thread: more only wait for each other on so few points, and for the engine's."""
+    """(n,) labels. One thread: with so few points, more threads wait for each other and for the engine's threads."""
     from sklearn.cluster import KMeans
 
     with _threads().limit(limits=1):
@@ -211,7 +214,7 @@ def _kmeans(points: NDArray[np.float64], clusters: int) -> NDArray[np.int32]:
 
 @cache
 def _threads() -> ThreadpoolController:
-    """Kept, as making one looks through all loaded libraries."""
+    """Cached, because making one scans all loaded libraries."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

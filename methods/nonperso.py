@@ -1,6 +1,6 @@
-"""Non-Perso: the review from item, rating and title alone (paper, appendix B).
+"""Non-Perso: writes the review from the item, the rating and the review title alone (paper, appendix B).
 
-The floor of every table: what the language model writes without knowing the user.
+It is the floor of every table: the text that the language model writes without knowing the user.
 """
 
 from __future__ import annotations

@@ -1,14 +1,17 @@
-"""PAG: the model sums up the user's past reviews, then writes with reviews and summary (Richardson et al., 2023).
+"""PAG: the model first summarizes the user's past reviews, then writes with both (Richardson et al., 2023).
 
-Two stages on the same K reviews, as the paper's appendix B tells it:
+Two stages on the same K reviews, as in the paper's appendix B:
   profile  past reviews -> a summary of the user
   review   past reviews + summary + target -> the text
 
-Neither paper prints a prompt for reviews: these are in the words of DEP's (appendix F), each asking for a marked
-answer. Decided here: Richardson et al. make one summary of the whole history offline, here it is of the K reviews that
-were retrieved, as appendix B says; a summary has at most 512 tokens, so that it and a review fit the budget; and
-where there is no summary, because there is no history or the answer was empty, the sample is written as RAG writes
-it, which without history is Non-Perso's prompt.
+Decisions (docs/methods/pag.md has the full list):
+- Neither paper prints a prompt for reviews. Ours use the wording of DEP's prompt (appendix F) and ask for a marked
+  answer.
+- Richardson et al. summarize the whole history once, offline. Here the summary is of the K retrieved reviews, as
+  appendix B says.
+- A summary has at most 512 tokens, so that the summary and a review fit the input budget.
+- Without a summary (no history, or an empty answer) the sample is written as RAG writes it. Without history that is
+  Non-Perso's prompt.
 """
 
 from __future__ import annotations
@@ -44,20 +47,20 @@ def profile_prompt(past: Sample, reviews: tuple[Review, ...]) -> Prompt:
 
 
 def without_target(sample: Sample) -> Sample:
-    """The sample without what has to be written about, for prompts on the past alone.
+    """The sample without its target, for prompts about the past alone.
 
-    They can leak no target then, and are the same for every sample with the same history.
+    Such prompts cannot leak the target, and they are equal for all samples with the same history.
     """
     return replace(sample, item=Item(sample.category, "", ""), rating=0.0, title="", timestamp=None)
 
 
 def history_key(sample: Sample, history: tuple[Review, ...]) -> str:
-    """Names what is generated from these reviews in this order, so that samples and cells share it."""
+    """The request key of a text generated from these reviews in this order. Samples and cells share the text by it."""
     return json.dumps([sample.category, sample.user_id, *(review.review_id for review in history)])
 
 
 async def review_with(profile: str, sample: Sample, ctx: Context, history: tuple[Review, ...]) -> str:
-    """The last stage, which DPL shares. The budget drops reviews, never the profile; an empty one leaves RAG."""
+    """The last stage, shared with DPL. The budget drops reviews, not the profile. An empty profile gives RAG's text."""
     if not profile:
         return await Rag().write(sample, ctx)
 

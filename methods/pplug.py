@@ -1,18 +1,21 @@
-"""PPlug: all that a user wrote as one trained row, weighted by what is asked (Liu et al., 2025; paper, appendix B).
+"""PPlug: a user's whole history as one soft prompt embedding (Liu et al., 2025; paper, appendix B).
 
-Two trained rows, of an instruction and of the user (methods/pplug_module.py), open Non-Perso's user message. The user's
-is made of the vectors of all their reviews, attended by the vector of the target's fields. No review is in the prompt.
+Two soft prompt embeddings, the instruction's and the user's (methods/pplug_module.py), open Non-Perso's user message.
+The user's is made of the vectors of all their reviews, attended by the vector of the target's fields. The prompt holds
+no review.
 
-The paper's setting: DEP's embedder, frozen, for reviews and query, and DEP's training. Decided here:
-- The query is item title, description, rating and review title, a line each. A user without history has the
-  instruction row only. Of a longer history the newest `history_cap` reviews count.
-- `original`: what PPlug's own code trains with (learning rate, decay, warm-up, 2 epochs), rows as long as the language
-  model's (`match_embedding_norm`, measured instead of its constants for one model), and its augmentation: of a history
-  of more than two, each copy but one of eleven loses 1 + int(n U(0, .5)) reviews. Here a sample has no copies: each
-  epoch draws anew, with one chance in eleven to be whole, so `--set train.epochs=22` gives the original's steps. Not
-  in it: the query encoder is trained there.
-- `compat_unmasked_padding` is a diagnostic: the public inference code of DEP's authors takes the softmax over 512 rows
-  of which most are padding. With it, histories are filled with zeros up to the cap, and the zeros count.
+The default is the paper's setting: DEP's embedder, frozen, for reviews and query, and DEP's training. Decisions
+(docs/methods/pplug.md has the full list):
+- The query is the item's title, its description, the rating and the review title, one a line. A user without history
+  has the instruction's embedding only. Of a longer history the newest `history_cap` reviews count.
+- `original` trains as PPlug's own code does: its learning rate, weight decay, warm-up and 2 epochs; embeddings as long
+  as the language model's (`match_embedding_norm`, measured, where that code has constants for one model); and its
+  augmentation. There, a sample with more than two reviews has eleven copies, and each but one loses
+  1 + int(n U(0, .5)) of its n reviews. Here a sample has no copies: each epoch draws anew and keeps the whole history
+  with probability 1/11, so `--set train.epochs=22` gives the original's number of steps. The query encoder, which that
+  code trains, stays frozen.
+- `compat_unmasked_padding` is a diagnostic: the public inference code of DEP's authors takes the softmax over 512
+  vectors, most of them padding. With it, histories are padded with zeros to the cap, and the zeros count.
 """
 
 from __future__ import annotations
@@ -35,19 +38,19 @@ if TYPE_CHECKING:
     from bench.protocols import Vectors
 
 ORIGINAL_TRAINING = {"lr": 1e-4, "weight_decay": 1e-4, "warmup": 0.05, "epochs": 2}
-COPIES = 10  # of a sample beside itself, in the original
+COPIES = 10  # the original adds this many copies of each sample
 
 
 def query(sample: Sample) -> str:
-    """The input fields, and nothing of the text that has to be written."""
+    """The target's input fields, without the text to be written."""
     return "\n".join((sample.item.title, sample.item.description, rating(sample.rating), sample.title))
 
 
 @dataclass(frozen=True)
 class PPlug:
-    """`original` and `compat_unmasked_padding` are explained above.
+    """The module's docstring explains `original`, `match_embedding_norm` and `compat_unmasked_padding`.
 
-    `temperature` divides the attention's scores; with `shared_projector` the instruction has the reviews' projector.
+    `temperature` divides the attention scores. With `shared_projector` the instruction uses the reviews' projector.
     """
 
     label = "PPlug"
@@ -92,11 +95,11 @@ class PPlug:
             yield from (review.text for review in history)
 
     def prompt(self, sample: Sample, ctx: Context, *, variation: int = 0) -> Prompt:
-        rows = (Slot("instruction"), *self._user(self._history(sample, variation), sample, ctx))
+        slots = (Slot("instruction"), *self._user(self._history(sample, variation), sample, ctx))
 
         def build(sample: Sample, reviews: tuple[Review, ...]) -> Prompt:
             plain = nonperso_prompt(sample)
-            return Prompt(plain.system, (*rows, *plain.parts))
+            return Prompt(plain.system, (*slots, *plain.parts))
 
         return ctx.fit(build, sample)
 
@@ -104,7 +107,7 @@ class PPlug:
         return await ctx.generate(self.prompt(sample, ctx), stage="review")
 
     def _history(self, sample: Sample, variation: int = 0) -> tuple[Review, ...]:
-        """Newest first: what is left of it, then the cap."""
+        """Newest first: the reviews that the augmentation keeps, cut to the cap."""
         kept = _some(sample.history, variation) if self.original and variation else sample.history
         return kept[: self.history_cap]
 
@@ -117,7 +120,7 @@ class PPlug:
 
 
 def _some(history: tuple[Review, ...], seed: int) -> tuple[Review, ...]:
-    """Whole, or without 1 + int(n U(0, .5)) of its n reviews; in order."""
+    """The whole history, or the history without 1 + int(n U(0, .5)) of its n reviews, in order."""
     generator = np.random.default_rng(seed)
     if len(history) <= 2 or generator.integers(COPIES + 1) == 0:
         return history

@@ -1,7 +1,7 @@
-"""RAG: K retrieved reviews of the user stand in the prompt (Salemi et al., 2024; paper, appendix B).
+"""RAG: the prompt holds K retrieved reviews of the user (Salemi et al., 2024; paper, appendix B).
 
-The paper prints no RAG prompt. Ours is DEP's (appendix F) without the embedding lines and the note, as
-spec.md decides. A user without history gets Non-Perso's prompt, so that K = 0 equals Non-Perso.
+The paper prints no RAG prompt. Ours is DEP's (appendix F) without the embedding lines and the note. A user without
+history gets Non-Perso's prompt, so K = 0 equals Non-Perso. docs/methods/rag.md lists every decision.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SYSTEM = (
 
 @dataclass(frozen=True)
 class Rag:
-    """`order` is how the K reviews stand in the prompt: best first, or oldest first."""
+    """`order` of the K reviews in the prompt: "rank" is best first, "chronological" is oldest first."""
 
     label = "RAG"
     uses_retriever = True
@@ -35,7 +35,7 @@ class Rag:
         if not reviews:
             return nonperso_prompt(sample)
         if self.order == "chronological":
-            # By id: the budget hands in shortened copies, which equal nothing in the history.
+            # By id, because the budget may pass shortened copies, which equal no review of the history.
             age = {review.review_id: place for place, review in enumerate(sample.history)}
             reviews = tuple(sorted(reviews, key=lambda review: age[review.review_id], reverse=True))
         user = f"{item_block(sample.item)}\n{past_reviews_block(reviews)}\n{output_block(sample)}"

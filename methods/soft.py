@@ -1,8 +1,9 @@
-"""Soft prompts without a user, the controls of PPlug and DEP: one trained row before Non-Perso's or RAG's user message.
+"""Soft prompts without a user: the controls of PPlug and DEP.
 
-Trained methods have seen thousands of real reviews, which prompts alone have not. What these gain over Non-Perso and
-RAG is learned length and register; only what PPlug and DEP gain over them is personalization. The paper has no such
-control (spec, PPlug).
+One trained soft prompt embedding, equal for all users, opens Non-Perso's or RAG's user message.
+Trained methods have seen thousands of real reviews, which prompts alone have not. The gain of these controls over
+Non-Perso and RAG is learned length and register. Only the gain of PPlug and DEP over these controls is personalization.
+The paper has no such control.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def instructed(plain: Prompt) -> Prompt:
-    """PPlug's instruction row, the same for everybody, opens the user message."""
+    """The prompt with PPlug's instruction slot, equal for all users, before the user message."""
     return Prompt(plain.system, (Slot("instruction"), *plain.parts))
 
 

@@ -1,6 +1,6 @@
-"""BERTScore F1: bert-score, one layer of a local model, no idf, no rescaling (spec, Metrics).
+"""BERTScore F1 by the package bert-score: one layer of a local model, no idf, no rescaling.
 
-The paper's setting is `allenai/led-base-16384`, layer 6, of which bert-score uses the encoder alone.
+The paper's setting is layer 6 of `allenai/led-base-16384`; bert-score uses its encoder alone.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ UNLIMITED = 1 << 20
 
 @dataclass(frozen=True)
 class BertScore:
-    """Rows: {"bertscore": F1}. Texts are cut at the model's own maximum of tokens.
+    """Rows: {"bertscore": F1}. Texts are cut at the model's own limit of tokens.
 
-    `model` is whatever `bench.models.assets.resolve` knows; `device` "" is a GPU where there is one.
+    `model` is a name or a folder that `bench.models.assets.resolve` finds. `device` "" is the GPU, if there is one.
     """
 
     model: str = "allenai/led-base-16384"
@@ -43,7 +43,7 @@ class BertScore:
         scorer = _scorer(assets.resolve(self.model), self.layer, self.device)
         rows: list[dict[str, Any]] = [{"bertscore": 0.0} for _ in compared]
         filled = [index for index, pair in enumerate(compared) if not blank(*pair)]
-        # Similar lengths together: less padding. The package keeps all vectors of a call: so, small calls.
+        # Texts of similar length together need less padding. Calls are small: the package keeps a call's vectors.
         filled.sort(key=lambda index: max(map(len, compared[index])))
         half = max(1, self.batch_size // 2)
         for start in range(0, len(filled), half):
@@ -58,7 +58,7 @@ class BertScore:
         return {"bertscore": mean(rows, "bertscore")}
 
     def versions(self) -> dict[str, str]:
-        """Raises UserError for a model that `score` would refuse unread, so that a run can ask beforehand."""
+        """Raises UserError for a model whose files `score` would refuse, so that a run can ask before it starts."""
         folder = assets.resolve(self.model)
         _refuse_look_alikes(folder)
         weights = assets.fingerprint(folder)[:12]
@@ -67,7 +67,7 @@ class BertScore:
 
 
 def _well_formed(text: str) -> str:
-    """Half a surrogate pair is no text to any tokenizer."""
+    """Replaces lone surrogates, which no tokenizer accepts."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -78,7 +78,7 @@ def _scorer(folder: str, layer: int, device: str) -> Any:
 
     with folders.loading(folder):
         try:
-            # The fast tokenizer is the one that transformers 5 has; the other path of bert-score fails there.
+            # transformers 5 has fast tokenizers only; the other path of bert-score fails with it.
             scorer = BERTScorer(model_type=folder, num_layers=layer, device=device or None, use_fast_tokenizer=True)
         except AssertionError as error:
             raise UserError(f"bertscore.layer={layer}: {error}; choose another layer") from error
@@ -88,19 +88,19 @@ def _scorer(folder: str, layer: int, device: str) -> Any:
 
 
 def _refuse_look_alikes(folder: str) -> None:
-    """bert-score takes any path with "t5" in it for a T5, and one that starts with "scibert" for SciBERT."""
+    """Raises UserError for paths that bert-score misreads: "t5" in a path means T5, "scibert" at its start SciBERT."""
     config = json.loads((Path(folder) / "config.json").read_text())
-    if "auto_map" in config:  # with which transformers asks on the terminal whether to run it
-        raise UserError(f"bertscore.model: {folder} brings code of its own, which is not run; choose another model")
+    if "auto_map" in config:  # transformers would ask on the terminal whether to run the code
+        raise UserError(f"bertscore.model: {folder} contains code, which bench does not run; choose another model")
     kind = config.get("model_type", "")
     if folder.startswith("scibert") or ("t5" in folder and "t5" not in kind):
         raise UserError(f"bertscore.model: bert-score misreads the path {folder}; move the folder to one without 't5'")
 
 
 def _longest(model: torch.nn.Module, stated: int, folder: str) -> int:
-    """Tokens that fit: what the tokenizer states, and no more than the model has positions for.
+    """The number of tokens that fit: the tokenizer's limit, at most the model's number of positions.
 
-    Some tokenizers state 10**30, at which truncation overflows; some models count positions from 2.
+    Some tokenizers state 10**30, where truncation overflows. Some models count positions from 2.
     """
     limits = [stated] if stated < UNLIMITED else []
     for name, module in model.named_modules():

@@ -1,4 +1,4 @@
-"""Corpus BLEU, 0..100: sacrebleu, 13a tokens, exponential smoothing, cased (spec, Metrics)."""
+"""Corpus BLEU, 0..100, by the package sacrebleu: 13a tokens, exponential smoothing, cased."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ ORDERS = 4
 class Bleu:
     """Rows: {"bleu": ten counts}: matched and total n-grams of orders 1 to 4, then both lengths.
 
-    A corpus value is made of the summed counts, so any subset of rows has its exact BLEU. An empty
-    prediction matches nothing, and its reference still counts for the brevity penalty.
+    The corpus value is computed from the summed counts, so that every subset of rows has its exact BLEU. An empty
+    prediction matches nothing, but its reference still counts in the brevity penalty.
     """
 
     per_pair = True
@@ -31,7 +31,7 @@ class Bleu:
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:
         from sacrebleu.metrics import BLEU
 
-        # The counts are the corpus metric's; effective_order only stops a warning about single sentences.
+        # The counts are those of corpus BLEU; effective_order only silences a warning about single sentences.
         bleu = BLEU(tokenize="13a", effective_order=True)
         scores = (bleu.sentence_score(text, [reference]) for text, reference in pairs(predictions, references))
         return [{"bleu": [*score.counts, *score.totals, score.sys_len, score.ref_len]} for score in scores]
@@ -57,14 +57,14 @@ class Bleu:
         return counts
 
     def values(self, sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        """BLEU of many corpora at once, (..., 10) summed counts each: `aggregate`, vectorised, for resampling."""
+        """BLEU of many corpora at once, from (..., 10) summed counts: `aggregate`, vectorised for resampling."""
         import numpy as np
 
         correct, total = sums[..., :ORDERS], sums[..., ORDERS : 2 * ORDERS]
         length, reference = sums[..., -2], sums[..., -1]
         unmatched = correct == 0
         if unmatched.any():
-            # Smoothing "exp": the first order without a match counts as 1/2 match, the next as 1/4, ...
+            # Smoothing "exp": the first order without a match counts as 1/2 match, the next as 1/4, and so on.
             correct = np.where(unmatched, 0.5 ** np.cumsum(unmatched, axis=-1), correct)
         with np.errstate(divide="ignore", invalid="ignore"):
             brevity = np.exp(np.minimum(0.0, 1.0 - reference / length))

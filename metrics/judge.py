@@ -1,7 +1,7 @@
-"""LLM judge, 0..10: how close a text comes to the review that the user really wrote (spec, Metrics; DPL).
+"""LLM judge, 0..10: how close a text comes to the user's real review (after DPL).
 
-A judge does not answer by the book. What cannot be read as one score on the scale is missing: it is left out of
-the mean and counted beside it.
+A judge does not always answer in the asked form. An answer that cannot be read as one score on the scale is missing: it
+is left out of the mean and counted beside it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ SYSTEM = (
 USER = "[The user's review]:\n{reference}\n\n[The system's review]:\n{prediction}"
 
 TOP = 10.0
-# "7/10", "out of 10", "0 to 10": words about the scale, which a score may stand beside.
+# "7/10", "out of 10", "0 to 10": text about the scale, which may follow a score.
 SCALE = re.compile(r"(?<![\d.,])[01]\s*(?:-|–|to)\s*10(?![\d.])|(?:/|\bout\s+of)\s*10(?:\.0)?(?![\d.]*\d)")
-# A number, with what shows that it is no score: a sign, a range ("7-8"), another scale ("4/5", "4 stars", "80%").
+# A number, with the signs that it is no score: a minus, a range ("7-8"), another scale ("4/5", "4 stars", "80%").
 NUMBER = r"(?<![\w.,])([-–]?)(\d+(?:[.,]\d+)?)([\w%]|[.,]\d|\s+stars?\b|\s*(?:/|-|–|to\b|out\s+of\b)\s*\d)?"
 LABELLED = re.compile(rf"\bscore\W*?(?:(?:is|of)\W+)?{NUMBER}", re.IGNORECASE)
 ANYWHERE = re.compile(NUMBER)
@@ -36,7 +36,7 @@ ANYWHERE = re.compile(NUMBER)
 def parse(answer: str) -> float | None:
     """The score in an answer: the number after the word "score", else the first number.
 
-    None where that is off the scale, a range, a percentage or of another scale, and where there is none.
+    None where there is no number, and where it is off the scale, a range, a percentage or on another scale.
     """
     said = answer.rpartition("</think>")[2]
     plain = SCALE.sub(" ", re.sub(r"[*_`]", "", said))
@@ -62,11 +62,11 @@ class Respondent(Protocol):
 
 @dataclass
 class Judge:
-    """Rows: {"judge": 0..10 or None, "judge_answer": what the model said, None where it was not asked or failed}.
+    """Rows: {"judge": 0..10 or None, "judge_answer": the model's answer, None where it was not asked or failed}.
 
-    An empty text scores 0 unasked. The model is the run's own unless `model` or `base_url` (a server with OpenAI's
-    interface) names another. It reads at most `max_chars` characters of each text. Whoever scores sets
-    `respondent` first.
+    An empty text scores 0 without a request. The judge is the run's own model unless `model` or `base_url` (a server
+    with OpenAI's interface) names another. It reads at most `max_chars` characters of each text. The caller sets
+    `respondent` before `score`.
     """
 
     base_url: str = ""
@@ -89,7 +89,7 @@ class Judge:
         return Prompt(system=SYSTEM, user=USER.format(**cut))
 
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:
-        """Raises EngineError where the judge's engine dies, ValueError for lists of different length."""
+        """Raises EngineError if the judge's engine dies, ValueError for lists of different length."""
         if self.respondent is None:
             raise ValueError("a judge needs a model: set `respondent` before `score`")
         compared = pairs(predictions, references)
@@ -102,7 +102,7 @@ class Judge:
         return rows
 
     def aggregate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        """`judge`: the mean over the scores that could be read, absent if none could; how many not; how many."""
+        """The mean over the readable scores, absent without any; the number of unreadable answers; of readable ones."""
         read = [row for row in rows if row["judge"] is not None]
         counts = {"judge_missing": float(len(rows) - len(read)), "judge_n": float(len(read))}
         return {"judge": mean(read, "judge"), **counts} if read else counts

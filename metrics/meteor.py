@@ -1,4 +1,4 @@
-"""METEOR of nltk on words of nltk's tokenizer, with WordNet 3.0, mean over samples (spec, Metrics)."""
+"""METEOR by the package nltk: its word tokenizer, WordNet 3.0, mean over samples."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from bench.models import assets
 from bench.types import Column
 from metrics.pairs import blank, mean, pairs
 
-WORDS = 100_000  # whose stems and synonyms are kept: most words of a text were in the texts before it
+CACHED_WORDS = 100_000  # stems and synonyms kept: most words of a text occur in earlier texts too
 
 
 @dataclass(frozen=True)
 class Meteor:
     """Rows: {"meteor": f}, 0..1. Exact, then Porter-stem, then WordNet matches; alpha .9, beta 3, gamma .5.
 
-    What nltk does, and the paper's numbers with it: synonyms are looked up by stem, so that those which
-    are not their own stem ("movie") match none; repeated words pair up from the end; a lone word scores
-    .5 against itself, since one match in one chunk has the full fragmentation penalty.
+    nltk has three habits that the paper's numbers share: it looks synonyms up by stem, so that a word which is not its
+    own stem ("movie") has none; repeated words pair up from the end; a single word scores .5 against itself, because
+    one match in one chunk has the full fragmentation penalty.
     """
 
     per_pair = True
     columns = (Column("meteor", "MET."),)
 
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:
-        """Raises UserError without a whole WordNet and Punkt, ValueError for lists of different length."""
+        """Raises UserError where WordNet or Punkt is missing or damaged, ValueError for lists of different length."""
         compared = pairs(predictions, references)
         meteor = _meteor(assets.nltk_path())
         return [{"meteor": 0.0 if blank(*pair) else meteor(*pair)} for pair in compared]
@@ -40,7 +40,7 @@ class Meteor:
         return {"meteor": mean(rows, "meteor")}
 
     def versions(self) -> dict[str, str]:
-        """Raises UserError without WordNet or Punkt, or where a file of theirs is damaged."""
+        """Raises UserError where WordNet or Punkt is missing or damaged."""
         assets.nltk_path()
         return {
             "nltk": version("nltk"),
@@ -56,15 +56,15 @@ def _meteor(data: Path) -> Callable[[str, str], float]:
     from nltk.stem import PorterStemmer
     from nltk.translate.meteor_score import single_meteor_score
 
-    # nltk reads below these folders only. First in the list, so that no other copy of the data is used.
+    # nltk reads below these folders only. Ours is first, so that no other copy of the data is used.
     nltk.data.path.insert(0, str(data))
     with warnings.catch_warnings():
-        # The reader warns that it has no multilingual WordNet, which METEOR does not use.
+        # The reader warns that the multilingual WordNet is missing, which METEOR does not use.
         warnings.simplefilter("ignore")
         wordnet = WordNetCorpusReader(str(data / "corpora" / "wordnet"), None)
 
-    stemmer, synonyms = PorterStemmer(), SimpleNamespace(synsets=lru_cache(WORDS)(wordnet.synsets))
-    stemmer.stem = lru_cache(WORDS)(stemmer.stem)
+    stemmer, synonyms = PorterStemmer(), SimpleNamespace(synsets=lru_cache(CACHED_WORDS)(wordnet.synsets))
+    stemmer.stem = lru_cache(CACHED_WORDS)(stemmer.stem)
 
     def meteor(prediction: str, reference: str) -> float:
         hypothesis, target = nltk.word_tokenize(prediction), nltk.word_tokenize(reference)

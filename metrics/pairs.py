@@ -1,4 +1,4 @@
-"""What every metric does the same: pairing, blanks, and the plain mean over rows."""
+"""Parts that all metrics share: pairing, blank texts and the plain mean over rows."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def pairs(predictions: Sequence[str], references: Sequence[str]) -> list[tuple[s
 
 
 def blank(prediction: str, reference: str) -> bool:
-    """Whether there is nothing to compare: such a pair scores 0 and stays in the mean."""
+    """Whether a text of the pair is blank. Such a pair scores 0 and stays in the mean."""
     return not (prediction.strip() and reference.strip())
 
 
 def mean(rows: Sequence[Mapping[str, Any]], key: str) -> float:
-    """The plain mean of one column, correctly rounded, so that row order changes nothing.
+    """The plain mean of one column, correctly rounded, so that the order of rows changes nothing.
 
-    Raises ValueError without rows: a mean of nothing is no number, and 0 would be a lie.
+    Raises ValueError without rows, because the mean of nothing is not 0.
     """
     if not rows:
         raise ValueError(f"no rows to average '{key}' over")

@@ -1,4 +1,4 @@
-"""ROUGE-1 and ROUGE-L f-measure: rouge-score, no stemmer, plain mean (spec, Metrics)."""
+"""ROUGE-1 and ROUGE-L f-measure by the package rouge-score: no stemmer, plain mean."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from metrics.pairs import blank, mean, pairs
 class Rouge:
     """Rows: {"rouge1": f, "rougeL": f}, each 0..1.
 
-    The package lower-cases and keeps the runs of a-z and 0-9 alone, so texts in other scripts score 0.
+    The package lower-cases a text and keeps only runs of a-z and 0-9, so that texts in other scripts score 0.
     """
 
     per_pair = True

@@ -1,4 +1,4 @@
-"""The user's reviews that share the most telling words with the target (Robertson and Zaragoza 2009)."""
+"""BM25: the user's reviews that share the most informative words with the target (Robertson and Zaragoza 2009)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bm25:
-    """`rank_bm25.BM25Okapi` over this user's history, white-space tokens (spec, Retrieval).
+    """`rank_bm25.BM25Okapi` over this user's history, with white-space tokens.
 
-    DPL's released code uses the same scores, but keeps the last of equal ones; here it is the newest.
+    DPL's released code uses the same scores but prefers the last of equal ones. Here the newest comes first.
     """
 
     uses_embeddings = False
@@ -45,15 +45,15 @@ class Bm25:
 
     def rank(self, sample: Sample, k: int, ctx: RetrievalContext) -> tuple[Review, ...]:
         history = newest_first(sample.history)
-        # The same sum in another order differs in its last bits, which must not beat recency.
+        # A sum in another order differs in its last bits, which must not decide before recency does.
         scores = self.scores(sample, history).round(9)
         order = sorted(range(len(history)), key=lambda i: -scores[i])
         return tuple(history[i] for i in order[:k])
 
     def scores(self, sample: Sample, history: Sequence[Review]) -> NDArray[np.float64]:
-        """(n,) scores of the reviews as one corpus, in order. May be negative: so is Okapi's idf floor.
+        """(n,) scores of the reviews, in order. They may be negative, as Okapi's floor of an idf may be.
 
-        As `rank_bm25` to rounding, but only the query's words are looked at in every review.
+        Equal to `rank_bm25` up to rounding, but faster: it visits only the query's words in each review.
         """
         import numpy as np
 
@@ -68,7 +68,7 @@ class Bm25:
         return np.array(scores, np.float64)
 
     def _weights(self, asked: Counter[str], counts: Sequence[Counter[str]]) -> dict[str, float]:
-        """Word of the query -> idf times how often it is asked. A negative idf becomes epsilon of the mean idf."""
+        """Query word -> idf times its count in the query. A negative idf becomes epsilon times the mean idf."""
         reviews_with = Counter[str]()
         for count in counts:
             reviews_with.update(count.keys())

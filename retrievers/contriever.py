@@ -1,4 +1,4 @@
-"""The user's reviews that mean nearly the same as the target (Izacard et al. 2022)."""
+"""Contriever: the user's reviews whose meaning is nearest to the target's (Izacard et al. 2022)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from retrievers.recency import newest_first
 
 @dataclass(frozen=True)
 class Contriever:
-    """Inner product of the retrieval encoder's vectors, exact search per history (spec, Retrieval).
+    """Inner product of the retrieval encoder's vectors, with exact search in each history.
 
-    Which encoder that is belongs to the run's profile: `facebook/contriever` in the paper's.
+    The run's profile names the encoder; it is `facebook/contriever` in the paper's profiles.
     """
 
     uses_embeddings = True
@@ -41,7 +41,7 @@ class Contriever:
 def _inner_products(text: str, documents: Sequence[str], ctx: RetrievalContext) -> dict[str, float]:
     """document -> inner product with the text.
 
-    Each distinct document is searched once, so that equal ones tie whatever faiss's kernels round.
+    Each distinct document is searched once, so that equal documents tie however faiss's kernels round.
     """
     import faiss
 

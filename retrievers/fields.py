@@ -1,4 +1,4 @@
-"""What the content-based retrievers compare: one text for a past review, one for the target (spec, Retrieval)."""
+"""The texts that BM25 and Contriever compare: one for a past review, one for the target."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def document(review: Review, fields: Fields) -> str:
 
 
 def query(sample: Sample, fields: Fields) -> str:
-    """The search text of a target: only what is given, never what has to be written."""
+    """The search text of a target: its input fields only, never the text to be written."""
     return _join(*_known(sample.item, sample.rating, sample.title, fields))
 
 

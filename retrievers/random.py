@@ -1,4 +1,4 @@
-"""Any of the user's reviews: the control that says what choosing is worth (appendix D.4)."""
+"""Random reviews of the user: the control that shows what a retriever's choice is worth (appendix D.4)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from bench.types import Review, Sample
 
 @dataclass(frozen=True)
 class Random:
-    """Without replacement; a function of (run seed, category, user, item) alone.
+    """Without replacement; the result depends on (run seed, category, user, item) alone.
 
-    Every review draws its own number and the smallest win, so a smaller k gives the first of a
-    larger one: K-sweeps add reviews and never swap them.
+    Every review draws its own number and the smallest come first, so that a smaller k gives the first reviews of a
+    larger one: a sweep over K adds reviews and never exchanges them.
     """
 
     uses_embeddings = False

@@ -11,7 +11,7 @@ from bench.types import Review, Sample
 
 @dataclass(frozen=True)
 class Recency:
-    """Newest first, ties in corpus order (spec, Retrieval)."""
+    """Newest first, ties in corpus order."""
 
     uses_embeddings = False
 
@@ -25,8 +25,8 @@ class Recency:
 def newest_first(history: tuple[Review, ...]) -> tuple[Review, ...]:
     """The history by descending timestamp, stable.
 
-    One missing timestamp leaves the whole corpus order, which is newest first by construction:
-    sorting the rest around it would be a guess.
+    If one timestamp is missing, the order of the corpus stays, which is newest first by construction: sorting the rest
+    around the missing one would be a guess.
     """
     times = [review.timestamp for review in history if review.timestamp is not None]
     if len(times) < len(history):

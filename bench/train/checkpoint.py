@@ -1,14 +1,14 @@
-"""A trained module on disk, saying what it is.
+"""A trained module on disk, with everything that identifies it.
 
     manifest.json          identity, what it was trained on and how (`spec`), configuration, versions
-    steps.jsonl            a row a step: losses, gradient norm, learning rate, tokens a second
-    resume.safetensors     module, optimizer and place: what a killed training goes on from
+    steps.jsonl            a row for each step: losses, gradient norm, learning rate, tokens a second
+    resume.safetensors     module, optimizer and step, from which a killed training continues
     epoch-N.safetensors    the module after epoch N, frozen buffers (DEP's markers) included
     training.json          written last: losses by epoch, sizes, times; its presence means trained
     selection-ID.json      validation METEOR by epoch and the best epoch, for one engine and sampling
-    validation-ID/epoch-N  the run folders behind it
+    validation-ID/epoch-N  the run folders of these validations
 
-Safetensors and JSON only: loading a checkpoint runs no code of it.
+All files are safetensors and JSON, so that loading a checkpoint runs no code from it.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ FOLDER = "checkpoints"
 
 
 def spec(config: RunConfig) -> dict[str, Any]:
-    """Everything that decides the weights, JSON values, flat enough that two can be compared key by key.
+    """Everything that decides the weights, as flat JSON values that can be compared key by key.
 
-    The run's K does not: a checkpoint serves every K (spec, DEP), having been trained with `train.k`.
+    The run's K is not in it: a checkpoint is trained with `train.k` and serves every K.
     """
     profile, method = config.profile, registry.load("method", config.method)
     k = profile.k if profile.train.k is None else profile.train.k
@@ -86,7 +86,7 @@ class Checkpoint:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """Raises UserError where the folder is none, is damaged or of another format."""
+        """Raises UserError where the folder is no checkpoint, is damaged or has another format."""
         manifest = self.folder.read(MANIFEST)
         spec = manifest.get("spec")
         if not isinstance(spec, dict) or spec.get("format") != FORMAT or not isinstance(spec.get("train.k"), int):
@@ -95,7 +95,7 @@ class Checkpoint:
 
     @cached_property
     def config(self) -> RunConfig:
-        """What it is trained for. Raises UserError where the manifest does not hold a configuration."""
+        """The configuration it is trained for. Raises UserError where the manifest does not hold one."""
         from pydantic import ValidationError
 
         try:
@@ -110,14 +110,14 @@ class Checkpoint:
 
     @cached_property
     def training(self) -> dict[str, Any]:
-        """Raises UserError where the file is damaged or lacks what is asked of it."""
+        """Raises UserError where the file is damaged, also at a key that it lacks."""
         return self.folder.read(TRAINING)
 
     def weights(self, epoch: int) -> Path:
         return self.path / f"epoch-{epoch}.safetensors"
 
     def write_tensors(self, name: str, tensors: Mapping[str, torch.Tensor], about: Mapping[str, str]) -> None:
-        """A safetensors file, whole or not at all, also where the machine loses power. UserError where it cannot be."""
+        """Writes a safetensors file whole or not at all, also if power fails. Raises UserError where it cannot."""
         from safetensors import SafetensorError
         from safetensors.torch import save_file
 
@@ -127,7 +127,7 @@ class Checkpoint:
                 save_file(plain, part, dict(about))
                 with part.open("rb") as file:
                     os.fsync(file.fileno())
-        except SafetensorError as error:  # what it makes of an OSError
+        except SafetensorError as error:  # safetensors wraps an OSError
             raise UserError(f"{self.path / name} cannot be written ({error}); make room, then run again") from error
 
     def read_tensors(self, name: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -142,7 +142,7 @@ class Checkpoint:
             raise UserError(f"{path} cannot be read ({error}); delete {self.path} and train again") from error
 
     def slot_encoder(self, method: SoftPromptMethod, epoch: int) -> SlotEncoder:
-        """The module after this epoch, ready to make rows."""
+        """The module after this epoch, ready to make soft prompt embeddings."""
         tensors, _ = self.read_tensors(self.weights(epoch).name)
         return TrainedSlotEncoder(load_module(method, self.training["space"], tensors))
 
@@ -162,7 +162,7 @@ def load_module(method: SoftPromptMethod, sizes: Mapping[str, int], tensors: Map
 
 @dataclass(frozen=True)
 class TrainedSlotEncoder:
-    """`bench.context.context.SlotEncoder` of a module."""
+    """A module as a `bench.context.context.SlotEncoder`."""
 
     module: Any
 
@@ -170,18 +170,18 @@ class TrainedSlotEncoder:
         import torch
 
         with torch.inference_mode():
-            rows, _ = self.module(slots)
-        vectors: Vectors = rows.float().cpu().numpy()
-        return vectors
+            made, _ = self.module(slots)
+        embeds: Vectors = made.float().cpu().numpy()
+        return embeds
 
 
 def identity(config: RunConfig) -> str:
-    """Names the weights that a configuration trains."""
+    """The fingerprint of the weights that a configuration trains."""
     return fingerprint(spec(config))
 
 
 def open_for(config: RunConfig, out: Path) -> Checkpoint:
-    """The checkpoint that this run wants, below `out`; it may be untrained, or not there yet."""
+    """The checkpoint that this run needs, below `out`. It may be untrained or not exist yet."""
     retriever = f"-{config.retriever}" if config.retriever else ""
     name = f"{Path(config.data).name}-{config.method}{retriever}-seed{config.seed}-{identity(config)[:8]}"
     return Checkpoint(out / FOLDER / name)
@@ -195,7 +195,7 @@ def describe(config: RunConfig) -> dict[str, Any]:
 
 
 def given(path: Path, config: RunConfig) -> Checkpoint:
-    """The checkpoint of a folder that the user names. Raises UserError naming every key in which it does not fit."""
+    """The checkpoint in a folder that the user names. Raises UserError that names every key that does not fit."""
     found = Checkpoint(path)
     if not (path / MANIFEST).is_file():
         raise UserError(f"{path} is no checkpoint; name a folder, or a name that `bench ls checkpoints` lists")
@@ -208,16 +208,16 @@ def given(path: Path, config: RunConfig) -> Checkpoint:
         raise UserError(f"checkpoint {path} is not trained to its end; run `bench train` with the same options first")
     method = registry.create("method", config.method, config.method_options)
     for epoch in range(1, config.profile.train.epochs + 1):
-        found.slot_encoder(method, epoch)  # damaged weights say so now, and not when the engine is up
+        found.slot_encoder(method, epoch)  # damaged weights raise now, before the engine starts
     return found
 
 
 def _short(value: Any) -> str:
-    """Hashes by their beginning."""
+    """Long values, such as hashes, by their first characters."""
     text = runs.dump(value)
     return text if len(text) <= 40 else f"{text[:13]}..."
 
 
 def find(out: Path) -> list[Checkpoint]:
-    """All checkpoints below an output folder, by name."""
+    """All checkpoints below an output folder, sorted by name."""
     return [Checkpoint(manifest.parent) for manifest in sorted((out / FOLDER).glob(f"*/{MANIFEST}"))]

@@ -1,4 +1,4 @@
-"""Samples to training examples: the method's own prompt, fitted as at inference, and the review really written."""
+"""Turns samples into training examples: the method's prompt, fitted as at inference, and the user's real review."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Templates:
-    """`bench.generate.service.Completer` that counts tokens and generates nothing."""
+    """A `bench.generate.service.Completer` that counts tokens and generates nothing."""
 
     encoder: ChatEncoder
 
@@ -38,7 +38,7 @@ class Templates:
 
 @dataclass
 class ExampleSource:
-    """The examples of every epoch. `failed` holds a reason for each sample that no prompt can be made of."""
+    """The examples of every epoch. `failed` holds the reason for each sample that has no prompt."""
 
     method: SoftPromptMethod
     samples: Sequence[Sample]
@@ -51,7 +51,7 @@ class ExampleSource:
     _plain: list[Example] | None = None
 
     def of_epoch(self, epoch: int) -> list[Example]:
-        """In the samples' order. Made once, if the method does not vary them."""
+        """The examples in the samples' order. They are made once if the method does not vary them."""
         if self.method.varies:
             return self._made(epoch)
         if self._plain is None:
@@ -82,7 +82,7 @@ def source(
     out: Path,
     progress: Progress | None = None,
 ) -> ExampleSource:
-    """The examples of a configuration; embeds the texts that they need."""
+    """The examples of a configuration. Embeds the texts that they need. Raises UserError without training samples."""
     train = config.profile.train
     samples = corpus.training_samples(limit=train.limit)
     if not samples:

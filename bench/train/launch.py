@@ -1,4 +1,4 @@
-"""Trains a checkpoint in processes of their own, and waits for them."""
+"""Trains a checkpoint in separate processes and waits for them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from bench.train import checkpoint as checkpoints
 from bench.train.checkpoint import MANIFEST, Checkpoint
 
 WORKER = ["-m", "bench.train.worker"]
-# What the worker has said in one line already.
-SAID = (1, 2, 130)
+# Exit codes for which the worker has already printed one line.
+EXPLAINED = (1, 2, 130)
 
 
 def ensure(checkpoint: Checkpoint, config: RunConfig, *, say: Callable[[str], None], place: str = "") -> None:
-    """Returns when the checkpoint is trained; at once if it is. A training that was cut off goes on.
+    """Returns when the checkpoint is trained, at once if it already is. A training that was killed continues.
 
-    `place` is said with its name. Raises EngineError where it fails, UserError where another process trains it.
+    `place` follows the name in the message. Raises EngineError where it fails, UserError where another process trains
+    it.
     """
     if checkpoint.trained:
         return
@@ -37,12 +38,12 @@ def ensure(checkpoint: Checkpoint, config: RunConfig, *, say: Callable[[str], No
             watcher.kill()
             watcher.wait()
     if code:
-        cause = "see above" if code in SAID else f"its process ended with {code}"
-        raise EngineError(f"{checkpoint.path.name} was not trained: {cause}; the same command goes on where it was")
+        cause = "see above" if code in EXPLAINED else f"its process ended with {code}"
+        raise EngineError(f"{checkpoint.path.name} was not trained: {cause}; run the same command again to continue")
 
 
 def command(checkpoint: Checkpoint, processes: int) -> list[str]:
-    """One process, or several by torch's launcher on this machine."""
+    """The command of one process, or of several by torch's launcher on this machine."""
     start = [sys.executable]
     if processes > 1:
         start += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
@@ -50,7 +51,7 @@ def command(checkpoint: Checkpoint, processes: int) -> list[str]:
 
 
 def _gpus() -> int:
-    """GPUs of this machine, asked of a process that ends: nothing here may take their memory."""
+    """The number of GPUs, counted in a short process so that this process takes none of their memory."""
     ask = "import torch; print(torch.cuda.device_count())"
     answer = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=False).stdout
     return max(1, int(answer or 0))

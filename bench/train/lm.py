@@ -1,7 +1,8 @@
-"""The frozen language model in training: the loss of some samples and its gradient at their soft rows, at least cost.
+"""The frozen language model in training: the loss of some samples and its gradient at their soft prompt embeddings.
 
-What is not done (and the released trainer does): no weight gradient, no padding to a fixed length, no logits but the
-target's, and no gradient work before the first soft row: what stands before it is a key-value cache without history.
+It saves the work that the released trainer does without need: there is no gradient of weights, no padding to a fixed
+length, no logits outside the target, and no gradient before the first soft prompt embedding. The tokens before it are
+a key-value cache that the gradient does not enter.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Example:
-    """A prompt's ids (`slot_id` at its soft positions), the ids that should follow, and what stands in the slots."""
+    """A prompt's ids (`slot_id` at each slot), the ids of the target that follows, and the slots in order."""
 
     sample_id: str
     ids: tuple[int, ...]
@@ -32,12 +33,12 @@ class Example:
 
     @property
     def fed(self) -> int:
-        """Tokens that go in: the last one of the target has nothing to predict."""
+        """Tokens that enter the model. The last target token does not, as nothing follows it."""
         return len(self.ids) + len(self.target) - 1
 
 
 class FrozenLM:
-    """Any causal language model of transformers; nothing of it is trained."""
+    """Any causal language model of transformers, with all weights frozen."""
 
     def __init__(
         self, folder: str, *, dtype: str, device: torch.device, slot_id: int, trust_code: bool = False
@@ -59,30 +60,31 @@ class FrozenLM:
 
     @property
     def table(self) -> Tensor:
-        """(vocabulary, hidden size): the rows that stand for tokens."""
+        """(vocabulary, hidden size): the token embeddings."""
         weight: Tensor = self.model.get_input_embeddings().weight
         return weight
 
     def space(self, vectors: int) -> Space:
-        """What a module must know of this model's table, for an embedder of so many dimensions."""
+        """The sizes and token statistics that a module needs, for an embedder with `vectors` dimensions."""
         table = self.table.float()
         mean, std = table.mean(0).cpu().numpy(), table.std(0).cpu().numpy()
         return Space(vectors, table.shape[1], mean, std, float(table.norm(dim=1).mean()))
 
-    def summed_loss(self, examples: Sequence[Example], rows: Sequence[Tensor]) -> Tensor:
+    def summed_loss(self, examples: Sequence[Example], embeds: Sequence[Tensor]) -> Tensor:
         """Cross entropy summed over the target tokens of all examples, a scalar in fp32.
 
-        `rows[i]`, (slots of example i, hidden size), may want a gradient. Without any soft row there is none.
+        `embeds[i]` holds example i's soft prompt embeddings, (slots, hidden size), and may require a gradient. If no
+        example has a slot, the result has no gradient.
         """
         batch = _Batch.of(examples, self.slot_id, self.device)
         cut = batch.first_soft
         cache = self._cache(batch, cut)
-        embeds = self.model.get_input_embeddings()(batch.ids[:, cut:])
-        if soft := [row for row in rows if len(row)]:
+        inputs = self.model.get_input_embeddings()(batch.ids[:, cut:])
+        if soft := [one for one in embeds if len(one)]:
             places = batch.soft[:, cut:].unsqueeze(-1)
-            embeds = embeds.masked_scatter(places, torch.cat(soft).to(embeds))
+            inputs = inputs.masked_scatter(places, torch.cat(soft).to(inputs))
         logits = self.model(
-            inputs_embeds=embeds,
+            inputs_embeds=inputs,
             attention_mask=batch.mask,
             position_ids=batch.positions[:, cut:],
             past_key_values=cache,
@@ -93,7 +95,7 @@ class FrozenLM:
         return cross_entropy(flat, batch.labels.reshape(-1), ignore_index=IGNORED, reduction="sum")
 
     def _cache(self, batch: _Batch, cut: int) -> Any:
-        """Keys and values of everything before the first soft row: constants."""
+        """Keys and values of all positions before the first soft prompt embedding; constants in training."""
         from transformers import DynamicCache
 
         if cut == 0:
@@ -113,7 +115,7 @@ class FrozenLM:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Examples as tensors (B, L), padded on the left, so that all targets end in the last column."""
+    """Examples as tensors (B, L), padded on the left so that all targets end in the last column."""
 
     ids: Tensor
     mask: Tensor
@@ -129,13 +131,13 @@ class _Batch:
         ids = torch.zeros(len(examples), longest, dtype=torch.long)
         mask = torch.zeros_like(ids)
         labels = torch.full((len(examples), targets), IGNORED)
-        for row, example in enumerate(examples):
-            ids[row, longest - example.fed :] = torch.tensor(example.ids + example.target[:-1])
-            mask[row, longest - example.fed :] = 1
-            labels[row, targets - len(example.target) :] = torch.tensor(example.target)
+        for number, example in enumerate(examples):
+            ids[number, longest - example.fed :] = torch.tensor(example.ids + example.target[:-1])
+            mask[number, longest - example.fed :] = 1
+            labels[number, targets - len(example.target) :] = torch.tensor(example.target)
         soft = (ids == slot_id) & (mask == 1)
         columns = soft.any(0).nonzero()
-        # Logits are wanted from the first target on, so at least these columns are computed in full.
+        # Logits are needed from the first target token on, so the cache ends before these columns.
         first = min(int(columns[0]) if len(columns) else longest, longest - targets)
         positions = (mask.cumsum(1) - 1).clamp_min(0)
         ids, mask, positions, soft, labels = (x.to(device) for x in (ids, mask, positions, soft, labels))
@@ -143,7 +145,7 @@ class _Batch:
 
 
 def grouped(examples: Sequence[Example], most: int) -> list[list[int]]:
-    """Indices of examples of alike lengths, in groups of at most `most` tokens, padding included; a long one alone."""
+    """Indices of examples of similar length, in groups of at most `most` tokens with padding; a longer one is alone."""
     groups: list[list[int]] = []
     for index in sorted(range(len(examples)), key=lambda i: -examples[i].fed):
         widest = examples[groups[-1][0]].fed if groups else 0

@@ -1,4 +1,4 @@
-"""What a training shows and keeps: a progress bar or plain lines on stderr, and TensorBoard's files."""
+"""Shows the progress of a training as a bar or as plain lines on stderr, and writes TensorBoard's files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PLAIN_SECONDS = 15.0
 
 
 class Logs:
-    """Of the first rank. A live line on a terminal; elsewhere a plain line now and then."""
+    """The first rank's progress: a live line on a terminal, elsewhere a plain line every 15 seconds."""
 
     def __init__(self, name: str, folder: Path, *, quiet: bool = False) -> None:
         self._name = name
@@ -43,7 +43,7 @@ class Logs:
             return
         self._writer = SummaryWriter(str(self._folder / "tensorboard"), purge_step=begin + 1)
         if begin:
-            self.say(f"goes on after step {begin} of {total}")
+            self.say(f"continues after step {begin} of {total}")
         if sys.stderr.isatty():
             self._live = _display()
             self._task = self._live.add_task(self._name, total=total, completed=begin, losses="")

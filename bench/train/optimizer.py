@@ -1,7 +1,7 @@
 """AdamW on the module's parameters, on one device or sharded over several by DeepSpeed ZeRO-1.
 
-All ranks hold the whole module and compute the same gradient (bench.train.trainer), so ZeRO-1 changes where the
-optimizer's state lies and nothing else.
+All ranks hold the whole module and compute the same gradient (bench.train.trainer), so ZeRO-1 changes only where the
+optimizer's state is kept.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class Optimizer(Protocol):
-    """One step along the gradient of an objective; a state that can be saved and restored, whole, by name."""
+    """Steps along the gradient of an objective. Its state can be saved and restored whole, by name."""
 
     def step(self, objective: Tensor, lr: float) -> float:
         """The gradient's norm before clipping."""
         ...
 
     def state(self) -> dict[str, Tensor]:
-        """moment.parameter -> tensor of the parameter's shape. On every rank, though only one saves it."""
+        """moment.parameter -> tensor of the parameter's shape. All ranks call it, though only one saves it."""
         ...
 
     def restore(self, state: Mapping[str, Tensor], steps: int) -> None: ...
@@ -41,7 +41,7 @@ def _adamw(parameters: list[nn.Parameter], config: TrainConfig) -> torch.optim.A
 
 
 class OneDevice:
-    """`Optimizer` on plain PyTorch."""
+    """An `Optimizer` in plain PyTorch."""
 
     def __init__(self, module: nn.Module, config: TrainConfig) -> None:
         self._named = {name: value for name, value in module.named_parameters() if value.requires_grad}
@@ -72,7 +72,7 @@ class OneDevice:
 
 
 class Zero1:
-    """`Optimizer` on DeepSpeed: state in shards, one a rank, fp32."""
+    """An `Optimizer` in DeepSpeed: the state is fp32 and has one shard for each rank."""
 
     def __init__(self, module: nn.Module, config: TrainConfig) -> None:
         import deepspeed
@@ -110,7 +110,7 @@ class Zero1:
     def restore(self, state: Mapping[str, Tensor], steps: int) -> None:
         from deepspeed.utils import safe_set_full_optimizer_state
 
-        # The shards' states come into being by a first step: one of rate 0 without gradient moves nothing.
+        # A first step creates the shards' states. With rate 0 and gradient 0 it changes no parameter.
         self.step(
             sum((value.sum() * 0 for value in self._named.values()), torch.zeros((), device=self._engine.device)),
             lr=0.0,

@@ -1,5 +1,8 @@
-"""The processes that train together. One process needs no launcher; several are started by torchrun, accelerate or
-deepspeed, which all tell a process its place by the same environment variables."""
+"""The processes that train together.
+
+One process needs no launcher. torchrun, accelerate and deepspeed start several and give each its place by the same
+environment variables.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process's place among `size`."""
+    """This process's place among `size` processes."""
 
     rank: int
     size: int
@@ -46,7 +49,7 @@ class Ranks:
 
 
 def join() -> Ranks:
-    """By the launcher's environment variables; NCCL between GPUs, gloo between CPU processes."""
+    """Joins the ranks that the launcher's environment variables name: NCCL between GPUs, gloo between CPU processes."""
     rank, size, local = (
         int(os.environ.get(name, default))
         for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))

@@ -1,4 +1,4 @@
-"""One training from its manifest to its last epoch: what is saved when, and where a killed one goes on."""
+"""One training from its manifest to its last epoch: when its state is saved, and how a killed one continues."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from bench.train.trainer import Step, Trainer
 
 @dataclass
 class Session:
-    """Everything that one process holds while it trains."""
+    """Everything that one process needs while it trains."""
 
     checkpoint: Checkpoint
     config: RunConfig
@@ -61,8 +61,8 @@ class Session:
         if self.ranks.first:
             self.checkpoint.folder.append(STEPS, step.row())
             self.logs.step(step)
-        # The last step of an epoch is saved with the epoch's weights, so that neither is there without the other.
-        # The first rank's clock decides, as saving gathers from all.
+        # An epoch's last step is saved with the epoch's weights, so that neither exists without the other.
+        # The first rank's clock decides for all, because saving gathers the state from all ranks.
         due = time.monotonic() - self.saved >= 60 * self.config.profile.train.save_minutes
         if step.step % self.per_epoch and self.ranks.agree(due):
             self._save(step.step)
@@ -104,7 +104,7 @@ class Session:
 
 
 def open_session(checkpoint: Checkpoint, ranks: Ranks, logs: Logs) -> Session:
-    """Loads data, language model and module, and the saved state where there is one."""
+    """Loads the data, the language model and the module, and the saved state if there is one."""
     config = checkpoint.config
     profile, train = config.profile, config.profile.train
     corpus = load(config.data)
@@ -115,7 +115,7 @@ def open_session(checkpoint: Checkpoint, ranks: Ranks, logs: Logs) -> Session:
     encoder = ChatEncoder(folder, trust_code=profile.trusts_code)
     out = checkpoint.path.parent.parent
     if not ranks.first:
-        ranks.wait()  # the first embeds for all
+        ranks.wait()  # the first rank embeds for all
     examples = source(config, method, corpus, encoder, out=out, progress=logs.embedding if ranks.first else None)
     if ranks.first:
         ranks.wait()
@@ -132,7 +132,7 @@ def open_session(checkpoint: Checkpoint, ranks: Ranks, logs: Logs) -> Session:
     begin, moments = _resume(checkpoint, module) if (checkpoint.path / RESUME).is_file() else (0, None)
     if ranks.first:
         _take_back(checkpoint, begin)
-    adamw = optimizer.create(module, train, ranks)  # after the module is what it was: ZeRO copies it
+    adamw = optimizer.create(module, train, ranks)  # after the module is restored, because ZeRO copies it
     if moments:
         adamw.restore(moments, begin)
     trainer = Trainer(lm, module, adamw, train, ranks, config.seed, begin)
@@ -141,7 +141,7 @@ def open_session(checkpoint: Checkpoint, ranks: Ranks, logs: Logs) -> Session:
 
 
 def _resume(checkpoint: Checkpoint, module: Any) -> tuple[int, dict[str, Tensor]]:
-    """(steps done before, the optimizer's moments); the module becomes what it was then."""
+    """Restores the module and returns (steps done before, the optimizer's moments)."""
     tensors, about = checkpoint.read_tensors(RESUME)
     own = {name.removeprefix("module."): value for name, value in tensors.items() if name.startswith("module.")}
     module.load_state_dict(own)
@@ -149,7 +149,7 @@ def _resume(checkpoint: Checkpoint, module: Any) -> tuple[int, dict[str, Tensor]
 
 
 def _take_back(checkpoint: Checkpoint, begin: int) -> None:
-    """Rows of steps that were done after the last save are done again; files that a kill cut off go."""
+    """Removes rows of steps after the last save, which are done again, and files that a kill left unfinished."""
     kept = [row for row in checkpoint.folder.rows(STEPS) if row["step"] <= begin]
     checkpoint.folder.write_rows(STEPS, kept)
     for part in checkpoint.path.glob(".*.tmp"):

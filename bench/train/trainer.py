@@ -1,11 +1,11 @@
-"""Trains a soft-prompt module through a frozen language model (spec, DEP: loss, optimiser).
+"""Trains a soft-prompt module through a frozen language model.
 
 One step on an effective batch of samples:
-  1. the module makes the rows of all their slots, and its auxiliary losses, over the whole batch;
-  2. the language model gives the gradient of the token-mean cross entropy at these rows, a few samples at a time,
-     shared among ranks;
-  3. one backward pass through the module takes both further, and AdamW steps.
-So neither accumulation nor the number of ranks changes what is computed, and auxiliary losses do not scale with either.
+  1. the module makes the soft prompt embeddings of all slots and its auxiliary losses, over the whole batch;
+  2. the language model gives the gradient of the token-mean cross entropy at these embeddings, a few samples at a
+     time, shared among ranks;
+  3. one backward pass through the module uses that gradient and the auxiliary losses, and AdamW steps.
+So neither accumulation nor the number of ranks changes the result, and auxiliary losses do not scale with either.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ Examples = Callable[[int], Sequence[Example]]
 
 @dataclass(frozen=True)
 class Losses:
-    """Of one effective batch: cross entropy per target token, and the module's own, unweighted."""
+    """The losses of one effective batch: cross entropy per target token, and the module's own, unweighted."""
 
     gen: float
     auxiliary: dict[str, float]
     total: float
-    tokens: int  # that went through the language model
+    tokens: int  # through the language model
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step as it is logged. `step` counts from 1 over all epochs."""
+    """One step for the log. `step` counts from 1 over all epochs."""
 
     step: int
     epoch: int
@@ -69,7 +69,7 @@ class Step:
 
 @dataclass
 class Trainer:
-    """`begin` is the number of steps that were done before, when a training goes on."""
+    """`begin` is the number of steps that a continued training has done before."""
 
     lm: FrozenLM
     module: Any
@@ -103,11 +103,12 @@ class Trainer:
         return Step(number, epoch, losses, norm, lr, time.perf_counter() - started)
 
     def objective(self, batch: Sequence[Example]) -> tuple[Tensor, Losses]:
-        """A scalar whose gradient at the module's parameters is the total loss's, and the losses."""
-        rows, auxiliary = self.module([slot for example in batch for slot in example.slots])
-        gen, gradient = self._through_lm(batch, rows)
-        weighted = sum((self.module.loss_weights[name] * loss for name, loss in auxiliary.items()), rows.new_zeros(()))
-        objective = (rows * gradient).sum() + weighted
+        """A scalar with the total loss's gradient at the module's parameters, and the losses."""
+        embeds, auxiliary = self.module([slot for example in batch for slot in example.slots])
+        gen, gradient = self._through_lm(batch, embeds)
+        terms = (self.module.loss_weights[name] * loss for name, loss in auxiliary.items())
+        weighted = sum(terms, embeds.new_zeros(()))
+        objective = (embeds * gradient).sum() + weighted
         losses = Losses(
             gen=gen,
             auxiliary={name: float(loss.detach()) for name, loss in auxiliary.items()},
@@ -116,9 +117,9 @@ class Trainer:
         )
         return objective, losses
 
-    def _through_lm(self, batch: Sequence[Example], rows: Tensor) -> tuple[float, Tensor]:
-        """Token-mean cross entropy of the batch and its gradient at the rows; each rank does a part of the groups."""
-        leaf = rows.detach().requires_grad_()
+    def _through_lm(self, batch: Sequence[Example], embeds: Tensor) -> tuple[float, Tensor]:
+        """The batch's token-mean cross entropy and its gradient at `embeds`. Each rank does a part of the groups."""
+        leaf = embeds.detach().requires_grad_()
         own = torch.split(leaf, [len(example.slots) for example in batch])
         tokens = sum(len(example.target) for example in batch)
         total = torch.zeros((), device=leaf.device)
@@ -132,13 +133,13 @@ class Trainer:
 
 
 def shuffled(examples: Sequence[Example], size: int, seed: int) -> list[list[Example]]:
-    """Batches of `size` (the last may be smaller), in an order that only the seed decides."""
+    """Batches of `size`, the last perhaps smaller, in an order that depends on the seed alone."""
     order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed)).tolist()
     return [[examples[i] for i in order[start : start + size]] for start in range(0, len(order), size)]
 
 
 def rate(step: int, steps: int, config: TrainConfig) -> float:
-    """Linear warm-up, then linearly to 0 after the last step: what transformers' Trainer does by default."""
+    """Linear warm-up, then linear decay to 0 after the last step, as transformers' Trainer does by default."""
     warmup = math.ceil(steps * config.warmup)
     if step <= warmup:
         return config.lr * step / warmup

@@ -1,7 +1,7 @@
 """The process that trains: `python -m bench.train.worker CHECKPOINT_FOLDER`, started by `bench train` and `bench run`.
 
-Also by torchrun, accelerate or deepspeed, one process a GPU. Like `bench` it says what the user can change in one line
-and exits with 2.
+torchrun, accelerate or deepspeed may start it too, one process for each GPU. Like `bench` it reports what the user can
+change in one line and exits with 2.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.errors import BenchError, of_the_disk
 def main(folder: Path) -> None:
     import torch
 
-    # Or deepspeed, which transformers imports where it is installed, says on stdout that it guesses.
+    # transformers imports deepspeed where it is installed, which otherwise prints to stdout that it guesses the device.
     os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")
 
     from bench.train.checkpoint import Checkpoint
@@ -37,7 +37,7 @@ def main(folder: Path) -> None:
 
 
 def run(folder: Path) -> None:
-    """`main`, whose expected errors are one line and an exit code."""
+    """Runs `main`; an expected error becomes one line and an exit code."""
     threading.excepthook = _threads
     try:
         main(folder)
@@ -57,7 +57,7 @@ def _fail(error: BenchError) -> NoReturn:
 
 
 def _threads(args: threading.ExceptHookArgs) -> None:
-    """TensorBoard's writer raises a full disk in its thread and, what is enough, at the next call."""
+    """Ignores a full disk in TensorBoard's thread, because its writer raises it again at the next call."""
     if not isinstance(args.exc_value, OSError):
         threading.__excepthook__(args)
 

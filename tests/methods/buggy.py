@@ -1,4 +1,4 @@
-"""A method that fails in every way that one may."""
+"""A method that fails in every way that a method can."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.types import Sample
 
 @dataclass(frozen=True)
 class Buggy:
-    """Fails for user u1, is silent for u2; `gives` and `notes` are what it should not."""
+    """Fails for user u1 and gives an empty text for u2. `gives` and `notes` select a forbidden return value or note."""
 
     label = "Buggy"
     uses_retriever = False

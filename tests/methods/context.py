@@ -1,4 +1,4 @@
-"""A context that records what a method asks for, and a user, items and peers to ask about."""
+"""A context that records a method's requests, with a user, items and peers for them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def past(number: int, text: str, *, rating: float = 4.0) -> Review:
 
 
 def peer(number: int, user: str, text: str, *, rating: float = 3.0, when: int | None = 500) -> Review:
-    """Another user's review of the same thing."""
+    """Another user's review of thing `number`."""
     return Review(f"{user}/r{number}", user, thing(number), rating, f"{user}'s title", text, when)
 
 
@@ -38,7 +38,7 @@ def sample(*history: Review) -> Sample:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request: all that decides its answer and its seed."""
+    """One request: everything that decides its answer and its seed."""
 
     stage: str
     key: str
@@ -48,7 +48,7 @@ class Asked:
 
 @dataclass
 class Context:
-    """Retrieves these reviews, knows these peers by item id and these reviews by user, measures prompts in characters.
+    """Retrieves these reviews, has these peers by item id and these reviews by user, and counts characters as tokens.
 
     `answers` maps a stage to what the model says there; `gate` holds the requests of these stages back.
     """

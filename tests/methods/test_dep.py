@@ -1,4 +1,4 @@
-"""DEP's prompts in full, every ablation's included, and the vectors that stand in their slots."""
+"""DEP's full prompts, also of every ablation, and the vectors in their slots."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ WITHOUT_TEXT_AND_HIS = """\
 
 
 def without(*starts: str) -> str:
-    """Figure 6 without the lines that begin so."""
+    """Figure 6 without the lines that begin with these labels."""
     return "\n".join(line for line in FIGURE_6.split("\n") if not line.startswith(tuple(f"  - [{s}]" for s in starts)))
 
 
@@ -139,7 +139,7 @@ def test_the_prompt_is_figure_6() -> None:
     ],
 )
 @pytest.mark.parametrize("guidance", [True, False])
-def test_an_ablation_s_prompt_names_what_it_has(
+def test_an_ablation_s_system_prompt_names_only_its_own_parts(
     options: dict[str, Any], fields: str, user: str, guidance: bool
 ) -> None:
     found = prompt(context(ONE, TWO), guidance=guidance, **options)
@@ -147,7 +147,7 @@ def test_an_ablation_s_prompt_names_what_it_has(
     assert found.text == user
 
 
-def test_without_guidance_only_the_note_goes() -> None:
+def test_without_guidance_only_the_note_is_missing() -> None:
     found = prompt(context(ONE, TWO), guidance=False)
     assert found.system == INPUTS + "review text, review embedding, review difference embedding" + TASK
     assert found.text == FIGURE_6
@@ -177,7 +177,7 @@ def test_a_text_that_looks_like_a_slot_is_a_text() -> None:
     assert isinstance(last, str) and last.endswith("[Output Review Title]: <diff>")
 
 
-# ---------------------------------------------------------------- which vectors, and where
+# ---------------------------------------------------------------- vectors and their slots
 
 
 def test_the_difference_is_the_mean_over_peers() -> None:
@@ -208,7 +208,7 @@ def test_the_released_weights_by_hand() -> None:
     assert distance_weights(means[0], means[:1]).tolist() == [1]
 
 
-def test_the_released_weights_are_by_what_users_wrote_and_the_user_by_the_history() -> None:
+def test_the_released_weights_use_users_reviews_and_for_the_user_the_history() -> None:
     """u's mean is (0,0); ann's (3,4) and bob's (0,15), so that w is as above and e_diff = (1, -2 * .62245933)."""
     more = {"u wrote": (-1, 0), "ann wrote": (6, 8), "bob wrote": (0, 28)}
     history = (ONE, past(9, "u wrote"))
@@ -219,7 +219,7 @@ def test_the_released_weights_are_by_what_users_wrote_and_the_user_by_the_histor
 
 
 @pytest.mark.parametrize("reviews", [*permutations((ONE, TWO, past(3, "Alone.")))])
-def test_slot_i_is_of_review_i_in_every_order_and_for_every_budget(reviews: Sequence[Review]) -> None:
+def test_slot_i_belongs_to_review_i_in_every_order_and_for_every_budget(reviews: Sequence[Review]) -> None:
     known = {**VECTORS, "Alone.": (3, 3)}
     whole = Context(tuple(reviews), PEERS, known)
     size = len(f"{prompt(whole).system}\n{prompt(whole).text}")
@@ -251,7 +251,7 @@ def test_a_review_that_the_budget_shortens_keeps_the_vectors_of_its_whole_text()
     assert vectors(found, "diff") == [[9, 8]]
 
 
-def test_a_review_without_peers_has_no_difference_and_is_named_on_the_sample() -> None:
+def test_a_review_without_peers_has_no_difference_and_is_noted_on_the_sample() -> None:
     ctx = Context((ONE, TWO), {"i2": PEERS["i2"]}, VECTORS)
     found = prompt(ctx)
     assert vectors(found, "diff") == [[0, 0], [1, -3]]
@@ -269,7 +269,7 @@ def test_reviews_without_peers_are_left_out_by_option() -> None:
     assert ctx.notes == {"without_peers": ["r1"]}
 
 
-def test_peers_without_a_text_are_none() -> None:
+def test_peers_without_a_text_are_left_out() -> None:
     ctx = Context((ONE,), {"i1": (ANN, replace(BOB, text=" \n"))}, VECTORS)
     assert vectors(prompt(ctx), "diff") == [[1, 0]]
 
@@ -280,7 +280,7 @@ def test_by_option_only_peers_older_than_the_target_count() -> None:
         ({}, SAMPLE, [1, -1]),
         ({"peers_before_target": True}, SAMPLE, [0, 0]),
         ({"peers_before_target": True}, replace(SAMPLE, timestamp=2001), [1, 0]),
-        ({"peers_before_target": True}, replace(SAMPLE, timestamp=None), [0, 0]),  # none can be shown to be older
+        ({"peers_before_target": True}, replace(SAMPLE, timestamp=None), [0, 0]),  # none is known to be older
     ):
         ctx = Context((ONE,), {"i1": (newer, timeless)}, VECTORS)
         assert vectors(dep(**options).prompt(target, ctx), "diff") == [expected]
@@ -317,6 +317,6 @@ def test_no_held_out_target_and_not_the_sample_s_own_is_ever_embedded(weights: s
 
 
 @pytest.mark.parametrize("options", [{"latent": 0}, {"rho": 0}, {"rho": 1}])
-def test_options_that_make_no_autoencoder_are_refused(options: dict[str, float]) -> None:
+def test_invalid_autoencoder_options_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(UserError, match=f"dep.{next(iter(options))}="):
         dep(**options)

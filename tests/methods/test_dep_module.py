@@ -1,4 +1,4 @@
-"""DEP's losses and rows against values worked out by hand, with weights set by hand."""
+"""DEP's losses and embeddings against values worked out by hand, with weights set by hand."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from bench.registry import create
 from bench.types import Slot
 from methods.dep_module import divergence
 
-# What the divergence from rho = 0.05 is at 0, along the tangent at 0.001: there it is .05 ln 50 + .95 ln(.95 / .999) =
-# .1478230 and its slope .95 / .999 - .05 / .001 = -49.0490490.
+# The divergence from rho = 0.05 at 0, along the tangent at 0.001. At 0.001 its value is .05 ln 50 + .95 ln(.95 / .999)
+# = .1478230, and its slope is .95 / .999 - .05 / .001 = -49.0490490.
 AT_ZERO = 0.1478230 + 0.0490490
 
 
-def space(vectors: int, rows: int) -> Space:
-    return Space(vectors, rows, np.zeros(rows, np.float32), np.ones(rows, np.float32), 1.0)
+def space(vectors: int, hidden: int) -> Space:
+    return Space(vectors, hidden, np.zeros(hidden, np.float32), np.ones(hidden, np.float32), 1.0)
 
 
-def made(vectors: int, rows: int, **options: Any) -> Any:
+def made(vectors: int, hidden: int, **options: Any) -> Any:
     torch.manual_seed(0)
-    return create("method", "dep", options).module(space(vectors, rows))
+    return create("method", "dep", options).module(space(vectors, hidden))
 
 
 def slot(name: str, *values: float) -> Slot:
@@ -33,7 +33,7 @@ def slot(name: str, *values: float) -> Slot:
 
 
 def by_hand(weight: Sequence[Sequence[float]], bias: Sequence[float], **options: Any) -> Any:
-    """Two dimensions, two units; this encoder without bias, and a decoder that gives its bias whatever comes."""
+    """Two dimensions and two units: this encoder without bias, and a decoder that always gives its bias."""
     module = made(2, 2, latent=2, **options)
     with torch.no_grad():
         module.encoder[0].weight.copy_(torch.tensor(weight))
@@ -60,9 +60,7 @@ ZERO, ONE = ((0.0, 0.0), (0.0, 0.0)), ((1.0, 0.0), (0.0, 1.0))
         (1.5, 482.2888270, 949.9499499),  # at .999: 6.3639023, slope .95 / .001 - .05 / .999; .501 further
     ],
 )
-def test_the_divergence_is_exact_inside_and_goes_on_with_a_slope_outside(
-    mean: float, expected: float, slope: float
-) -> None:
+def test_the_divergence_is_exact_inside_and_has_a_slope_outside(mean: float, expected: float, slope: float) -> None:
     means = torch.tensor([mean, 0.3], dtype=torch.float64, requires_grad=True)
     found = divergence(means, 0.05)
     assert found[0].item() == pytest.approx(expected, rel=1e-6, abs=1e-6)
@@ -77,10 +75,10 @@ def test_reconstruction_is_a_mean_over_elements_summed_over_his_and_diff() -> No
     _, losses = module([slot("his", 1, 0), slot("diff", 0, 2)])
     assert losses["recon"].item() == pytest.approx(0.875)
     _, losses = module([slot("his", 1, 0), slot("his", 0.5, 2), slot("diff", 0, 2)])
-    assert losses["recon"].item() == pytest.approx(0.40625 + 0.0625)  # two rows halve his's mean
+    assert losses["recon"].item() == pytest.approx(0.40625 + 0.0625)  # two vectors halve his's mean
 
 
-def test_sparsity_is_of_the_mean_over_the_batch_s_rows_for_his_and_diff_apart() -> None:
+def test_sparsity_uses_the_batch_s_mean_activation_separately_for_his_and_diff() -> None:
     """GELU(1) = .8413447 and GELU(-1) = -.1586553: in the mean .3413447, whose divergence is .2519051.
 
     The other unit is at 0, and so are both of diff.
@@ -94,7 +92,7 @@ def test_sparsity_is_of_the_mean_over_the_batch_s_rows_for_his_and_diff_apart() 
 
 
 def test_units_that_never_fire_are_pulled_back() -> None:
-    """GELU(-1) is negative: a clamp alone would leave such a unit without a gradient."""
+    """GELU(-1) is negative. With a clamp alone such a unit has no gradient."""
     module = by_hand(ONE, (0.0, 0.0))
     _, losses = module([slot("his", -1, -1)])
     losses["sparse"].backward()
@@ -102,7 +100,7 @@ def test_units_that_never_fire_are_pulled_back() -> None:
 
 
 def test_the_released_decoder_ends_in_a_gelu() -> None:
-    """GELU(1) = .8413447, so that 1 is missed by .1586553; the linear decoder hits it."""
+    """GELU(1) = .8413447 misses 1 by .1586553; the linear decoder reaches it."""
     for released, expected in ((False, 0.0), (True, 0.1586553**2 / 2 / 2)):
         _, losses = by_hand(ZERO, (1.0, 0.0), decoder_gelu=released)([slot("his", 1, 0)])
         assert losses["recon"].item() == pytest.approx(expected, rel=1e-4)
@@ -124,21 +122,21 @@ def test_losses_and_their_weights(options: dict[str, Any], weights: dict[str, fl
     assert losses.keys() == weights.keys()
 
 
-# ---------------------------------------------------------------- rows
+# ---------------------------------------------------------------- embeddings
 
 
-def test_every_slot_has_the_row_of_its_own_vector_whatever_stands_between() -> None:
+def test_every_slot_has_the_embedding_of_its_own_vector_in_any_order() -> None:
     module = made(2, 3)
     slots = [slot("diff", 0, 1), slot("his_end"), slot("his", 1, 0), slot("diff", 2, 2), slot("his", 3, 0)]
-    rows, _ = module(slots)
-    assert rows.shape == (5, 3)
+    embeds, _ = module(slots)
+    assert embeds.shape == (5, 3)
     for place, one in enumerate(slots):
         alone, _ = module([one])
-        torch.testing.assert_close(rows[place], alone[0])
-    assert len({tuple(row.tolist()) for row in rows}) == 5
+        torch.testing.assert_close(embeds[place], alone[0])
+    assert len({tuple(embed.tolist()) for embed in embeds}) == 5
 
 
-def test_rows_are_projected_latents_and_without_refinement_projected_vectors() -> None:
+def test_embeddings_are_projected_latents_and_without_refinement_projected_vectors() -> None:
     module, plain = made(2, 3), made(2, 3, refinement="none")
     vector = torch.tensor([[0.6, 0.8]])
     for kind in ("his", "diff"):
@@ -147,23 +145,23 @@ def test_rows_are_projected_latents_and_without_refinement_projected_vectors() -
         torch.testing.assert_close(plain([slot(kind, 0.6, 0.8)])[0], plain.projectors[kind](vector))
 
 
-def test_markers_are_frozen_kept_and_spread_as_the_table_is() -> None:
-    rows = 4096
+def test_markers_are_frozen_saved_and_spread_like_token_embeddings() -> None:
+    hidden = 4096
     torch.manual_seed(0)
-    table = Space(2, rows, np.full(rows, 3, np.float32), np.full(rows, 0.5, np.float32), 1.0)
+    table = Space(2, hidden, np.full(hidden, 3, np.float32), np.full(hidden, 0.5, np.float32), 1.0)
     module = create("method", "dep", {"refinement": "none"}).module(table)
     names = {"his_start", "his_end", "diff_start", "diff_end"}
     assert names == {name for name, _ in module.named_buffers()}
     assert names <= module.state_dict().keys()
     for name in names:
-        (row,), _ = module([Slot(name)])
-        assert torch.equal(row, module.state_dict()[name])
-        assert (row.mean().item(), row.std().item()) == pytest.approx((3, 0.5), abs=0.05)
+        (marker,), _ = module([Slot(name)])
+        assert torch.equal(marker, module.state_dict()[name])
+        assert (marker.mean().item(), marker.std().item()) == pytest.approx((3, 0.5), abs=0.05)
     assert not torch.equal(module.his_start, module.his_end)
 
 
 def test_initial_weights_are_xavier_uniform_without_biases() -> None:
-    """Within sqrt(6 / (64 + 32)) = .25 for 64 -> 32, and filling it."""
+    """For 64 -> 32 the bound is sqrt(6 / (64 + 32)) = .25, and the weights fill it."""
     module = made(64, 16, latent=32)
     weight = module.encoder[0].weight
     assert 0.24 < weight.abs().max() <= 0.25
@@ -174,7 +172,7 @@ def test_initial_weights_are_xavier_uniform_without_biases() -> None:
 
 
 @pytest.mark.parametrize(("embeddings", "kinds"), [("his", {"his"}), ("diff", {"diff"}), ("both", {"his", "diff"})])
-def test_only_what_is_used_is_there(embeddings: str, kinds: set[str]) -> None:
+def test_only_the_parts_in_use_exist(embeddings: str, kinds: set[str]) -> None:
     module = made(2, 3, embeddings=embeddings)
     assert set(module.projectors) == kinds
     assert {name.partition("_")[0] for name, _ in module.named_buffers()} == kinds

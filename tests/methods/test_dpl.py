@@ -1,4 +1,4 @@
-"""DPL's prompts in full, who is compared with whom, what is shared, and that no stage waits for another sample."""
+"""DPL's full prompts, the comparisons, the shared requests, and that no stage waits for another sample."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.methods.context import Asked, Context, past, peer, sample, written
 
 ONE, TWO = past(1, "So dry."), past(2, "Much too long.", rating=2.5)
 SAMPLE = sample(ONE, TWO)
-# Four corners and the user's place: every peer is a cluster of its own.
+# Three corners and the user's place: every peer is a cluster of its own.
 ANN, BOB, CID = peer(1, "ann", "I love it!", rating=5.0), peer(1, "bob", "Hm."), peer(1, "cid", "It is what it is.")
 DAN = peer(2, "dan", "Just right.")
 PEERS = {"i1": (ANN, BOB, CID), "i2": (DAN,)}
@@ -112,7 +112,7 @@ def context(*reviews: Review, **more: Any) -> Context:
 
 
 def differences(ctx: Context) -> list[str]:
-    """Ids that were compared, as the keys have them: the user's review, then the peers'."""
+    """The ids in the keys of the comparisons: the user's review, then the peers' reviews."""
     return [" ".join(json.loads(asked.key)) for asked in ctx.of("difference")]
 
 
@@ -126,7 +126,7 @@ def test_three_stages_their_prompts_and_their_text() -> None:
     assert ctx.asked[3] == Asked("review", "", REVIEW, None)
 
 
-def test_a_single_peer_is_spoken_of_in_the_singular() -> None:
+def test_the_prompt_for_a_single_peer_is_in_the_singular() -> None:
     ctx = context(TWO)
     written(dpl(), ctx, SAMPLE)
     ((system, user),) = [(asked.prompt.system, asked.prompt.user) for asked in ctx.of("difference")]
@@ -137,7 +137,7 @@ def test_a_single_peer_is_spoken_of_in_the_singular() -> None:
 
 
 def test_the_prompt_counts_the_peers_that_the_budget_leaves() -> None:
-    """The released code says 4 whatever it shows."""
+    """The released code always says 4."""
     text = f"{DIFFERENCE.system}\n{DIFFERENCE.user}"
     ctx = context(ONE, budget=len(text) - 1)
     written(dpl(), ctx, SAMPLE)
@@ -167,7 +167,7 @@ def test_a_peer_in_the_user_s_cluster_is_not_shown() -> None:
         assert differences(ctx) == [compared]
 
 
-def test_items_without_peers_or_with_peers_just_like_the_user_are_left_out() -> None:
+def test_items_without_peers_or_with_peers_like_the_user_are_left_out() -> None:
     three, four = past(3, "Alone."), past(4, "Same.")
     known = {**PEERS, "i4": (peer(4, "ann", "Same."), peer(4, "bob", "Same."))}
     ctx = Context((three, ONE, four), known, {**VECTORS, "Same.": (1, 1)}, ANSWERS)
@@ -178,7 +178,7 @@ def test_items_without_peers_or_with_peers_just_like_the_user_are_left_out() -> 
     assert all(text in asked.prompt.user for text in ("Alone.", "So dry.", "Same."))
 
 
-def test_reviews_without_text_are_nobody_s_peers_and_are_compared_with_nobody() -> None:
+def test_reviews_without_text_are_never_compared() -> None:
     blank = replace(TWO, text=" \n")
     silent = replace(ANN, text=""), replace(BOB, text="\t")
     ctx = Context((blank, ONE), {**PEERS, "i1": (*silent, CID)}, VECTORS)
@@ -197,13 +197,13 @@ def test_reviews_without_text_are_nobody_s_peers_and_are_compared_with_nobody() 
         ({"released": True, "min_peers": 1}, []),
     ],
 )
-def test_how_many_peers_are_enough(options: Mapping[str, Any], compared: list[str]) -> None:
+def test_the_least_number_of_peers(options: Mapping[str, Any], compared: list[str]) -> None:
     ctx = context(ONE, TWO)
     written(dpl(**options), ctx, SAMPLE)
     assert [key.split()[0] for key in differences(ctx)] == compared
 
 
-def test_the_released_setting_takes_items_with_four_peers_and_asks_for_bm25() -> None:
+def test_the_released_setting_needs_four_peers_and_bm25() -> None:
     known = {**PEERS, "i1": (ANN, BOB, CID, peer(1, "dan", "Fourth."))}
     ctx = Context((ONE, TWO), known, {**VECTORS, "Fourth.": (30, 30)}, ANSWERS)
     written(dpl(released=True), ctx, SAMPLE)
@@ -218,7 +218,7 @@ def test_by_default_time_does_not_matter_and_by_option_only_older_peers_count() 
     for options, target, compared in (
         ({}, SAMPLE, ["r1 ann/r1 bob/r1 cid/r1"]),
         ({"peers_before_target": True}, SAMPLE, ["r1 cid/r1"]),
-        ({"peers_before_target": True}, replace(SAMPLE, timestamp=None), []),  # nobody can be shown to be older
+        ({"peers_before_target": True}, replace(SAMPLE, timestamp=None), []),  # none is known to be older
         ({}, replace(SAMPLE, timestamp=None), ["r1 ann/r1 bob/r1 cid/r1"]),
     ):
         ctx = Context((ONE,), known, VECTORS, ANSWERS)
@@ -254,7 +254,7 @@ def test_the_differences_of_eight_reviews_serve_every_smaller_k(k: int, budget: 
     assert len(asked[k]) == sum(n % 7 > 0 for n in range(k))
 
 
-def test_differences_and_summary_know_nothing_of_the_target_and_serve_all_with_this_history() -> None:
+def test_differences_and_summary_are_independent_of_the_target_and_shared_by_this_history() -> None:
     other = replace(SAMPLE, sample_id="t", item=Item("Home", "x", "Secret", "hidden " * 40), rating=1.0, title="Dark!")
     asked = []
     for target in (SAMPLE, other):
@@ -282,8 +282,8 @@ def test_the_summary_s_budget_drops_past_reviews_first_then_differences_and_shor
         assert ctx.of("summary")[0].prompt == Prompt(SUMMARY_SYSTEM, expected)
 
 
-def test_what_the_budget_took_is_counted_where_it_stood() -> None:
-    """Once for the user's item, not again for its peers or for the target, whose description no difference shows."""
+def test_dropped_parts_are_counted_in_their_own_prompt() -> None:
+    """Counted once for the user's item, not again for its peers or for the target, whose description is not shown."""
     wordy = replace(ONE, item=replace(ONE.item, description="abc" * 50))
     same = tuple(replace(one, item=wordy.item) for one in (ANN, BOB, CID))
     target = replace(SAMPLE, item=replace(SAMPLE.item, description="xyz" * 200))
@@ -295,7 +295,7 @@ def test_what_the_budget_took_is_counted_where_it_stood() -> None:
     assert ctx.dropped[0] == Dropped(reviews=2, description_chars=30)
 
 
-def test_a_difference_has_no_description_to_lose() -> None:
+def test_a_difference_s_description_is_not_counted_as_shortened() -> None:
     long = " ".join(["drier"] * 200)
     budget = len(SUMMARY_SYSTEM) + 1 + len(DIFFERENCES.replace("Drier than most.", long).partition("\n- [Item 2]")[0])
     ctx = Context((ONE, TWO), PEERS, VECTORS, {**ANSWERS, "difference": long}, budget - 1)
@@ -318,12 +318,12 @@ def test_without_history_the_request_is_non_persos() -> None:
     assert requests_of("dpl", Context()) == requests_of("nonperso", Context()) != []
 
 
-def test_an_empty_summary_leaves_rags_request() -> None:
+def test_an_empty_summary_gives_rags_request() -> None:
     ctx = Context((ONE, TWO), PEERS, VECTORS, {**ANSWERS, "summary": "[Summary]:"})
     assert requests_of("dpl", ctx)[3:] == requests_of("rag", Context((ONE, TWO))) != []
 
 
-def test_an_empty_difference_is_none() -> None:
+def test_an_empty_difference_is_left_out() -> None:
     ctx = Context((ONE, TWO), PEERS, VECTORS, {**ANSWERS, "difference": " "})
     assert requests_of("dpl", ctx)[2:] == requests_of("pag", Context((ONE, TWO), answers=ANSWERS))
 
@@ -372,5 +372,5 @@ def test_a_history_longer_than_the_budget_is_cut_and_a_hopeless_budget_is_a_samp
         written(dpl(), Context(reviews, known, vectors, ANSWERS, budget=300), sample(*reviews))
 
 
-def test_what_the_suite_asks_of_the_class() -> None:
+def test_the_contract() -> None:
     assert (dpl().label, dpl().uses_retriever, dpl().uses_embeddings) == ("DPL", True, True)

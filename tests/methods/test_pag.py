@@ -1,4 +1,4 @@
-"""PAG's prompts in full, what its stages share, and the markers that models put before an answer."""
+"""PAG's full prompts, the requests that its stages share, and the markers that models put before an answer."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ ONE = len(f"{PROFILE.system}\n{ONE_REVIEW}")
     ("budget", "shown"),
     [(WHOLE, REVIEWS), (WHOLE - 1, ONE_REVIEW), (ONE - 1, ONE_REVIEW.replace("About thing 1.", "About thing"))],
 )
-def test_the_profile_knows_nothing_of_the_target_and_is_one_for_all_with_this_history(budget: int, shown: str) -> None:
-    """However long the other target's description is: the budget shortens only what stands in the prompt."""
+def test_the_profile_is_independent_of_the_target_and_shared_by_this_history(budget: int, shown: str) -> None:
+    """Also if the other target's description is long: the budget shortens only what the prompt shows."""
     other = replace(SAMPLE, sample_id="t", item=Item("Home", "x", "Secret", "hidden " * 40), rating=1.0, title="Dark!")
     asked, dropped = [], []
     for target in (SAMPLE, other):
@@ -96,12 +96,12 @@ def test_the_profile_knows_nothing_of_the_target_and_is_one_for_all_with_this_hi
     assert asked[0].prompt == Prompt(PROFILE.system, shown)
 
 
-def test_what_is_built_without_the_target_cannot_show_it() -> None:
+def test_a_prompt_built_without_the_target_cannot_show_it() -> None:
     bare = without_target(SAMPLE)
     assert bare == replace(SAMPLE, item=Item("Home", "", ""), rating=0.0, title="", timestamp=None)
 
 
-def test_histories_in_another_order_of_another_user_or_category_have_seeds_of_their_own() -> None:
+def test_another_order_user_or_category_has_another_seed() -> None:
     keys = set()
     for reviews, target in (
         ((NEWEST, OLDER), SAMPLE),
@@ -116,7 +116,7 @@ def test_histories_in_another_order_of_another_user_or_category_have_seeds_of_th
     assert len(keys) == 5
 
 
-def test_the_key_tells_apart_ids_that_would_run_together() -> None:
+def test_the_key_separates_ids_that_joined_would_be_equal() -> None:
     keys = set()
     for ids in (("a", "b"), ('a", "b',), ("a,b",)):
         ctx = Context(tuple(replace(NEWEST, review_id=review_id) for review_id in ids))
@@ -141,7 +141,7 @@ def test_without_history_there_is_no_profile_and_the_request_is_non_persos() -> 
 
 
 @pytest.mark.parametrize("empty", ["", "[Summary]:", "**Summary:** \n"])
-def test_an_empty_profile_leaves_rags_request(empty: str) -> None:
+def test_an_empty_profile_gives_rags_request(empty: str) -> None:
     ctx = Context((NEWEST, OLDER), answers={"profile": empty})
     assert requests_of("pag", ctx)[1:] == requests_of("rag", Context((NEWEST, OLDER))) != []
     assert ctx.stages == ["profile", "review"]
@@ -156,7 +156,7 @@ def test_an_empty_profile_leaves_rags_request(empty: str) -> None:
         "  \n[Summary]: Terse.\n", "- [Summary]: Terse.", "[Summary]：Terse.", "Terse.", "  Terse. ",
     ],
 )  # fmt: skip
-def test_a_leading_marker_is_taken_off_however_it_is_spelled(answer: str) -> None:
+def test_a_leading_marker_is_removed_in_any_spelling(answer: str) -> None:
     assert strip_marker(answer, "Summary") == "Terse."
 
 
@@ -172,7 +172,7 @@ def test_everything_else_is_content(answer: str) -> None:
     assert strip_marker(answer, "Summary") == answer
 
 
-def test_only_the_marker_goes_and_only_once() -> None:
+def test_only_the_marker_is_removed_and_only_once() -> None:
     assert (
         strip_marker("[Review]: **Wow**, what a lamp. Review: more", "Review") == "**Wow**, what a lamp. Review: more"
     )

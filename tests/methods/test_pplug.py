@@ -1,4 +1,4 @@
-"""PPlug: attention and rows worked out by hand, what must not change them, and the prompt."""
+"""PPlug: attention and embeddings worked out by hand, their invariances, and the prompt."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def pplug(**options: Any) -> PPlug:
     return method
 
 
-def made(vectors: int, rows: int, *, norm: float = 1.0, **options: Any) -> Any:
+def made(vectors: int, hidden: int, *, norm: float = 1.0, **options: Any) -> Any:
     torch.manual_seed(0)
-    nothing = np.zeros(rows, np.float32)
-    return pplug(**options).module(Space(vectors, rows, nothing, nothing, norm))
+    nothing = np.zeros(hidden, np.float32)
+    return pplug(**options).module(Space(vectors, hidden, nothing, nothing, norm))
 
 
 def user(history: Any, query: Any) -> Slot:
@@ -49,7 +49,7 @@ class Square(nn.Module):
         return vectors**2
 
 
-# ---------------------------------------------------------------- rows
+# ---------------------------------------------------------------- embeddings
 
 
 def test_attention_by_hand_projects_then_averages() -> None:
@@ -59,37 +59,37 @@ def test_attention_by_hand_projects_then_averages() -> None:
     """
     module = made(2, 2)
     module.project_user = Square()
-    rows, losses = module([user([[2, 0], [0, 2]], [LOG3 / 2, 0])])
-    assert rows.tolist() == [pytest.approx([3, 1])]
+    embeds, losses = module([user([[2, 0], [0, 2]], [LOG3 / 2, 0])])
+    assert embeds.tolist() == [pytest.approx([3, 1])]
     assert losses == module.loss_weights == {}
 
 
 def test_temperature_divides_the_scores() -> None:
     module = made(2, 2, temperature=2.0)
     module.project_user = nn.Identity()
-    rows, _ = module([user([[1, 0], [0, 1]], [2 * LOG3, 0])])
-    assert rows.tolist() == [pytest.approx([0.75, 0.25])]
+    embeds, _ = module([user([[1, 0], [0, 1]], [2 * LOG3, 0])])
+    assert embeds.tolist() == [pytest.approx([0.75, 0.25])]
 
 
 def test_unmasked_padding_takes_attention_by_option_only() -> None:
-    """One review with score ln 3 beside three zeros with score 0: 3/6 of the weight is left to it."""
+    """One review with score ln 3 beside three zeros with score 0 has 3/6 of the weight."""
     for options, expected in (({}, [1, 0]), ({"compat_unmasked_padding": True, "history_cap": 4}, [0.5, 0])):
         module = made(2, 2, **options)
         module.project_user = nn.Identity()
-        rows, _ = module([user([[1, 0]], [LOG3, 0])])
-        assert rows.tolist() == [pytest.approx(expected)]
+        embeds, _ = module([user([[1, 0]], [LOG3, 0])])
+        assert embeds.tolist() == [pytest.approx(expected)]
 
 
 def test_the_instruction_is_a_projected_vector_between_0_and_1() -> None:
     module = made(64, 8)
     assert module.instruction.min() >= 0 and 0.9 < module.instruction.max() < 1
-    rows, _ = module([Slot("instruction"), Slot("instruction")])
+    embeds, _ = module([Slot("instruction"), Slot("instruction")])
     expected = module.project_instruction(module.instruction)
-    torch.testing.assert_close(rows, torch.stack([expected, expected]))
+    torch.testing.assert_close(embeds, torch.stack([expected, expected]))
 
 
 @pytest.mark.parametrize("pad", [0.0, 7.0, float("nan")])
-def test_padding_leaves_a_user_s_row_as_it_is(pad: float) -> None:
+def test_padding_does_not_change_a_user_s_embedding(pad: float) -> None:
     module = made(8, 16)
     slot = random_user(1, 5)
     history, query = (torch.tensor(part).unsqueeze(0) for part in slot.features)
@@ -112,23 +112,23 @@ def test_the_order_of_reviews_does_not_matter() -> None:
     torch.testing.assert_close(module([user(history[::-1], query)])[0], module([user(history, query)])[0])
 
 
-def test_rows_as_long_as_the_language_model_s_by_option() -> None:
-    """The option measures on unit vectors; the factors are kept with the weights."""
+def test_embeddings_as_long_as_the_language_model_s_by_option() -> None:
+    """The option measures on unit vectors, and the factors are saved with the weights."""
     module = made(32, 64, norm=3.0, match_embedding_norm=True)
     assert "scales" in module.state_dict()
     vectors = np.random.default_rng(0).normal(size=(200, 1, 32))
     vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
-    rows, _ = module([Slot("instruction"), *(user(vector, vector[0]) for vector in vectors)])
-    lengths = rows.norm(dim=1)
+    embeds, _ = module([Slot("instruction"), *(user(vector, vector[0]) for vector in vectors)])
+    lengths = embeds.norm(dim=1)
     assert lengths[0].item() == pytest.approx(3)
     assert lengths[1:].mean().item() == pytest.approx(3, rel=0.05)
     assert made(32, 64, norm=3.0).scales.tolist() == [1, 1]
 
 
-def test_a_shared_projector_is_there_once() -> None:
+def test_a_shared_projector_exists_once() -> None:
     module = made(4, 8, shared_projector=True)
-    rows, _ = module([Slot("instruction")])
-    torch.testing.assert_close(rows[0], module.project_user(module.instruction))
+    embeds, _ = module([Slot("instruction")])
+    torch.testing.assert_close(embeds[0], module.project_user(module.instruction))
     assert not [name for name in module.state_dict() if name.startswith("project_instruction")]
 
 
@@ -145,7 +145,7 @@ def user_features(found: Prompt) -> list[Any]:
     return [part.tolist() for slot in found.slots if slot.name == "user" for part in slot.features]
 
 
-def test_two_rows_open_non_perso_s_prompt() -> None:
+def test_two_embeddings_open_non_perso_s_prompt() -> None:
     ctx = Context(vectors=VECTORS)
     assert written(pplug(), ctx, SAMPLE) == "an answer to review"
     (asked,) = ctx.asked
@@ -156,8 +156,8 @@ def test_two_rows_open_non_perso_s_prompt() -> None:
     assert user_features(asked.prompt) == [[[1, 0], [0, 1], [1, 1]], [3, 4]]
 
 
-def test_texts_are_the_history_s_and_the_target_s_fields() -> None:
-    """By its type a sample has no review text; the query is of what it has."""
+def test_texts_are_the_history_and_the_target_s_fields() -> None:
+    """The type Sample has no review text, so the query cannot hold it."""
     ctx = Context(vectors=VECTORS)
     assert list(pplug().texts(SAMPLE, ctx)) == [QUERY, "So dry.", "Much too long.", "Fine."]
     pplug().prompt(SAMPLE, ctx)
@@ -179,7 +179,7 @@ def test_the_newest_reviews_of_a_long_history_count() -> None:
     assert list(pplug().texts(long, Context()))[-1] == "text 511"
 
 
-def test_the_query_is_of_the_whole_description_even_if_the_prompt_is_shortened() -> None:
+def test_the_query_has_the_whole_description_even_if_the_prompt_is_shortened() -> None:
     long = replace(SAMPLE, item=replace(SAMPLE.item, description="words " * 200))
     vectors = {**VECTORS, QUERY.replace("A lamp for desks.", "words " * 200): (8, 8)}
     ctx = Context(vectors=vectors, budget=500)
@@ -199,7 +199,7 @@ def test_the_original_s_training() -> None:
 
 
 def kept(method: PPlug, reviews: int, variation: int) -> list[float]:
-    """Which of so many reviews are left, by their places."""
+    """The places of the reviews that are left of this many."""
     history: tuple[Review, ...] = tuple(past(n, f"text {n}") for n in range(reviews))
     vectors = {QUERY: (0, 0), **{f"text {n}": (n, 0) for n in range(reviews)}}
     found = method.prompt(sample(*history), Context(vectors=vectors), variation=variation)
@@ -223,6 +223,6 @@ def test_the_original_drops_some_of_the_history_by_the_variation() -> None:
 
 
 @pytest.mark.parametrize("options", [{"temperature": 0}, {"history_cap": 0}])
-def test_options_without_a_meaning_are_refused(options: dict[str, float]) -> None:
+def test_invalid_options_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(UserError, match=f"pplug.{next(iter(options))}="):
         pplug(**options)

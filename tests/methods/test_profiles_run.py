@@ -1,4 +1,4 @@
-"""PAG and DPL through the runner, with an engine that costs nothing: what is stored, shared and counted."""
+"""PAG and DPL through the runner with a fake engine: the requests that are stored, shared and counted."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def odd_corpus(folder: Path) -> Corpus:
-    """Reviews of every length and script: a test sample a user, of an item that is theirs alone."""
+    """Reviews of every length and script, and for each user a test sample on an item that nobody else reviewed."""
     tables: dict[str, list[dict[str, Any]]] = {"items": [], "reviews": [], "samples": []}
     items: dict[tuple[str, str], dict[str, Any]] = {}
     for (category, user), past in TEXTS.items():
@@ -121,7 +121,7 @@ def test_a_smaller_k_needs_no_difference_again(tmp_path: Path) -> None:
 
 
 def test_rows_without_anything_to_compare_share_pags_requests(tmp_path: Path) -> None:
-    """bob's newest past review in Books is of an item that nobody else reviewed."""
+    """bob's newest past review in Books is on an item that nobody else reviewed."""
     corpus, out = odd_corpus(tmp_path / "data"), tmp_path / "runs"
     (nonperso, pag, dpl), _ = run(corpus, out, ["nonperso", "pag", "dpl"], ks=[1])
     by_user = [{(row["category"], row["user_id"]): row["requests"] for row in rows} for rows in (nonperso, pag, dpl)]

@@ -1,4 +1,4 @@
-"""The full text of every prompt, and what the budget and an empty history make of it."""
+"""The full prompts of Non-Perso and RAG, also with a small budget and an empty history."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ RAG_3_1 = Prompt(
 
 @dataclass
 class Context:
-    """Gives these reviews for every sample and keeps the prompts; words are its tokens."""
+    """Gives these reviews for every sample, keeps the prompts and counts words as tokens."""
 
     retrieved: tuple[Review, ...] = ()
     budget: int = 10_000

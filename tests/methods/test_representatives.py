@@ -1,4 +1,4 @@
-"""DPL's representative peers against the best of all partitions, found by trying them all in exact arithmetic."""
+"""DPL's representative peers against the best of all partitions, each computed in exact arithmetic."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ Point = tuple[int, ...]
 
 @pytest.fixture(autouse=True)
 def no_warnings() -> Iterator[None]:
-    """scikit-learn warns where it finds fewer clusters than it was asked for."""
+    """scikit-learn warns if it finds fewer clusters than asked for."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         yield
 
 
 def chosen(own: Sequence[float], peers: Sequence[Sequence[float]], clusters: int = 5) -> list[int]:
-    rows = np.array(peers, np.float32).reshape(len(peers), len(own))
-    return representatives(np.array(own, np.float32), rows, clusters=clusters)
+    vectors = np.array(peers, np.float32).reshape(len(peers), len(own))
+    return representatives(np.array(own, np.float32), vectors, clusters=clusters)
 
 
 def partitions(n: int, k: int) -> Iterator[list[int]]:
-    """Every way to put n things into k numbered-by-first-member, non-empty groups, as labels."""
+    """Every partition of n things into k non-empty groups, as labels; groups are numbered by their first member."""
 
     def grow(labels: list[int], used: int) -> Iterator[list[int]]:
         if len(labels) == n:
@@ -51,7 +51,7 @@ def distance(a: Sequence[Fraction | int], b: Sequence[Fraction | int]) -> Fracti
 
 
 def spread(points: Sequence[Point], labels: Sequence[int]) -> Fraction:
-    """What k-means makes small: squared distances to the centres."""
+    """The sum that k-means minimizes: squared distances to the centers."""
     total = Fraction(0)
     for label in set(labels):
         group = [point for point, its in zip(points, labels, strict=True) if its == label]
@@ -142,16 +142,16 @@ def test_the_order_of_the_peers_changes_nothing_but_their_numbers() -> None:
 def test_the_same_again_on_many_dimensions_and_unit_length() -> None:
     rng = np.random.default_rng(0)
     groups = rng.normal(size=(5, 1024))
-    rows = np.vstack([groups[i % 5] + 0.01 * rng.normal(size=1024) for i in range(15)])
-    vectors = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    vectors = np.vstack([groups[i % 5] + 0.01 * rng.normal(size=1024) for i in range(15)])
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     first = representatives(vectors[0], vectors[1:])
     assert first == representatives(vectors[0], vectors[1:])
     assert sorted((i + 1) % 5 for i in first) == [1, 2, 3, 4]  # one of every group but the user's, row 0
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_of_two_that_share_a_cluster_the_first_whatever_their_last_bits_say(seed: int) -> None:
-    """Both are equally far from their mean, and in floats mostly not quite."""
+def test_of_two_in_a_cluster_the_first_is_chosen_despite_rounding(seed: int) -> None:
+    """Both are equally far from their mean, but floats usually differ in the last bits."""
     rng = np.random.default_rng(seed)
     own, far, first = rng.normal(size=(3, 384))
     second = first + 0.1 * rng.normal(size=384)
@@ -162,6 +162,6 @@ def test_of_two_that_share_a_cluster_the_first_whatever_their_last_bits_say(seed
 def test_the_same_text_in_another_batch_is_the_same_text() -> None:
     noise = np.array([[0, 0], [1e-8, 0], [0, 1e-8], [0.5, 0.5], [0.5, 0.5 + 1e-8]])
     assert representatives(noise[0].astype(np.float32), noise[1:].astype(np.float32)) == [2]
-    # A peer that is far only by noise would be one of five clusters, and the far ones would share.
+    # Without rounding, a peer that differs by noise alone would take one of the five clusters.
     near = [(1e-8, 0), (0, 1e-8), (9, 0), (0, 9), (9, 9), (30, 0)]
     assert chosen((0, 0), near) == [2, 3, 4, 5]

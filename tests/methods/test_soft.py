@@ -1,4 +1,4 @@
-"""The controls: somebody else's prompt behind one row that is the same for all."""
+"""The controls: another method's prompt behind one embedding that is equal for all users."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAMPLE = sample(*HISTORY)
 
 @pytest.mark.parametrize(("method", "plain"), [("soft", "nonperso"), ("rag_soft", "rag")])
 @pytest.mark.parametrize("retrieved", [(), HISTORY[:1], HISTORY])
-def test_one_row_opens_the_prompt_of_a_method_without_training(
+def test_one_embedding_opens_the_prompt_of_a_method_without_training(
     method: str, plain: str, retrieved: tuple[Review, ...]
 ) -> None:
     prompts = []
@@ -33,17 +33,17 @@ def test_one_row_opens_the_prompt_of_a_method_without_training(
 
 
 @pytest.mark.parametrize("name", ["soft", "rag_soft"])
-def test_the_row_is_a_projected_trained_vector(name: str) -> None:
+def test_the_embedding_is_a_projected_trained_vector(name: str) -> None:
     torch.manual_seed(0)
     nothing = np.zeros(8, np.float32)
     module = create("method", name).module(Space(64, 8, nothing, nothing, 1.0))
     assert module.instruction.min() >= 0 and 0.9 < module.instruction.max() < 1
-    rows, losses = module([Slot("instruction")] * 3)
-    torch.testing.assert_close(rows, module.project_instruction(module.instruction).expand(3, 8))
+    embeds, losses = module([Slot("instruction")] * 3)
+    torch.testing.assert_close(embeds, module.project_instruction(module.instruction).expand(3, 8))
     assert losses == module.loss_weights == {}
 
 
-def test_the_budget_drops_reviews_behind_the_row() -> None:
+def test_the_budget_drops_reviews_behind_the_embedding() -> None:
     whole = Context(HISTORY)
     written(create("method", "rag_soft"), whole, SAMPLE)
     found = whole.asked[0].prompt

@@ -1,4 +1,4 @@
-"""What all trained methods have in common: the contract, their sizes, and a gradient for every tensor."""
+"""All trained methods: their contract, their sizes, and a gradient for every tensor."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ EVERY = [
 ]
 
 
-def space(vectors: int, rows: int) -> Space:
-    return Space(vectors, rows, np.zeros(rows, np.float32), np.ones(rows, np.float32), 2.0)
+def space(vectors: int, hidden: int) -> Space:
+    return Space(vectors, hidden, np.zeros(hidden, np.float32), np.ones(hidden, np.float32), 2.0)
 
 
 def made(name: str, options: dict[str, Any]) -> Any:
@@ -54,11 +54,11 @@ def slots(name: str, options: dict[str, Any]) -> tuple[Slot, ...]:
 
 
 def backward(module: Any, batch: tuple[Slot, ...]) -> dict[str, torch.Tensor]:
-    """The gradients of the trainer's objective, with a random gradient at the rows."""
-    rows, losses = module(batch)
-    assert rows.shape == (len(batch), 16)
+    """The gradients of the trainer's objective, with a random gradient at the embeddings."""
+    embeds, losses = module(batch)
+    assert embeds.shape == (len(batch), 16)
     assert losses.keys() == module.loss_weights.keys()
-    objective = (rows * torch.randn_like(rows)).sum()
+    objective = (embeds * torch.randn_like(embeds)).sum()
     (objective + sum(module.loss_weights[name] * loss for name, loss in losses.items())).backward()
     return {name: value.grad for name, value in module.named_parameters()}
 
@@ -123,10 +123,8 @@ def test_a_batch_without_slots_can_be_stepped_on(name: str, options: dict[str, A
 
 
 @pytest.mark.parametrize(("name", "options"), EVERY)
-def test_a_module_can_be_saved_and_loaded_into_one_of_another_language_model_s_numbers(
-    name: str, options: dict[str, Any]
-) -> None:
-    """What a checkpoint holds is enough: the table's mean, spread and norm need not be there again."""
+def test_a_saved_module_loads_without_the_language_model_s_statistics(name: str, options: dict[str, Any]) -> None:
+    """A checkpoint is enough: loading does not need the token embeddings' mean, spread and norm."""
     trained = made(name, options)
     nothing = np.zeros(16, np.float32)
     loaded = create("method", name, options).module(Space(6, 16, nothing, nothing, 1.0))

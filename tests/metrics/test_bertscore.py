@@ -52,7 +52,7 @@ def plain_f1(folder: str, layer: int, longest: int, prediction: str, reference: 
 
 @pytest.fixture(scope="module")
 def led(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A two-layer LED of 64 positions, random weights, whose tokenizer states no maximum."""
+    """A two-layer LED of 64 positions with random weights, whose tokenizer states no limit."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
     from transformers import LEDConfig, LEDModel, PreTrainedTokenizerFast
@@ -126,7 +126,7 @@ def test_rows_do_not_depend_on_what_else_is_scored(led: Path) -> None:
     assert together == pytest.approx(alone, abs=1e-6)
 
 
-def test_what_cannot_be_used_is_named(led: Path, tmp_path: Path) -> None:
+def test_unusable_models_and_layers_are_named(led: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"bertscore\.layer=9: .*between 0 and 2"):
         BertScore(model=str(led), layer=9).score(["a"], ["a"])
     taken_for_t5 = shutil.copytree(led, tmp_path / "art5" / "led")

@@ -18,7 +18,7 @@ WORDS = ["the", "The", "cat", "sat", "on", "mat,", "today.", "don't", "10.5", "Ð
 
 
 def corpus(seed: int, n: int) -> tuple[list[str], list[str]]:
-    """Pairs that share most words, some of them empty, one-word or long."""
+    """Pairs that share most words; some texts are empty, have one word or are long."""
     rng = random.Random(seed)
     references = [" ".join(rng.choices(WORDS, k=rng.choice([1, 4, 12, 40]))) for _ in range(n)]
     predictions = [" ".join(w for w in text.split() if rng.random() < 0.85) for text in references]

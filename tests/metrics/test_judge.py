@@ -62,12 +62,12 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize(("answer", "score"), READABLE.items())
-def test_scores_are_read_however_they_are_put(answer: str, score: float) -> None:
+def test_scores_are_read_in_any_form(answer: str, score: float) -> None:
     assert parse(answer) == score
 
 
 @pytest.mark.parametrize("answer", UNREADABLE)
-def test_what_is_no_score_is_missing(answer: str) -> None:
+def test_an_answer_without_a_score_is_missing(answer: str) -> None:
     assert parse(answer) is None
 
 
@@ -76,7 +76,7 @@ def test_what_is_no_score_is_missing(answer: str) -> None:
 
 @dataclass
 class Scripted:
-    """Answers from a list; keeps what it was asked."""
+    """Answers from a list and keeps the prompts."""
 
     answers: list[str | None]
     asked: list[Prompt] = field(default_factory=list)
@@ -95,7 +95,7 @@ def judged(answers: list[str | None], predictions: list[str], references: list[s
     return judge, respondent, judge.score(predictions, references)
 
 
-def test_rows_keep_what_was_said_and_empty_texts_score_zero_unasked() -> None:
+def test_rows_keep_answers_and_empty_texts_score_zero_without_a_request() -> None:
     _, respondent, rows = judged(["Score: 7", "hm", None], ["a", "", "b", " \n", "c"], ["R0", "R1", "R2", "R3", "R4"])
     assert rows == [
         {"judge": 7.0, "judge_answer": "Score: 7"},
@@ -112,7 +112,7 @@ def test_rows_keep_what_was_said_and_empty_texts_score_zero_unasked() -> None:
     ]
 
 
-def test_the_mean_is_over_what_could_be_read_and_the_rest_is_counted() -> None:
+def test_the_mean_is_over_readable_answers_and_the_rest_is_counted() -> None:
     judge, _, rows = judged(["Score: 7", "hm", None, "9.5"], ["a", "", "b", "c", "d"], ["r"] * 5)
     assert judge.aggregate(rows) == {"judge": (7 + 0 + 9.5) / 3, "judge_missing": 2.0, "judge_n": 3.0}
     assert judge.aggregate(rows[2:4]) == {"judge_missing": 2.0, "judge_n": 0.0}  # no mean of nothing
@@ -156,7 +156,7 @@ def test_options_are_the_fields_that_a_user_may_set() -> None:
 
 
 class Opinionated(EchoGenerator):
-    """Judges by the number of words between its prompt's two texts; writes as echo does."""
+    """Judges by the number of words between its prompt's two texts, and writes as echo does."""
 
     requests: ClassVar[list[Request]] = []
     lengths: ClassVar[list[tuple[str, int]]] = []

@@ -125,9 +125,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("asset", NAMES)
-def test_damaged_data_is_named_before_a_word_is_looked_up(
-    asset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_damaged_data_is_named_before_it_is_used(asset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = tmp_path / "home" / "nltk_data"
     shutil.copytree(assets.nltk_path(), data)
     monkeypatch.setenv("DEP_BENCH_HOME", str(tmp_path / "home"))

@@ -27,7 +27,7 @@ def lm(tmp_path_factory: pytest.TempPathFactory, require_assets: Callable[..., N
 
 
 def example(n_before: int, n_slots: int, n_after: int, n_target: int, *, seed: int) -> Example:
-    """Random ids above the special ones; the slots stand together, with a text token between each two."""
+    """Random ids above the special ones, and slots with a text token between each two."""
     generator = torch.Generator().manual_seed(seed)
 
     def text(n: int) -> list[int]:
@@ -38,10 +38,10 @@ def example(n_before: int, n_slots: int, n_after: int, n_target: int, *, seed: i
     return Example(f"s{seed}", ids, tuple(text(n_target)), tuple(Slot("x") for _ in range(n_slots)))
 
 
-def naive(lm: FrozenLM, examples: Sequence[Example], rows: Sequence[Tensor], *, length: int = 64) -> Tensor:
-    """One example at a time, on the left padded to a fixed length, all logits, loss by hand."""
+def naive(lm: FrozenLM, examples: Sequence[Example], embeds: Sequence[Tensor], *, length: int = 64) -> Tensor:
+    """One example at a time, padded on the left to a fixed length, with all logits and the loss by hand."""
     total = torch.zeros(())
-    for one, own in zip(examples, rows, strict=True):
+    for one, own in zip(examples, embeds, strict=True):
         ids = torch.tensor(one.ids + one.target)
         embeds = lm.model.get_input_embeddings()(ids).clone()
         places = [i for i, token in enumerate(one.ids) if token == SLOT_ID]
@@ -55,7 +55,7 @@ def naive(lm: FrozenLM, examples: Sequence[Example], rows: Sequence[Tensor], *, 
     return total
 
 
-def rows_for(lm: FrozenLM, examples: Sequence[Example]) -> list[Tensor]:
+def embeds_for(lm: FrozenLM, examples: Sequence[Example]) -> list[Tensor]:
     generator = torch.Generator().manual_seed(7)
     width = lm.table.shape[1]
     return [torch.randn(len(e.slots), width, generator=generator).requires_grad_() for e in examples]
@@ -73,7 +73,7 @@ BATCHES: dict[str, list[tuple[int, int, int, int]]] = {
 @pytest.mark.parametrize("name", BATCHES)
 def test_loss_and_gradient_equal_the_naive_step(lm: FrozenLM, name: str) -> None:
     examples = [example(*shape, seed=number) for number, shape in enumerate(BATCHES[name])]
-    ours, theirs = rows_for(lm, examples), rows_for(lm, examples)
+    ours, theirs = embeds_for(lm, examples), embeds_for(lm, examples)
     loss = lm.summed_loss(examples, ours)
     expected = naive(lm, examples, theirs)
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
@@ -88,12 +88,12 @@ def test_loss_and_gradient_equal_the_naive_step(lm: FrozenLM, name: str) -> None
 
 def test_no_gradient_reaches_the_language_model(lm: FrozenLM) -> None:
     examples = [example(9, 3, 5, 6, seed=0)]
-    lm.summed_loss(examples, rows_for(lm, examples)).backward()  # type: ignore[no-untyped-call]
+    lm.summed_loss(examples, embeds_for(lm, examples)).backward()  # type: ignore[no-untyped-call]
     assert all(parameter.grad is None and not parameter.requires_grad for parameter in lm.model.parameters())
 
 
 def test_nothing_before_the_first_slot_is_kept_for_the_gradient(lm: FrozenLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The language model is called twice: on what stands before, without gradient, and on the rest."""
+    """The language model is called twice: without gradient on the tokens before the first slot, then on the rest."""
     calls: list[tuple[int, bool]] = []
     forward = lm.model.forward
 
@@ -105,15 +105,15 @@ def test_nothing_before_the_first_slot_is_kept_for_the_gradient(lm: FrozenLM, mo
 
     monkeypatch.setattr(lm.model, "forward", spy)
     one = example(9, 3, 5, 6, seed=0)
-    lm.summed_loss([one], rows_for(lm, [one]))
+    lm.summed_loss([one], embeds_for(lm, [one]))
     assert calls == [(9, False), (one.fed - 9, True)]
 
 
 def test_without_any_slot_there_is_a_loss_and_no_gradient(lm: FrozenLM) -> None:
     one = example(9, 0, 5, 6, seed=0)
-    loss = lm.summed_loss([one], rows_for(lm, [one]))
+    loss = lm.summed_loss([one], embeds_for(lm, [one]))
     assert not loss.requires_grad
-    assert float(loss) == pytest.approx(float(naive(lm, [one], rows_for(lm, [one])).detach()), rel=1e-5)
+    assert float(loss) == pytest.approx(float(naive(lm, [one], embeds_for(lm, [one])).detach()), rel=1e-5)
 
 
 def test_the_space_describes_the_table(lm: FrozenLM) -> None:

@@ -49,7 +49,7 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plan]:
 
 @pytest.fixture(scope="module")
 def trained(world: World) -> Path:
-    """An output folder in which `soft` and `dep` are trained, and nothing else is done."""
+    """An output folder in which `soft` and `dep` are trained and nothing else is done."""
     registry.BUILTIN["generator"]["fake"] = FAKE
     try:
         assert call(world, "train", "--method", "soft,dep") == 0
@@ -60,7 +60,7 @@ def trained(world: World) -> Path:
 
 @pytest.fixture
 def copy(trained: Path, tmp_path: Path) -> Path:
-    """The same folder for a test that writes into it."""
+    """A copy of that folder for a test that writes into it."""
     return Path(shutil.copytree(trained, tmp_path / "runs"))
 
 
@@ -127,7 +127,7 @@ def test_the_same_command_again_does_nothing(world: World, copy: Path, plan: Pla
 
 
 def test_the_text_to_be_written_is_in_no_prompt_and_no_vector(world: World, trained: Path) -> None:
-    """Of test samples: a validation sample's text is rightly in the history of the user's test sample."""
+    """Test samples only: a validation sample's text is rightly in the history of its user's test sample."""
     corpus = load(str(world.path / "data"))
     secret = {corpus.reference(one.sample_id) for one in corpus.samples("test")}
     shown = {review.text for sample in corpus.samples("train") for review in sample.history}
@@ -141,12 +141,12 @@ def test_the_text_to_be_written_is_in_no_prompt_and_no_vector(world: World, trai
     assert not [prompt for prompt in prompts for text in secret if text.strip() in prompt]
 
 
-def test_every_epoch_has_rows_of_its_own(world: World, trained: Path) -> None:
+def test_every_epoch_has_embeddings_of_its_own(world: World, trained: Path) -> None:
     texts = []
     for epoch in (1, 2):
         (folder,) = found(trained)["soft"].path.glob(f"validation-*/epoch-{epoch}")
         texts.append([row["requests"] for row in runs.RunFolder(folder).rows(runs.SAMPLES)])
-    assert texts[0] != texts[1]  # other rows, other keys in the request store
+    assert texts[0] != texts[1]  # other embeddings, other keys in the request store
 
 
 def test_a_checkpoint_that_fits_is_taken(world: World, trained: Path) -> None:
@@ -175,7 +175,7 @@ def test_what_is_no_checkpoint_is_named(world: World, capfd: pytest.CaptureFixtu
 
 
 def changed(name: str, **values: Any) -> Callable[[Path], None]:
-    """Other values in one of the JSON files; None takes a key out."""
+    """Changes values in one of the JSON files; None removes a key."""
 
     def apply(folder: Path) -> None:
         told = json.loads((folder / name).read_text()) | values
@@ -260,7 +260,7 @@ def test_a_dry_run_plans_trained_methods_and_trains_nothing(world: World, capfd:
 
 
 def workers(folder: Path) -> list[int]:
-    """Processes that train below this folder."""
+    """The processes that train below this folder."""
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
@@ -288,7 +288,7 @@ def test_a_killed_trainer_is_one_line_and_the_same_command_goes_on(world: World)
         os.kill(worker, signal.SIGKILL)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert err.splitlines()[-1].endswith("its process ended with -9; the same command goes on where it was")
+    assert err.splitlines()[-1].endswith("its process ended with -9; run the same command again to continue")
     assert "Traceback" not in err
     (checkpoint,) = checkpoints.find(out)
     assert 0 < len(list(checkpoint.folder.rows("steps.jsonl"))) < 120

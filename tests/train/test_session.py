@@ -94,7 +94,7 @@ def test_killed_between_steps_it_ends_as_if_unbroken(world: World, unbroken: Che
 
 @pytest.mark.parametrize("save", [1, 3, 4, 5])
 def test_killed_in_a_save_it_ends_as_if_unbroken(world: World, unbroken: Checkpoint, save: int) -> None:
-    """Saves 3 and 4 are the weights of the first epoch and the state that goes with them."""
+    """Saves 3 and 4 are the weights of the first epoch and the state that belongs to them."""
     checkpoint = world.checkpoint(f"torn-{save}", world.config())
     assert start(checkpoint, DIE_IN_SAVE=str(save)).wait() == -signal.SIGKILL
     assert list(checkpoint.path.glob(".*.tmp"))
@@ -152,7 +152,7 @@ def test_a_step_that_is_none_is_named(world: World) -> None:
 
 
 def refused(checkpoint: Checkpoint) -> str:
-    """The one line with which a worker gives up."""
+    """The one line that a worker prints when it gives up."""
     process = start(checkpoint, stderr=subprocess.PIPE)
     _, said = process.communicate(timeout=240)
     err = said.decode()

@@ -49,7 +49,7 @@ save_minutes = 0
 
 @dataclass(frozen=True)
 class ToySoft:
-    """One row for the user (made of the number of their reviews) and one for everybody, with an auxiliary loss."""
+    """One embedding for the user (from the number of their reviews), one for everybody, and an auxiliary loss."""
 
     label = "Toy"
     uses_retriever = False
@@ -76,11 +76,11 @@ class ToySoft:
                 self.register_buffer("marker", torch.as_tensor(space.mean))
 
             def forward(self, slots: Sequence[Slot]) -> Any:
-                rows = [self._row(slot) for slot in slots]
-                stacked = torch.stack(rows) if rows else self.everybody.new_zeros((0, space.hidden_size))
-                return stacked, {"size": self.everybody.pow(2).mean()}
+                embeds = [self._embed(slot) for slot in slots]
+                together = torch.stack(embeds) if embeds else self.everybody.new_zeros((0, space.hidden_size))
+                return together, {"size": self.everybody.pow(2).mean()}
 
-            def _row(self, slot: Slot) -> Any:
+            def _embed(self, slot: Slot) -> Any:
                 if slot.name == "user":
                     return self.user(torch.as_tensor(slot.features[0]).to(self.everybody))
                 return self.marker if slot.name == "marker" else self.everybody

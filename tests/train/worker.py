@@ -1,4 +1,4 @@
-"""`bench.train.worker` that knows the toy method; `DIE_IN_SAVE=N` kills it while it writes its N-th tensor file."""
+"""`bench.train.worker` with the toy method. `DIE_IN_SAVE=N` kills it while it writes its N-th tensor file."""
 
 from __future__ import annotations
 
