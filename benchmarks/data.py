@@ -1,9 +1,9 @@
 """How fast `bench data build` is, and in how much memory: `make bench-data`.
 
-Made-up raw reviews (`benchmarks.raw`), each size built in a process of its own by DPL's thresholds: seconds from start
-to end of that process, peak memory as the system counted it, growth from size to size. The smallest size side by side
-with the released way (`benchmarks.naive`), with looser thresholds that leave something of it, and both results are
-compared.
+Builds made-up raw reviews (`benchmarks.raw_reviews`) of several sizes by DPL's thresholds, each in its own process.
+Prints seconds from start to end of the process, its peak memory as the system counted it, and the growth from size to
+size. The smallest size is also built in the released way (`benchmarks.released_builder`), with looser thresholds that
+leave something of it, and both results are compared.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.data.build.rules import Rules
-from benchmarks import naive, raw
+from benchmarks import raw_reviews, released_builder
 
 LOOSE = Rules(
     min_user_reviews=5, min_item_users=3, train_inputs=1, min_profile_reviews=1, min_profile_item_users=1
@@ -30,7 +30,7 @@ Found = dict[str, Any]
 
 def build_here(folder: Path, rules: Rules) -> Found:
     """Builds in this process."""
-    from bench.data.build.build import build
+    from bench.data.build.pipeline import build
 
     with TemporaryDirectory(dir=folder) as out:
         files: dict[str, Any] = {"reviews": [folder / "reviews.jsonl"], "meta": [folder / "meta.jsonl"]}
@@ -41,7 +41,7 @@ def build_here(folder: Path, rules: Rules) -> Found:
 
 def naive_here(folder: Path) -> Found:
     """The filters in the released way in this process."""
-    core = naive.kept(folder / "reviews.jsonl", folder / "meta.jsonl", LOOSE)
+    core = released_builder.kept(folder / "reviews.jsonl", folder / "meta.jsonl", LOOSE)
     return {"core": core, **_used()}
 
 
@@ -67,7 +67,7 @@ def measure(sizes: list[int], folder: Path, cap: float) -> None:
     for size in sizes:
         made = folder / str(size)
         if not (made / "reviews.jsonl").exists():
-            raw.make(size, made)
+            raw_reviews.make(size, made)
     compare(sizes[0], folder / str(sizes[0]), cap)
     last: tuple[int, float, float] | None = None
     for size in sizes[1:]:

@@ -15,7 +15,7 @@ from statistics import median
 from bench.config import RunConfig
 from bench.data.corpus import Corpus, load
 from bench.suite import grid
-from benchmarks.common import at_once, forget_prefixes, pipeline, started
+from benchmarks.throughput import at_once, forget_prefixes, pipeline, started
 
 
 async def measure(config: RunConfig, corpus: Corpus, turns: int) -> None:

@@ -21,7 +21,7 @@ from bench.data.corpus import Corpus, load
 from bench.generate.engine.vllm import VllmGenerator
 from bench.suite import grid
 from bench.types import Request
-from benchmarks.common import Turn, at_once, forget_prefixes, pipeline, started
+from benchmarks.throughput import Turn, at_once, forget_prefixes, pipeline, started
 
 
 async def stage_by_stage(generator: VllmGenerator, requests: list[Request]) -> Turn:

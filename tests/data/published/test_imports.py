@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, DatasetDict
 
-from bench.data import categories
 from bench.data.corpus import Corpus, load
+from bench.data.folder import merge
 from bench.data.published import dpl, lamp
 from bench.errors import UserError
 from tests.data.toy import read_table
@@ -297,4 +297,4 @@ def test_longlamp_abstracts_and_topics(tmp_path: Path) -> None:
 def test_a_category_has_a_name_that_can_be_a_folder(tmp_path: Path) -> None:
     for name in ("", " a", "a/b", "..", ".a", "a\\b"):
         with pytest.raises(UserError, match="give it a name without / or"):
-            categories.check(tmp_path, name)
+            merge.check_category(tmp_path, name)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.data.corpus import Corpus, load
-from bench.data.synthetic import synthetic
+from bench.data.synthetic import bundled
 from tests.data.toy import Row, read_lines
 from tests.paths import ROOT
 
@@ -28,7 +28,7 @@ def found() -> Corpus:
 
 
 def test_it_is_made_again_byte_for_byte(tmp_path: Path) -> None:
-    synthetic.main(tmp_path)
+    bundled.main(tmp_path)
     shipped = {path.name: path.read_bytes() for path in BUNDLED.iterdir() if path.name not in BY_HAND}
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == shipped
 
@@ -111,4 +111,4 @@ def test_strict_users_rate_lower(reviews: list[Row]) -> None:
 
 def test_nothing_in_the_suite_reads_the_key() -> None:
     readers = [path.name for path in (ROOT / "bench").rglob("*.py") if "habits.json" in path.read_text()]
-    assert readers == ["synthetic.py"]
+    assert readers == ["bundled.py"]

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.data.build import lines
-from bench.data.build.lines import Block, sources
+from bench.data.build import raw_files
+from bench.data.build.raw_files import Block, sources
 from bench.errors import UserError
 
 ROWS = [{"user_id": f"u{n}", "text": "é \n" * n, "description": ["a", "b"][: n % 3], "timestamp": n} for n in range(9)]
@@ -47,8 +47,8 @@ def numbered(blocks: list[Block]) -> list[tuple[int, Any]]:
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst", "a.parquet"])
 @pytest.mark.parametrize("block", [40, 1 << 20])
 def test_every_kind_of_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, block: int) -> None:
-    monkeypatch.setattr(lines, "BLOCK", block)
-    monkeypatch.setattr(lines, "PARQUET_ROWS", block)
+    monkeypatch.setattr(raw_files, "BLOCK", block)
+    monkeypatch.setattr(raw_files, "PARQUET_ROWS", block)
     path = write(tmp_path / name)
     blocks, told = read(path)
     assert [(number, json.loads(line)) for number, line in numbered(blocks)] == list(enumerate(ROWS, 1))
@@ -90,7 +90,7 @@ def test_a_cut_file_is_named(tmp_path: Path, name: str) -> None:
 def test_a_file_that_is_not_there_and_one_that_is_no_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="nowhere does not exist"):
         sources([tmp_path / "nowhere"])
-    monkeypatch.setattr(lines, "BLOCK", 10)
-    monkeypatch.setattr(lines, "LONGEST", 50)
+    monkeypatch.setattr(raw_files, "BLOCK", 10)
+    monkeypatch.setattr(raw_files, "LONGEST", 50)
     with pytest.raises(UserError, match=r"a\.jsonl line 2 has no end within 0 MB: no JSON lines"):
         read(write(tmp_path / "a.jsonl", b"1\n" + b"x" * 100))

@@ -1,4 +1,4 @@
-"""The engine's white space is Python's."""
+"""The database has Python's idea of white space, and spills to files that it removes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data.build.engine import Engine, engine
+from bench.data.build.database import Database, open_database
 
 SPACES = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()]
 TEXTS = st.lists(st.sampled_from([*SPACES, " ", " ", "\n", "a", "bc", "é", "😀", "\u200b", "\ufeff", "\x00"])).map(
@@ -18,30 +18,32 @@ TEXTS = st.lists(st.sampled_from([*SPACES, " ", " ", "\n", "a", "bc", "é", "�
 
 
 @pytest.fixture(scope="module")
-def sql(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    with engine(tmp_path_factory.mktemp("engine")) as found:
+def database(tmp_path_factory: pytest.TempPathFactory) -> Database:
+    with open_database(tmp_path_factory.mktemp("database")) as found:
         yield found
 
 
 @given(texts=st.lists(TEXTS, min_size=1, max_size=20))
-def test_collapsing_is_split_and_join(sql: Engine, texts: list[str]) -> None:
+def test_collapsing_is_split_and_join(database: Database, texts: list[str]) -> None:
     query = "SELECT collapse(x), blank(x), word(x), trim(flat(concat(' ', x, ' '))) FROM (SELECT unnest($texts) AS x)"
-    for text, (collapsed, blank, word, flat) in zip(texts, sql.rows(query, texts=texts), strict=True):
+    for text, (collapsed, blank, word, flat) in zip(texts, database.rows(query, texts=texts), strict=True):
         expected = " ".join(text.split())
         assert (collapsed, blank, word, flat) == (expected, not expected, expected, expected)
 
 
-def test_long_runs_of_every_kind(sql: Engine) -> None:
+def test_long_runs_of_every_kind(database: Database) -> None:
     for n in range(1, 40):
         for space in SPACES:
             text = f"a{space * n}b\n{' ' * n}\n"
-            assert sql.one("SELECT collapse($text)", text=text) == "a b"
+            assert database.one("SELECT collapse($text)", text=text) == "a b"
 
 
 def test_what_does_not_fit_in_memory_goes_to_files_that_go_again(tmp_path: Path) -> None:
-    with engine(tmp_path) as sql:
-        sql.run("SET memory_limit = '60MB'; SET threads = 1")
-        sql.run("CREATE TABLE t AS SELECT hash(range) AS x, repeat('text ', 20) || range AS y FROM range(1_500_000)")
-        assert sql.one("SELECT count(*) FROM (SELECT * FROM t ORDER BY x)") == 1_500_000
+    with open_database(tmp_path) as database:
+        database.run("SET memory_limit = '60MB'; SET threads = 1")
+        database.run(
+            "CREATE TABLE t AS SELECT hash(range) AS x, repeat('text ', 20) || range AS y FROM range(1_500_000)"
+        )
+        assert database.one("SELECT count(*) FROM (SELECT * FROM t ORDER BY x)") == 1_500_000
         assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) > 0
     assert list(tmp_path.iterdir()) == []

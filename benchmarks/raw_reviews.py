@@ -1,4 +1,4 @@
-"""Raw reviews and item metadata of any size, made up: `python -m benchmarks.raw 1000000 FOLDER`.
+"""Raw reviews and item metadata of any size, made up: `python -m benchmarks.raw_reviews 1000000 FOLDER`.
 
 In the layout of Amazon Reviews 2023, with its long tails: most users write a review or two and few write hundreds,
 most items have a handful and few have thousands. Lengths of texts are log-normal, four in ten shorter than DPL's 200
