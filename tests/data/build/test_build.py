@@ -63,14 +63,14 @@ def test_a_build_is_a_corpus(tmp_path: Path) -> None:
 
 def test_dataset_json_says_where_it_comes_from(tmp_path: Path) -> None:
     run(tmp_path)
-    told = json.loads((tmp_path / "out" / "dataset.json").read_text())
-    assert told["thresholds"]["Toys"]["min_item_users"] == 2
-    assert told["counts"]["Toys"] == {"users": 2, "items": 4, "reviews": 8, "train": 2, "val": 2, "test": 2}
+    manifest = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    assert manifest["thresholds"]["Toys"]["min_item_users"] == 2
+    assert manifest["counts"]["Toys"] == {"users": 2, "items": 4, "reviews": 8, "train": 2, "val": 2, "test": 2}
     source = (tmp_path / "reviews.jsonl").read_bytes()
-    assert told["sources"]["Toys"][0] == {
+    assert manifest["sources"]["Toys"][0] == {
         "file": "reviews.jsonl", "bytes": len(source), "sha256": hashlib.sha256(source).hexdigest(),
     }  # fmt: skip
-    assert str(tmp_path) not in json.dumps(told)
+    assert str(tmp_path) not in json.dumps(manifest)
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_what_reviews_lack_is_counted(tmp_path: Path) -> None:
     )
 
 
-def test_fields_of_another_type_count_as_missing_and_are_told(tmp_path: Path) -> None:
+def test_fields_of_another_type_count_as_missing_and_are_noted(tmp_path: Path) -> None:
     odd: list[Row] = [{"title": 7}, {"title": ["a"]}, {"text": 3}, {"rating": True}, {"timestamp": "12"}]
     report = run(tmp_path, [*REVIEWS, *(REVIEWS[0] | change for change in odd)])
     assert report.steps[0].reviews == 13
@@ -356,7 +356,7 @@ def test_an_unknown_required_field_is_refused_before_reading(tmp_path: Path, suf
     assert run(tmp_path, meta=[path], rules=replace(LOOSE, require=("brand",))).samples["test"] == 2
 
 
-def test_timestamps_that_are_texts_are_told(tmp_path: Path) -> None:
+def test_timestamps_that_are_texts_are_noted(tmp_path: Path) -> None:
     report = run(tmp_path, [{**row, "timestamp": str(row["timestamp"])} for row in REVIEWS])
     assert report.notes == (
         "no review has a timestamp (8 have one that is no whole number of milliseconds): "
@@ -364,7 +364,7 @@ def test_timestamps_that_are_texts_are_told(tmp_path: Path) -> None:
     )
 
 
-def test_ratings_of_another_scale_are_told(tmp_path: Path) -> None:
+def test_ratings_of_another_scale_are_noted(tmp_path: Path) -> None:
     report = run(tmp_path, [{**REVIEWS[0], "rating": 99}, *REVIEWS[1:]])
     assert report.notes == ("1 ratings are outside 1 to 5, which prompts show as they are",)
 

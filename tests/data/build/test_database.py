@@ -38,7 +38,7 @@ def test_long_runs_of_every_kind(database: Database) -> None:
             assert database.one("SELECT collapse($text)", text=text) == "a b"
 
 
-def test_what_does_not_fit_in_memory_goes_to_files_that_go_again(tmp_path: Path) -> None:
+def test_what_does_not_fit_in_memory_spills_to_files_that_are_removed(tmp_path: Path) -> None:
     with open_database(tmp_path) as database:
         database.run("SET memory_limit = '60MB'; SET threads = 1")
         database.run(

@@ -33,11 +33,11 @@ def write(path: Path, data: bytes = TEXT) -> Path:
 
 
 def read(path: Path) -> tuple[list[Block], int]:
-    told: list[int] = []
+    advanced: list[int] = []
     (source,) = sources([path])
-    found = list(source.blocks(told.append))
+    found = list(source.blocks(advanced.append))
     assert source.digest == hashlib.sha256(path.read_bytes()).hexdigest()
-    return found, sum(told)
+    return found, sum(advanced)
 
 
 def numbered(blocks: list[Block]) -> list[tuple[int, Any]]:
@@ -50,10 +50,10 @@ def test_every_kind_of_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nam
     monkeypatch.setattr(raw_files, "BLOCK", block)
     monkeypatch.setattr(raw_files, "PARQUET_ROWS", block)
     path = write(tmp_path / name)
-    blocks, told = read(path)
+    blocks, n_bytes = read(path)
     assert [(number, json.loads(line)) for number, line in numbered(blocks)] == list(enumerate(ROWS, 1))
     assert [block.first for block in blocks] == [block.table["number"][0].as_py() for block in blocks]
-    assert told == path.stat().st_size
+    assert n_bytes == path.stat().st_size
 
 
 def test_a_last_line_without_line_feed_and_empty_files(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_habits_show_in_the_texts(reviews: list[Row]) -> None:
     key = json.loads((BUNDLED / "habits.json").read_text())
     shares: dict[str, list[bool]] = {"opening": [], "signoff": [], "catchphrase": []}
     lengths: dict[str, list[int]] = {"terse": [], "medium": [], "long": []}
-    marks: dict[tuple[str, str], int] = Counter()
+    styles_with: dict[tuple[str, str], int] = Counter()
     for row in reviews:
         habits = key[row["category"]][row["user_id"]]
         text = row["text"].lower()
@@ -87,16 +87,16 @@ def test_habits_show_in_the_texts(reviews: list[Row]) -> None:
             if habits[habit]:
                 seen.append(habits[habit].lower() in text)
         lengths[habits["length"]].append(len(text.split()))
-        for mark in ("!", "...", ";"):
-            marks[habits["punctuation"], mark] += mark in text
+        for sign in ("!", "...", ";"):
+            styles_with[habits["punctuation"], sign] += sign in text
         assert (row["text"] == text) == (habits["punctuation"] == "lower case")
     for seen in shares.values():
         assert 0.8 < sum(seen) / len(seen) < 0.9
     means = [sum(of_length) / len(of_length) for of_length in lengths.values()]
     assert means[0] + 10 < means[1] < means[2] - 10
-    assert {style for (style, mark), n in marks.items() if mark == "!" and n} == {"exclaiming"}
-    assert {style for (style, mark), n in marks.items() if mark == "..." and n} == {"trailing off"}
-    assert {style for (style, mark), n in marks.items() if mark == ";" and n} == {"semicolons"}
+    assert {style for (style, sign), n in styles_with.items() if sign == "!" and n} == {"exclaiming"}
+    assert {style for (style, sign), n in styles_with.items() if sign == "..." and n} == {"trailing off"}
+    assert {style for (style, sign), n in styles_with.items() if sign == ";" and n} == {"semicolons"}
 
 
 def test_strict_users_rate_lower(reviews: list[Row]) -> None:
