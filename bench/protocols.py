@@ -242,7 +242,7 @@ class DataSource(Protocol):
     """A dataset of a plug-in's."""
 
     def folder(self) -> Path:
-        """Where the dataset lies, in the layout of `bench.data.store`; made by this call if it must be."""
+        """Where the dataset lies, in the layout of `bench.data.folder`; made by this call if it must be."""
         ...
 
 

@@ -1,12 +1,12 @@
-"""Kills a real small grid at random moments and looks whether it ends as an unbroken one: `make chaos`.
+"""Kills a real small grid at random moments and compares its end with an unbroken one: `make chaos`.
 
-The grid trains a method and writes and scores that and three others, on the real engine, one request at a time, so that
-its texts repeat. It is run once unbroken. Then the same command is started in another folder, and at a random moment of
-a random phase one of its processes gets a SIGKILL: the command itself, one of the engine's, or the trainer. The same
-command again goes on, until it has ended by itself; then the next folder begins, until there were enough kills.
+The grid trains a method, then writes and scores it and three others. It uses the real engine with one request at a
+time, so that its texts repeat. First it runs once unbroken. Then the same command starts in another folder, and at a
+random moment of a random phase one of its processes gets a SIGKILL: the command itself, the engine or the trainer. The
+same command starts again, until it ends by itself. Then the next folder begins, until there were enough kills.
 
-Prints who was killed when, and of each folder what was lost, made twice or left behind in comparison with the unbroken
-run. Exit code 1 if anything was.
+Prints which process was killed when, and for each folder what was lost, made twice or left behind in comparison with
+the unbroken run. Exit code 1 if anything was.
 """
 
 from __future__ import annotations
@@ -15,127 +15,24 @@ import argparse
 import os
 import random
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO
 
 from bench.generate.engine import watch
 from benchmarks import endstate
+from benchmarks.chaos_grid import LIVES_IN, PATIENCE, PHASES, VICTIMS, Command, grid
 from benchmarks.endstate import Difference
 
-# Phases, by the beginning of the line on stderr that opens them.
-OPENED_BY = {
-    "training": "training ",
-    "engine start": "starting the engine",
-    "writing": "engine ready",
-    "scoring": "scoring ",
-}
-PHASES = ("start-up", *OPENED_BY)
-LIVES_IN = {"command": PHASES, "engine": ("engine start", "writing"), "trainer": ("training",)}
-VICTIMS = tuple(LIVES_IN)
-PATIENCE = 300  # seconds for a command whose engine or trainer was killed to end by itself
 LONGEST = 3600  # seconds for any command
 TRACEBACK = "Traceback (most recent call last)"
 
 
-def grid(generator: str, limit: int) -> list[str]:
-    """`bench run` of four methods, one of them trained, in small."""
-    sizes = {"input_budget": 512, "max_new_tokens": 16, "train.limit": 4, "train.batch": 2, "train.val_limit": 3}
-    settings = {**sizes, "train.save_minutes": 0, "metrics": '["rouge","meteor","bleu"]'}
-    words = ["run", "--method", "nonperso,rag,pag,soft", "-k", "2", "--limit", str(limit), "--generator", generator]
-    return [
-        *words,
-        "--deterministic",
-        *(word for key, value in settings.items() for word in ("--set", f"{key}={value}")),
-    ]
-
-
-@dataclass
-class Command:
-    """The grid while it runs: what it says, and in which phase it is since when."""
-
-    words: list[str]
-    said: list[str] = field(default_factory=list)
-    phase: str = PHASES[0]
-    lasted: dict[str, float] = field(default_factory=dict)  # seconds a phase
-
-    def __post_init__(self) -> None:
-        bench = str(Path(sys.executable).with_name("bench"))
-        self.process = subprocess.Popen(
-            [bench, *self.words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
-        self.since = time.monotonic()
-        self._readers = [
-            threading.Thread(target=self._read, args=(stream,), daemon=True)
-            for stream in (self.process.stdout, self.process.stderr)
-        ]
-        for reader in self._readers:
-            reader.start()
-
-    def _read(self, stream: IO[str]) -> None:
-        for line in stream:
-            self.said.append(line.rstrip("\n"))
-            for phase, beginning in OPENED_BY.items():
-                if line.startswith(beginning) and stream is self.process.stderr:
-                    self._enter(phase)
-
-    def _enter(self, phase: str) -> None:
-        now = time.monotonic()
-        self.lasted[self.phase] = self.lasted.get(self.phase, 0) + now - self.since
-        self.phase, self.since = phase, now
-
-    def wait(self, seconds: float | None = None) -> int | None:
-        """The exit code, once everything is said; None where it still runs after so many seconds."""
-        try:
-            code = self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
-        for reader in self._readers:
-            reader.join(PATIENCE)
-        self._enter("ended")
-        return code
-
-    def reaches(self, phase: str) -> bool:
-        """Waits for a phase or a later one; False where the command ends before."""
-        while self.process.poll() is None:
-            if self.phase in PHASES[PHASES.index(phase) :]:
-                return True
-            time.sleep(0.05)
-        return False
-
-    def processes(self) -> dict[str, list[int]]:
-        """victim -> pids: the command, and what it started, as far as that is worth killing."""
-        found: dict[str, list[int]] = {"command": [self.process.pid]}
-        for pid in watch.descendants({self.process.pid}, watch.processes()):
-            words = watch.words(pid)
-            if "bench.train.worker" in words:
-                found.setdefault("trainer", []).append(pid)
-            elif self.phase in ("engine start", "writing") and not ("watch.py" in words or "resource_tracker" in words):
-                found.setdefault("engine", []).append(pid)
-        return found
-
-    def left_behind(self) -> list[int]:
-        """Processes that outlive the command by more than a moment; they are ended."""
-        end = time.monotonic() + 30
-        while (left := self._session()) and time.monotonic() < end:
-            time.sleep(0.1)
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-        return left
-
-    def _session(self) -> list[int]:
-        return [pid for pid, process in watch.processes().items() if process.session == self.process.pid]
-
-
 @dataclass
 class Tally:
-    """What happened in one folder, over all starts of its command."""
+    """Counts of what happened in one folder, over all starts of its command."""
 
     kills: Counter[tuple[str, str]] = field(default_factory=Counter)  # (victim, phase)
     starts: int = 0
@@ -143,7 +40,7 @@ class Tally:
     again: int = 0  # completed requests that were generated once more
     left: int = 0  # processes
     tracebacks: int = 0
-    unclear: int = 0  # ends by something else than exit code 0, or 1 with one line of ours
+    unclear: int = 0  # ends other than exit code 0, or 1 with one line of ours
     seconds: float = 0.0
     parts: dict[str, Difference] = field(default_factory=dict)
 
@@ -154,13 +51,13 @@ class Tally:
 
 
 def disturb(command: Command, usual: dict[str, float], chance: random.Random) -> tuple[str, str] | None:
-    """Kills a random victim at a random moment of a phase it lives in: (victim, phase). None where the end came first.
+    """Kills a random victim at a random moment of a phase it lives in: (victim, phase), or None if it ended first.
 
-    The command itself where the victim lives no more: what is trained is not trained again.
+    Kills the command where the victim no longer runs: a method that is trained is not trained again.
     """
     victim = chance.choice([one for one in VICTIMS if usual.keys() & set(LIVES_IN[one])])
     phase = chance.choice([one for one in LIVES_IN[victim] if one in usual])
-    delay = usual[phase] * chance.random() ** 2  # rather early, so that more kills meet work that is left
+    delay = usual[phase] * chance.random() ** 2  # mostly early, so that most kills hit unfinished work
     if not command.reaches(phase) or command.wait(delay) is not None:
         return None
     while victim not in (found := command.processes()) and command.phase == phase and command.wait(0.05) is None:
@@ -175,12 +72,14 @@ def disturb(command: Command, usual: dict[str, float], chance: random.Random) ->
     return victim, now
 
 
-def round_of_kills(words: list[str], out: Path, usual: dict[str, float], chance: random.Random, kills: int) -> Tally:
-    """Starts the command until it ends by itself, killing until there were so many kills."""
+def round_of_kills(
+    arguments: list[str], out: Path, usual: dict[str, float], chance: random.Random, kills: int
+) -> Tally:
+    """Starts the command again and again until it ends by itself; kills it until there were `kills` kills."""
     tally, begin = Tally(), time.monotonic()
     while True:
         before = endstate.read(out)
-        command = Command([*words, "--out", str(out)])
+        command = Command([*arguments, "--out", str(out)])
         tally.starts += 1
         kill = disturb(command, usual, chance) if tally.kills.total() < kills else None
         code = command.wait(PATIENCE if kill else LONGEST)
@@ -199,16 +98,15 @@ def _judge(tally: Tally, command: Command, kill: tuple[str, str] | None, code: i
     """How the command ended: killed, done, or with one line that says why not."""
     left = command.left_behind()
     tally.left += len(left)
-    tracebacks = sum(TRACEBACK in line for line in command.said)
+    tracebacks = sum(TRACEBACK in line for line in command.lines)
     tally.tracebacks += tracebacks
     killed = code == -signal.SIGKILL and kill is not None and kill[0] == "command"
-    one_line = code == 1 and kill is not None and sum(line.startswith("bench: ") for line in command.said) == 1
+    one_line = code == 1 and kill is not None and sum(line.startswith("bench: ") for line in command.lines) == 1
     if not (killed or one_line or code == 0):
         tally.unclear += 1
     if left or tracebacks or not (killed or one_line or code == 0):
-        print(
-            f"  left behind {left}; exit code {code} after {kill}; it said:", *command.said, sep="\n    | ", flush=True
-        )
+        print(f"  left behind {left}; exit code {code} after {kill}; it printed:")
+        print(*(f"    | {line}" for line in command.lines), sep="\n", flush=True)
 
 
 def _look(tally: Tally, out: Path, before: endstate.EndState) -> None:
@@ -217,7 +115,7 @@ def _look(tally: Tally, out: Path, before: endstate.EndState) -> None:
 
 
 def table(tallies: list[Tally]) -> str:
-    """Kills by victim and phase, then a line a folder."""
+    """Kills by victim and phase, then one line per folder."""
     kills = sum((tally.kills for tally in tallies), Counter[tuple[str, str]]())
     lines = [f"{'kills of the':14}" + "".join(f"{phase:>14}" for phase in (*PHASES, "all"))]
     for victim in VICTIMS:
@@ -242,11 +140,12 @@ def table(tallies: list[Tally]) -> str:
 
 
 def chaos(generator: str, limit: int, kills: int, chance: random.Random, folder: Path) -> list[Tally]:
-    words = grid(generator, limit)
-    print("unbroken:", "bench", *words, flush=True)
-    command = Command([*words, "--out", str(folder / "unbroken")])
+    """Runs the grid unbroken, then kills it in folder after folder until there were `kills` kills or a flaw."""
+    arguments = grid(generator, limit)
+    print("unbroken:", "bench", *arguments, flush=True)
+    command = Command([*arguments, "--out", str(folder / "unbroken")])
     if code := command.wait():
-        print(*command.said, sep="\n")
+        print(*command.lines, sep="\n")
         raise SystemExit(f"the unbroken run ended with {code}")
     unbroken = endstate.read(folder / "unbroken")
     usual = {phase: command.lasted[phase] for phase in PHASES if phase in command.lasted}
@@ -259,7 +158,7 @@ def chaos(generator: str, limit: int, kills: int, chance: random.Random, folder:
     while (left := kills - sum(tally.kills.total() for tally in tallies)) > 0:
         out = folder / f"broken-{len(tallies) + 1}"
         print(f"{out.name}:", flush=True)
-        tally = round_of_kills(words, out, usual, chance, left)
+        tally = round_of_kills(arguments, out, usual, chance, left)
         tally.parts = endstate.compare(unbroken, endstate.read(out))
         tallies.append(tally)
         if tally.flaws:
@@ -276,7 +175,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="a folder for the runs, to look at afterwards")
     options = parser.parse_args()
     print(f"seed {options.seed}")
-    watch.start()  # whatever ends this ends the grid it runs
+    watch.start()  # if this process dies, the grid that it runs ends too
     with TemporaryDirectory() as scratch:
         folder = options.keep or Path(scratch)
         tallies = chaos(options.generator, options.limit, options.kills, random.Random(options.seed), folder)

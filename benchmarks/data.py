@@ -1,9 +1,9 @@
 """How fast `bench data build` is, and in how much memory: `make bench-data`.
 
-Made-up raw reviews (`benchmarks.raw`), each size built in a process of its own by DPL's thresholds: seconds from start
-to end of that process, peak memory as the system counted it, growth from size to size. The smallest size side by side
-with the released way (`benchmarks.naive`), with looser thresholds that leave something of it, and both results are
-compared.
+Builds made-up raw reviews (`benchmarks.raw_reviews`) of several sizes by DPL's thresholds, each in its own process.
+Prints seconds from start to end of the process, its peak memory as the system counted it, and the growth from size to
+size. The smallest size is also built in the released way (`benchmarks.released_builder`), with looser thresholds that
+leave something of it, and both results are compared.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.data.build.rules import Rules
-from benchmarks import naive, raw
+from benchmarks import raw_reviews, released_builder
 
 LOOSE = Rules(
     min_user_reviews=5, min_item_users=3, train_inputs=1, min_profile_reviews=1, min_profile_item_users=1
@@ -30,7 +30,7 @@ Found = dict[str, Any]
 
 def build_here(folder: Path, rules: Rules) -> Found:
     """Builds in this process."""
-    from bench.data.build.build import build
+    from bench.data.build.pipeline import build
 
     with TemporaryDirectory(dir=folder) as out:
         files: dict[str, Any] = {"reviews": [folder / "reviews.jsonl"], "meta": [folder / "meta.jsonl"]}
@@ -39,35 +39,35 @@ def build_here(folder: Path, rules: Rules) -> Found:
     return {"core": core.reviews, "users": core.users, **_used()}
 
 
-def naive_here(folder: Path) -> Found:
-    """The filters in the released way in this process."""
-    core = naive.kept(folder / "reviews.jsonl", folder / "meta.jsonl", LOOSE)
+def released_here(folder: Path) -> Found:
+    """Filters in the released way in this process."""
+    core = released_builder.kept(folder / "reviews.jsonl", folder / "meta.jsonl", LOOSE)
     return {"core": core, **_used()}
 
 
 def _used() -> Found:
-    """Memory at its peak, and processor time, which tells more than the clock where others use the machine too."""
+    """Peak memory, and processor time, which is more reliable than the clock on a shared machine."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {"peak_mb": used.ru_maxrss / 1024, "cpu": used.ru_utime + used.ru_stime}
 
 
 def child(way: str, folder: Path, cap: float | None = None) -> Found:
-    """One of the ways in a process of its own, with its wall-clock seconds; `core` is None where the cap stopped it."""
+    """Runs one way in a process of its own and adds its wall-clock seconds. `core` is None if the cap stopped it."""
     begin = time.perf_counter()
-    words = [sys.executable, "-m", "benchmarks.data", "--way", way, "--folder", str(folder)]
+    command = [sys.executable, "-m", "benchmarks.data", "--way", way, "--folder", str(folder)]
     try:
-        run = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, timeout=cap)
+        run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=cap)
     except subprocess.TimeoutExpired:
         return {"seconds": time.perf_counter() - begin, "core": None}
     return {"seconds": time.perf_counter() - begin, **json.loads(run.stdout)}
 
 
 def measure(sizes: list[int], folder: Path, cap: float) -> None:
-    """Prints a line a measurement."""
+    """Prints one line per measurement."""
     for size in sizes:
         made = folder / str(size)
         if not (made / "reviews.jsonl").exists():
-            raw.make(size, made)
+            raw_reviews.make(size, made)
     compare(sizes[0], folder / str(sizes[0]), cap)
     last: tuple[int, float, float] | None = None
     for size in sizes[1:]:
@@ -87,16 +87,16 @@ def measure(sizes: list[int], folder: Path, cap: float) -> None:
 
 def compare(size: int, folder: Path, cap: float) -> None:
     """Both ways on the same files and thresholds."""
-    fast, slow = child("loose", folder), child("naive", folder, cap)
+    fast, slow = child("loose", folder), child("released", folder, cap)
     ratio = slow["seconds"] / fast["seconds"]
     if slow["core"] is None:
-        told = f"was stopped after {slow['seconds']:.0f} s, unfinished: more than {ratio:.0f} times faster"
+        result = f"was stopped after {slow['seconds']:.0f} s, unfinished: more than {ratio:.0f} times faster"
     else:
         same = "the same" if fast["core"] == slow["core"] else "ANOTHER"
-        told = f"{_cost(slow)}, {same} result: {ratio:.1f} times faster"
+        result = f"{_cost(slow)}, {same} result: {ratio:.1f} times faster"
     print(
         f"{size:,} reviews, looser thresholds: {_cost(fast)}, core "
-        f"{fast['core']:,} reviews; the released way {told}; load {_load()}",
+        f"{fast['core']:,} reviews; the released way {result}; load {_load()}",
         flush=True,
     )
 
@@ -114,10 +114,10 @@ def main() -> None:
     parser.add_argument("--sizes", default="200000,1000000,3000000,10000000", help="the first is compared")
     parser.add_argument("--folder", type=Path, help="where raw files are kept; a temporary folder by default")
     parser.add_argument("--cap", type=float, default=300.0, help="seconds after which the slow way is stopped")
-    parser.add_argument("--way", choices=["build", "loose", "naive"], help=argparse.SUPPRESS)
+    parser.add_argument("--way", choices=["build", "loose", "released"], help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.way == "naive":
-        print(json.dumps(naive_here(options.folder)))
+    if options.way == "released":
+        print(json.dumps(released_here(options.folder)))
     elif options.way:
         print(json.dumps(build_here(options.folder, LOOSE if options.way == "loose" else Rules())))
     elif options.folder:

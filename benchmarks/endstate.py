@@ -1,4 +1,4 @@
-"""What an output folder holds that no clock decides, and how the end of a disturbed run differs from it."""
+"""The state of an output folder without times and speeds, and how the state after kills differs from it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from bench.record.runs import RunFolder
 from bench.train import checkpoint as checkpoints
 from bench.train.checkpoint import STEPS, TRAINING
 
-Things = Mapping[str, Any]  # name -> what two runs must have in common
+Contents = Mapping[str, Any]  # name -> content that must be equal in two runs
 
-# Of a row, what is no cost; of a step, what is no speed.
+# The fields of a sample's row without costs, and of a training step without speeds.
 ROW = ("error", "retrieved", "dropped", "requests", "notes")
 STEP = ("step", "epoch", "loss", "grad_norm", "lr", "tokens")
 
@@ -27,17 +27,17 @@ STEP = ("step", "epoch", "loss", "grad_norm", "lr", "tokens")
 class EndState:
     """Rows, texts and scores of all runs, validation included; stored requests; weights and steps of trainings."""
 
-    rows: Things
-    texts: Things
-    scores: Things
-    requests: Things
-    weights: Things
-    steps: Things
+    rows: Contents
+    texts: Contents
+    scores: Contents
+    requests: Contents
+    weights: Contents
+    steps: Contents
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Names that are missing, too many, or the same with another content."""
+    """Names that are missing, extra, or there with another content."""
 
     lost: tuple[str, ...]
     extra: tuple[str, ...]
@@ -45,8 +45,8 @@ class Difference:
 
     def __str__(self) -> str:
         found = {"lost": self.lost, "too many": self.extra, "changed": self.changed}
-        said = [f"{len(names)} {what} ({names[0]})" for what, names in found.items() if names]
-        return ", ".join(said) or "equal"
+        parts = [f"{len(names)} {what} ({names[0]})" for what, names in found.items() if names]
+        return ", ".join(parts) or "equal"
 
 
 def read(out: Path) -> EndState:
@@ -73,7 +73,7 @@ def read(out: Path) -> EndState:
 
 
 def compare(unbroken: EndState, broken: EndState) -> dict[str, Difference]:
-    """part -> what differs there."""
+    """Part of the state -> its difference."""
     return {part.name: _difference(getattr(unbroken, part.name), getattr(broken, part.name)) for part in fields(broken)}
 
 
@@ -88,9 +88,9 @@ def stored(out: Path) -> dict[str, Any]:
 
 
 def made_again(out: Path, *, rows: Set[str], requests: Set[str]) -> list[str]:
-    """New rows that say of a request that it was generated, though it had completed.
+    """New rows with a request that was generated although it had completed before.
 
-    `rows` and `requests` are the names of those that were there when the command that wrote the new rows was started.
+    `rows` and `requests` are the names of those that existed when the command that wrote the new rows started.
     """
     return [
         f"{name} {stage}"
@@ -126,9 +126,9 @@ def _name(place: RunFolder | Path, out: Path) -> str:
     return str(path.relative_to(out))
 
 
-def _difference(unbroken: Things, broken: Things) -> Difference:
+def _difference(unbroken: Contents, broken: Contents) -> Difference:
     return Difference(
         lost=tuple(sorted(unbroken.keys() - broken.keys())),
         extra=tuple(sorted(broken.keys() - unbroken.keys())),
-        changed=tuple(name for name, thing in unbroken.items() if name in broken and broken[name] != thing),
+        changed=tuple(name for name, content in unbroken.items() if name in broken and broken[name] != content),
     )

@@ -1,8 +1,8 @@
 """How much of the engine's speed the pipeline keeps: `make bench-engine`.
 
-RAG with BM25 on up to 100 samples, in turns by the whole pipeline and by the bare engine given the same token
-ids, sampling and seeds at once. Both use the same running engine, with its prefix cache emptied before
-each turn; who goes first alternates. Prints new tokens a second and their ratio.
+The whole pipeline and the bare engine take turns on RAG with BM25 and up to 100 samples. The bare engine gets the same
+token ids, sampling and seeds, all at once. Both use the same running engine, with its prefix cache emptied before each
+turn; the order alternates. Prints new tokens a second and their ratio.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from statistics import median
 from bench.config import RunConfig
 from bench.data.corpus import Corpus, load
 from bench.suite import grid
-from benchmarks.common import at_once, forget_prefixes, pipeline, started
+from benchmarks.throughput import at_once, forget_prefixes, pipeline, started
 
 
 async def measure(config: RunConfig, corpus: Corpus, turns: int) -> None:

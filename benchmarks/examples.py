@@ -30,10 +30,10 @@ and reviews are invented, samples are few, and trained methods saw {trained} rev
 
 @dataclass(frozen=True)
 class Example:
-    """What is shown of a suite: words for `bench table`, a kind of `bench plot`."""
+    """A suite in the examples: its arguments for `bench table`, and its figure for `bench plot`."""
 
     suite: str
-    words: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
     figure: str = ""
 
 
@@ -47,9 +47,9 @@ EXAMPLES = (
 )
 
 
-def bench(*words: object) -> str:
-    """What `bench` prints; its progress goes to stderr. Ends this command where it fails."""
-    command = [sys.executable, "-c", "from bench.cli import main; main()", *map(str, words)]
+def bench(*arguments: object) -> str:
+    """The output of a `bench` command; its progress goes to stderr. Exits if the command fails."""
+    command = [sys.executable, "-c", "from bench.cli import main; main()", *map(str, arguments)]
     run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if run.returncode:
         raise SystemExit(run.returncode)
@@ -62,9 +62,9 @@ def section(example: Example, out: Path, to: Path) -> str:
     lines = [
         f"## {name}",
         f"*{suite.load(name).title}. {LABEL}.*",
-        f"`{' '.join(('bench table', name, *example.words))}`",
+        f"`{' '.join(('bench table', name, *example.arguments))}`",
     ]
-    lines.append(bench("table", name, out, *example.words, "--format", "markdown").rstrip())
+    lines.append(bench("table", name, out, *example.arguments, "--format", "markdown").rstrip())
     if example.figure:
         figures = bench("plot", example.figure, name, out, "--to", to / f"{example.figure}.svg", "--title", f"{LABEL}.")
         lines += [f"`bench plot {example.figure} {name}`"]

@@ -24,7 +24,7 @@ from bench.record import runs
 from bench.score.process import ScoringProcess
 from bench.suite import grid
 from bench.types import Request
-from benchmarks.common import Turn, at_once, forget_prefixes, pipeline, started
+from benchmarks.throughput import Turn, at_once, forget_prefixes, pipeline, started
 
 
 class Repeated:

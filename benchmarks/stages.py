@@ -1,13 +1,13 @@
-"""What running stages without barriers is worth: `make bench-stages`.
+"""The speed of stages without barriers: `make bench-stages`.
 
 DPL on at least 64 samples with K = 4, three ways on one running engine:
 
-    pipeline   as `bench run` does: every sample goes on as soon as its own stage is done
-    barriers   the same requests stage by stage: a stage starts when the last sample's stage before is done
+    pipeline   as in `bench run`: every sample continues as soon as its own stage is done
+    barriers   the same requests stage by stage: a stage starts when every sample has finished the stage before
     engine     the bare engine, given all requests of all stages at once: the limit
 
-The second and third way get the requests that the pipeline made, so the texts of earlier stages are replayed.
-The prefix cache is emptied before each. Prints new tokens a second and their ratios.
+The second and third way replay the requests that the pipeline made. The prefix cache is emptied before each way.
+Prints new tokens a second and their ratios.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.data.corpus import Corpus, load
 from bench.generate.engine.vllm import VllmGenerator
 from bench.suite import grid
 from bench.types import Request
-from benchmarks.common import Turn, at_once, forget_prefixes, pipeline, started
+from benchmarks.throughput import Turn, at_once, forget_prefixes, pipeline, started
 
 
 async def stage_by_stage(generator: VllmGenerator, requests: list[Request]) -> Turn:

@@ -1,4 +1,4 @@
-"""`bench table` on 200 finished runs of 2,000 samples: seconds of the whole command, arrays kept and to be made.
+"""Seconds of `bench table` on 200 finished runs of 2,000 samples, with and without its kept arrays.
 
 python -m benchmarks.table [--runs 200] [--samples 2000] [--baseline nonperso]
 """

@@ -1,9 +1,9 @@
-"""What this trainer saves: `make bench-training`.
+"""Time and memory of this trainer against the released one: `make bench-training`.
 
 DEP's training step on the same model, samples and machine, two ways, each in a process of its own:
 
-    ours    bench.train: real lengths, logits of the target alone, no gradient before the first soft row
-    recipe  as the released trainer does it, made anew here: batch 1, padded on the left to 3,072 + 2,048 + 1 = 5,121
+    ours    bench.train: real lengths, logits of the target only, no gradient before the first soft prompt embedding
+    recipe  what the released trainer does, re-created here: batch 1, padded on the left to 3,072 + 2,048 + 1 = 5,121
             tokens, logits and loss over every position (the labels outside the target are ignored)
 
 Both give the same loss (printed). Prints seconds per sample, seconds for an epoch of the paper's 3,996 samples, peak
@@ -30,7 +30,7 @@ PAPER_SAMPLES = 3996
 
 
 def worker(way: str, options: argparse.Namespace) -> None:
-    """Runs one way and prints a line of JSON."""
+    """Runs one of the two ways and prints a line of JSON."""
     import torch
 
     from bench import registry
@@ -81,23 +81,23 @@ def worker(way: str, options: argparse.Namespace) -> None:
 
 
 def recipe_loss(lm: Any) -> Any:
-    """`FrozenLM.summed_loss` of one example, padded to the recipe's length, with logits everywhere."""
+    """`FrozenLM.summed_loss` for one example, padded to the recipe's length, with logits at every position."""
     import torch
     from torch.nn.functional import cross_entropy
 
-    def loss(examples: Any, rows: Any) -> Any:
-        (example,), (own,) = examples, rows
+    def loss(examples: Any, embeds: Any) -> Any:
+        (example,), (soft_embeds,) = examples, embeds
         ids = torch.tensor(example.ids + example.target, device=lm.device)
         padding = RECIPE_LENGTH - len(ids)
         whole = torch.cat((torch.zeros(padding, dtype=torch.long, device=lm.device), ids))
-        embeds = lm.model.get_input_embeddings()(whole)
+        inputs = lm.model.get_input_embeddings()(whole)
         soft = torch.zeros(RECIPE_LENGTH, dtype=torch.bool, device=lm.device)
         soft[padding : padding + len(example.ids)] = ids[: len(example.ids)] == lm.slot_id
-        embeds = embeds.masked_scatter(soft.unsqueeze(-1), own.to(embeds))
+        inputs = inputs.masked_scatter(soft.unsqueeze(-1), soft_embeds.to(inputs))
         mask = (torch.arange(RECIPE_LENGTH, device=lm.device) >= padding).long()
         labels = torch.full((RECIPE_LENGTH,), -100, device=lm.device)
         labels[-len(example.target) :] = ids[-len(example.target) :]
-        logits = lm.model(inputs_embeds=embeds[None], attention_mask=mask[None], use_cache=False).logits[0]
+        logits = lm.model(inputs_embeds=inputs[None], attention_mask=mask[None], use_cache=False).logits[0]
         return cross_entropy(logits[:-1].float(), labels[1:], ignore_index=-100, reduction="sum")
 
     return loss

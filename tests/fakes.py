@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bench.config import Profile
-from bench.data import store
 from bench.data.corpus import Corpus, load
+from bench.data.folder import jsonl
 from bench.errors import EngineError, SampleFailure
 from bench.generate.engine.echo import EchoGenerator
 from bench.record import runs
@@ -85,7 +85,7 @@ def tables() -> dict[str, list[dict[str, Any]]]:
 def dataset(folder: Path) -> Path:
     """Writes the dataset; its path."""
     manifest = {"name": "toy", "title": "a toy", "synthetic": True, "categories": list(CATEGORIES)}
-    store.write(folder, manifest, tables())
+    jsonl.write(folder, manifest, tables())
     return folder
 
 

@@ -34,12 +34,12 @@ def data_build(
     dedupe_text: Annotated[bool, typer.Option(help="One review per text and user.")] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first broken line.")] = False,
 ) -> None:
-    """Raw Amazon-2023-style files to a dataset, by DPL's rules; every threshold is an option."""
+    """Build a dataset from raw files like Amazon Reviews 2023, by DPL's rules; every threshold is an option."""
     from bench.console.meter import Meter
-    from bench.data.build.build import build
+    from bench.data.build.pipeline import build
     from bench.data.build.rules import Rules
     from bench.suite import grid
-    from results.tables.datasets import build_report
+    from results.tables.data_reports import build_report
 
     rules = Rules(
         min_chars=min_chars,
@@ -55,8 +55,10 @@ def data_build(
         min_profile_item_users=min_profile_item_users,
         min_profile_reviews=min_profile_reviews,
     )
-    with Meter(shown=True) as meter:
-        report = build(reviews=reviews, meta=meta, category=category, out=out, rules=rules, strict=strict, meter=meter)
+    with Meter(shown=True) as progress:
+        report = build(
+            reviews=reviews, meta=meta, category=category, out=out, rules=rules, strict=strict, progress=progress
+        )
     build_report(console(), report)
 
 
@@ -89,41 +91,41 @@ def data_import(
     ] = None,
     n_val: Annotated[int, typer.Option(help="dpl: validation samples drawn of all categories together.")] = 512,
 ) -> None:
-    """A published benchmark in its own layout to a dataset: DPL's, LaMP's or LongLaMP's."""
-    from typing import Literal, cast
+    """Import a published benchmark in its own layout: DPL's, LaMP's or LongLaMP's."""
+    from typing import cast, get_args
 
     from bench.console.meter import Meter
     from bench.data.published import dpl, lamp
-    from bench.data.published.imports import LAYOUTS
     from bench.errors import unknown
-    from results.tables.datasets import imported
+    from results.tables.data_reports import import_report
 
-    if layout not in LAYOUTS:
-        raise unknown("layout", layout, LAYOUTS)
-    with Meter(shown=True) as meter:
+    layouts = ("dpl", *get_args(lamp.Layout))
+    if layout not in layouts:
+        raise unknown("layout", layout, layouts)
+    with Meter(shown=True) as progress:
         if layout == "dpl":
-            found = dpl.load(folder, out, n_val=n_val, meter=meter)
+            report = dpl.load(folder, out, n_val=n_val, progress=progress)
         else:
-            found = lamp.load(folder, out, cast(Literal["lamp", "longlamp"], layout), category=category)
-    imported(console(), found)
+            report = lamp.load(folder, out, cast(lamp.Layout, layout), category=category)
+    import_report(console(), report)
 
 
 def data_stats(data: Data = "bundled") -> None:
-    """Sizes as in the paper's table 4; peers, newer peers, texts nearly the same as the reference."""
+    """Sizes as in the paper's table 4; peers, newer peers, near-duplicates of the reference."""
     from bench.data import statistics
     from bench.data.corpus import load
-    from results.tables import dataset, datasets
+    from results.tables import data_reports, dataset_sizes
 
     corpus = load(data)
-    dataset.show(console(), dataset.title(corpus), dataset.rows(corpus))
-    datasets.peers(console(), statistics.peers(corpus), corpus.without_peers())
+    dataset_sizes.show(console(), dataset_sizes.title(corpus), dataset_sizes.rows(corpus))
+    data_reports.peers(console(), statistics.peers(corpus), corpus.without_peers())
 
 
 def data_validate(data: Data = "bundled") -> None:
-    """Rows that do not hold together, reviews that are there twice, targets that leak. Exit code 1 if there are any."""
+    """Find broken rows, repeated reviews and leaked targets. Exit code 1 if there are any."""
     from bench.data.corpus import NO_PEERS
     from bench.data.validate import odd_ratings, validate
-    from results.tables.datasets import findings
+    from results.tables.data_reports import findings
 
     corpus, found = validate(data)
     findings(console(), data, found)

@@ -64,14 +64,14 @@ def table(
 
 def _statistics(data: str, *, paper: bool, form: str) -> None:
     from bench.data.corpus import load
-    from results.tables import dataset
+    from results.tables import dataset_sizes
 
     corpus = load(data)
-    about = dataset.title(corpus), dataset.rows(corpus, paper=paper)
+    about = dataset_sizes.title(corpus), dataset_sizes.rows(corpus, paper=paper)
     if form == "terminal":
-        dataset.show(console(), *about)
+        dataset_sizes.show(console(), *about)
     else:
-        print(dataset.FORMATS[form](*about), end="")
+        print(dataset_sizes.FORMATS[form](*about), end="")
 
 
 def _text(form: str, boards: list[Leaderboard], *, costs: bool) -> str:

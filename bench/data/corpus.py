@@ -1,7 +1,7 @@
-"""A loaded dataset: what may be asked of it, and what is kept from everybody who writes.
+"""A loaded dataset: samples, references, peers. Methods never see the texts that they have to write.
 
-The texts of the targets stay here. A `Sample` has none, and `Corpus.peers` never returns one of a
-validation or test sample (spec, Task); nor does `Corpus.reviews_of`.
+The texts of the targets stay here. A `Sample` has no text. `Corpus.peers` and `Corpus.reviews_of` never return the
+target of a validation or test sample (spec, Task).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from itertools import islice
 from pathlib import Path
 
 from bench import plugins, registry
-from bench.data import store
+from bench.data.folder.manifest import read_manifest
+from bench.data.folder.reader import read
 from bench.data.link import SPLITS, Linked, link
 from bench.errors import UserError, unknown
 from bench.types import Review, Sample, Split
@@ -50,8 +51,8 @@ class Corpus:
     def samples(self, split: Split, *, limit: int | None = None, limit_seed: int = 0) -> list[Sample]:
         """The samples of a split in corpus order; with `limit`, min(limit, n) of them.
 
-        A limit draws by user, evenly over the categories, and a smaller limit's samples are among a
-        larger one's of the same seed. Raises UserError for an unknown split and for a limit below 1.
+        A limit draws whole users, evenly over the categories. With the same seed, the samples of a smaller limit are
+        also in a larger one. Raises UserError for an unknown split and for a limit below 1.
         """
         if split not in SPLITS:
             raise unknown("split", split, SPLITS)
@@ -66,7 +67,7 @@ class Corpus:
     def training_samples(self, *, limit: int | None = None) -> list[Sample]:
         """Per category and user the most recent train sample (spec, Data), in corpus order; at most `limit` of them.
 
-        A limit draws as `samples` does. Reviews of the same time, or of none, are told apart by what lies before them.
+        A limit draws as in `samples`. Between samples with equal or missing times, the longer history is more recent.
         """
         latest: dict[tuple[str, str], Sample] = {}
         for sample in self.samples("train"):
@@ -77,13 +78,13 @@ class Corpus:
         return [sample for sample in latest.values() if sample.sample_id in drawn]
 
     def reference(self, sample_id: str) -> str:
-        """The review that was really written for this sample."""
+        """The text that the user really wrote for this sample."""
         return self._targets[sample_id].text
 
     def peers(self, review: Review, *, before: int | None = None) -> tuple[Review, ...]:
-        """Other users' reviews of the same item, by user id; never a validation or test target of theirs.
+        """Other users' reviews of the same item, ordered by user id; never a validation or test target.
 
-        With `before` (ms since 1970) only those written earlier; one without a time cannot be shown to be.
+        With `before` (ms since 1970), only earlier reviews; a review without a time is left out.
         """
         return tuple(
             peer
@@ -92,15 +93,16 @@ class Corpus:
         )
 
     def reviews_of(self, category: str, user_id: str, *, before: int | None = None) -> tuple[Review, ...]:
-        """What this user wrote in the category, in corpus order; never a validation or test target. `before` as above.
+        """The user's reviews in the category, in corpus order; never a validation or test target.
 
-        A train target is among them: of a training sample's own user, take the sample's history.
+        `before` as in `peers`.
+        Train targets are among them. For the user of a training sample, take the sample's history instead.
         """
         written = self._written.get((category, user_id), ())
         return tuple(review for review in written if before is None or _is_older(review, before))
 
     def target(self, sample_id: str) -> Review:
-        """The review that a sample stands for, its text included: for looking at a dataset, not for writing."""
+        """The sample's target review with its text: to look at a dataset, never to write."""
         return self._targets[sample_id]
 
     def reviews(self) -> tuple[Review, ...]:
@@ -108,24 +110,24 @@ class Corpus:
         return self._reviews
 
     def without_peers(self) -> list[str]:
-        """The categories in which no item is shared by two users, so that nobody has a peer."""
+        """The categories in which no two users share an item, so that nobody has a peer."""
         sharing = {category for (category, _), pool in self._pool.items() if len({one.user_id for one in pool}) > 1}
         return [category for category in self.categories if category not in sharing]
 
 
 def load(name_or_dir: str) -> Corpus:
-    """The shipped dataset of this name, or a plug-in's, else the dataset in this folder.
+    """The shipped dataset of this name, or a plug-in's dataset, or else the dataset in this folder.
 
-    Raises UserError naming the file and line of whatever does not hold together.
+    Raises UserError naming the file and line of the first thing that is wrong.
     """
     plugin = name_or_dir in registry.names("data")
-    folder = _made(name_or_dir) if plugin else Path(SHIPPED.get(name_or_dir, name_or_dir))
+    folder = _plugin_folder(name_or_dir) if plugin else Path(SHIPPED.get(name_or_dir, name_or_dir))
     if plugin and not folder.is_dir():
         raise UserError(f"data '{name_or_dir}' of a plug-in: its folder() gave {folder}, which is not there")
     if not folder.is_dir():
         error = unknown("data", name_or_dir, [*SHIPPED, *registry.names("data")])
         raise UserError(f"{error}, or a folder written by `bench data build`")
-    stored = store.read(folder)
+    stored = read(folder)
     linked = link(stored)
     if not linked.samples:
         raise UserError(f"{folder} holds no samples; run `bench data build` with looser thresholds")
@@ -144,7 +146,7 @@ def load(name_or_dir: str) -> Corpus:
     )
 
 
-def _made(name: str) -> Path:
+def _plugin_folder(name: str) -> Path:
     """The folder of a plug-in's dataset."""
     source = registry.create("data", name)
     with plugins.working("data", name, "at folder()"):
@@ -155,18 +157,18 @@ def _made(name: str) -> Path:
 
 
 def resolve(name_or_dir: str) -> str:
-    """What a configuration keeps: a name as it is, a folder as its whole path."""
+    """The dataset as a configuration names it: a known name as it is, a folder by its absolute path."""
     known = name_or_dir in SHIPPED or name_or_dir in registry.names("data")
     return name_or_dir if known else str(Path(name_or_dir).resolve())
 
 
 def available() -> dict[str, str]:
-    """name -> one line on each shipped dataset."""
-    return {name: store.read_manifest(folder)["title"] for name, folder in SHIPPED.items()}
+    """Name and title of each shipped dataset."""
+    return {name: read_manifest(folder)["title"] for name, folder in SHIPPED.items()}
 
 
 def _shown(linked: Linked) -> list[Review]:
-    """All reviews but validation and test targets: what others may see."""
+    """All reviews but validation and test targets: those that other samples may use."""
     return [review for review in linked.reviews if review.review_id not in linked.held_out]
 
 
@@ -193,10 +195,10 @@ def _age(sample: Sample) -> tuple[int, int]:
 
 
 def _drawn(samples: Iterable[Sample], seed: int) -> Iterator[Sample]:
-    """The one order of which every limit takes the beginning, so that limits are nested.
+    """All samples in one order. Every limit takes its beginning, so that limits are nested.
 
-    The categories take turns, each giving its next sample; within a category the users come in an order
-    that only the seed decides, one user's samples together.
+    The categories take turns and give one sample each. Within a category only the seed decides the order of the
+    users; one user's samples stay together.
     """
     by_category: defaultdict[str, list[Sample]] = defaultdict(list)
     for sample in samples:

@@ -1,6 +1,7 @@
-"""Texts that are nearly the same: the Jaccard index of their sets of word 5-grams reaches a threshold.
+"""Finds near-duplicates: texts whose sets of word 5-grams have a Jaccard index that reaches a threshold.
 
-Exact, by prefix filtering: two sets that share so much also share one of the few smallest hashes of each.
+The result is exact. Prefix filtering makes it fast: two sets that are this similar share one of their few smallest
+hashes, so only texts that share one are compared.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ _WORD = re.compile(r"\w+")
 
 
 class Shingler:
-    """Texts to sorted sets of hashed word 5-grams; case, punctuation and white space do not count."""
+    """Turns texts into sorted sets of hashed word 5-grams. Ignores case, punctuation and white space."""
 
     def __init__(self) -> None:
         self._words: dict[str, int] = {}
 
     def __call__(self, text: str) -> Grams:
-        """(n,) distinct hashes, ascending; shorter texts than 5 words are one gram, a text without words none."""
+        """(n,) distinct hashes, ascending. A text of fewer than 5 words gives one, a text without words none."""
         import numpy as np
 
         words, known = _WORD.findall(text.lower()), self._words
@@ -57,7 +58,7 @@ def _mix(values: Grams) -> Grams:
 def near(
     targets: Mapping[str, str], texts: Iterable[tuple[str, str]], *, threshold: float = THRESHOLD
 ) -> Iterator[tuple[str, str]]:
-    """(target's key, text's key) of every pair that is nearly the same; keys that are equal are no pair."""
+    """(target's key, text's key) of every pair of near-duplicates. A target is not paired with itself."""
     grams = Shingler()
     sets = {key: grams(text) for key, text in targets.items()}
     index: defaultdict[int, list[str]] = defaultdict(list)
@@ -81,7 +82,7 @@ def jaccard(one: Grams, other: Grams) -> float:
 
 
 def _prefix(grams: Grams, threshold: float) -> list[int]:
-    """The smallest hashes, so many that a set as similar as that has one of them among its own."""
+    """The smallest hashes: as many as are needed so that every set this similar contains one of them."""
     size = len(grams) - math.ceil(threshold * len(grams) - 1e-9) + 1
     prefix: list[int] = grams[:size].tolist() if len(grams) else []
     return prefix

@@ -1,4 +1,4 @@
-"""From checked lines to linked objects: every id is looked up, every sample is shown not to hold its own answer."""
+"""From checked rows to linked objects: looks up every id, and proves that no sample contains its own answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, cast, get_args
 
-from bench.data.store import Row, Stored
+from bench.data.folder.rows import Row, Stored
 from bench.errors import UserError
 from bench.types import Item, Review, Sample, Split
 
@@ -18,7 +18,7 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 class Linked:
     """Samples and reviews in file order; `targets` maps a sample's id to the review it has to write.
 
-    `held_out` are the reviews that are nobody's peer: targets of val and test samples, and what the dataset marks.
+    `held_out` are the ids of reviews that are never peers: targets of val and test samples, and rows with `held_out`.
     """
 
     samples: tuple[Sample, ...]
@@ -28,7 +28,7 @@ class Linked:
 
 
 def link(stored: Stored) -> Linked:
-    """Raises UserError naming the first line that does not hold together, before anything is run on it."""
+    """Samples and reviews of a dataset. Raises UserError naming the first row that is wrong, before any run uses it."""
     items = _items(stored.tables["items"], stored.manifest["categories"])
     reviews = _reviews(stored.tables["reviews"], items)
     samples: dict[str, Sample] = {}
@@ -92,7 +92,7 @@ def _target(row: Row, reviews: Mapping[str, Review]) -> Review:
 
 
 def _history(row: Row, target: Review, reviews: Mapping[str, Review]) -> tuple[Review, ...]:
-    """The user's earlier reviews. An order or an owner that is wrong here would leak or mix users without a sign."""
+    """The user's earlier reviews. A wrong order or user here would leak answers or mix users without a sign."""
     ids = row.values["history"]
     for review_id in ids:
         if not isinstance(review_id, str) or review_id not in reviews:

@@ -1,4 +1,4 @@
-"""What a dataset is like: the paper's table 4, and how far its samples have peers, newer peers and near-duplicates."""
+"""Statistics of a dataset: the paper's table 4, and shares of samples with peers, newer peers and near-duplicates."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from bench.types import Review, Sample
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A row of table 4: samples, and (mean, population standard deviation) of two lengths of theirs.
+    """A row of table 4: the number of samples, and two lengths as (mean, population standard deviation).
 
-    `profile` is the number of reviews in the history, `output` the characters of the reference.
+    `profile` is the number of reviews in the history, `output` the number of characters of the reference.
     """
 
     name: str
@@ -28,11 +28,14 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """A category and split. `per_review` is (mean, sd) of the peers of the histories' reviews; the rest shares, 0..1.
+    """The peers in one category and split. Shares of the samples are 0..1.
 
-    `none`: no review of the history has a peer. `some_without`: one or more has none. `newer`: some peer is not known
-    to be older than the target. `in_history`, `in_peers`: a text nearly the same as the reference is there (peers are
-    those of the history's items and of the target's).
+    per_review      (mean, sd) of the number of peers of a review in a history
+    none            share of samples whose history has no review with a peer
+    some_without    share with a review in the history that has no peer
+    newer           share with a peer that is not known to be older than the target
+    in_history      share with a near-duplicate of the reference in the history
+    in_peers        share with one among the peers' reviews of the history's items and the target's item
     """
 
     category: str
@@ -47,7 +50,7 @@ class Peers:
 
 
 def sizes(corpus: Corpus) -> list[Size]:
-    """Table 4: the unified training set, the validation set, the test set of each category."""
+    """The rows of table 4: the unified training set, the validation set, the test set of each category."""
     test = corpus.samples("test")
     return [
         _size("Training Dataset", corpus.training_samples(), corpus),
@@ -67,7 +70,7 @@ def peers(corpus: Corpus) -> list[Peers]:
     newest = {review_id: max((_time(peer) for peer in own), default=None) for review_id, own in found.items()}
     similar = _similar(everything, corpus)
     return [
-        _peers(category, split, own, _Known(corpus, found, newest, similar))
+        _peers(category, split, own, _Facts(corpus, found, newest, similar))
         for category in corpus.categories
         for split in SPLITS
         if (own := [sample for sample in samples[split] if sample.category == category])
@@ -75,8 +78,8 @@ def peers(corpus: Corpus) -> list[Peers]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What is looked up once for all samples, by review id; `similar` by the target's."""
+class _Facts:
+    """Facts computed once for all samples, by review id; `similar` by the id of the target."""
 
     corpus: Corpus
     peers: Mapping[str, tuple[Review, ...]]
@@ -93,16 +96,16 @@ def _spread(values: Sequence[float]) -> tuple[float, float]:
     return (fmean(values), pstdev(values)) if values else (0.0, 0.0)
 
 
-def _peers(category: str, split: str, samples: Sequence[Sample], known: _Known) -> Peers:
+def _peers(category: str, split: str, samples: Sequence[Sample], facts: _Facts) -> Peers:
     histories = [[past.review_id for past in sample.history] for sample in samples]
-    newest = [[known.newest[review_id] for review_id in own] for own in histories]
-    targets = [known.corpus.target(sample.sample_id) for sample in samples]
-    alike = [known.similar.get(target.review_id, set()) for target in targets]
+    newest = [[facts.newest[review_id] for review_id in own] for own in histories]
+    targets = [facts.corpus.target(sample.sample_id) for sample in samples]
+    alike = [facts.similar.get(target.review_id, set()) for target in targets]
     return Peers(
         category,
         split,
         len(samples),
-        _spread([len(known.peers[review_id]) for own in histories for review_id in own]),
+        _spread([len(facts.peers[review_id]) for own in histories for review_id in own]),
         none=fmean(all(time is None for time in own) for own in newest),
         some_without=fmean(None in own for own in newest),
         newer=fmean(
@@ -111,20 +114,20 @@ def _peers(category: str, split: str, samples: Sequence[Sample], known: _Known) 
         ),
         in_history=fmean(not own.isdisjoint(history) for own, history in zip(alike, histories, strict=True)),
         in_peers=fmean(
-            bool(own) and _is_among(own, target, history, known)
+            bool(own) and _is_among(own, target, history, facts)
             for own, target, history in zip(alike, targets, histories, strict=True)
         ),
     )
 
 
-def _is_among(alike: set[str], target: Review, history: Sequence[str], known: _Known) -> bool:
-    """Whether one of these reviews is a peer's, on an item of the history or on the target's."""
-    lists = [known.corpus.peers(target), *(known.peers[review_id] for review_id in history)]
+def _is_among(alike: set[str], target: Review, history: Sequence[str], facts: _Facts) -> bool:
+    """Whether one of these reviews is a peer's, on an item of the history or on the target's item."""
+    lists = [facts.corpus.peers(target), *(facts.peers[review_id] for review_id in history)]
     return any(peer.review_id in alike for own in lists for peer in own)
 
 
 def _similar(samples: Sequence[Sample], corpus: Corpus) -> dict[str, set[str]]:
-    """The target's review id -> ids of the reviews that are nearly the same."""
+    """The target's review id -> ids of its near-duplicates."""
     targets = {review.review_id: review.text for review in (corpus.target(sample.sample_id) for sample in samples)}
     found: dict[str, set[str]] = {}
     for target, other in near(targets, ((review.review_id, review.text) for review in corpus.reviews())):

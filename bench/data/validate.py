@@ -1,4 +1,4 @@
-"""What is wrong with a dataset: rows that do not hold together, reviews that are there twice, targets that leak."""
+"""Finds what is wrong with a dataset: broken rows, repeated reviews, leaked targets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.errors import UserError
 from bench.types import Review, Sample
 
 SHOWN = 5
-# Shorter texts are the same, or part of another, by chance.
+# Shorter texts can be equal to another, or part of it, by chance.
 SHORTEST = 40
 
 
@@ -29,7 +29,7 @@ class Finding:
 
 
 def validate(name_or_dir: str) -> tuple[Corpus | None, list[Finding]]:
-    """The dataset, None where it cannot be read, and what was found in it. Raises UserError where there is none."""
+    """The dataset (None if it cannot be read) and the problems found. Raises UserError if there is no such dataset."""
     try:
         corpus = load(name_or_dir)
     except UserError as error:
@@ -41,7 +41,7 @@ def validate(name_or_dir: str) -> tuple[Corpus | None, list[Finding]]:
 
 
 def odd_ratings(corpus: Corpus) -> str:
-    """A sentence on ratings outside 1 to 5, or "". Other scales are legal, so it is no finding; all 0 means none."""
+    """A sentence on ratings outside 1 to 5, or "". Other scales are allowed. A category of zeros has no ratings."""
     odd: list[Review] = []
     for category in corpus.categories:
         reviews = [review for review in corpus.reviews() if review.category == category]
@@ -54,7 +54,7 @@ def odd_ratings(corpus: Corpus) -> str:
 
 
 def plain(text: str) -> str:
-    """A text as it is compared: case and white space do not count."""
+    """A text for comparison, without differences of case and white space."""
     return " ".join(text.split()).casefold()
 
 
@@ -94,6 +94,6 @@ def _leaks(corpus: Corpus) -> list[Finding]:
 
 
 def _peers(corpus: Corpus, sample: Sample) -> Iterable[Review]:
-    """The reviews that a method may be shown as peers': on the items of the history and on the target's."""
+    """The peers' reviews that a method may use: of the history's items and of the target's item."""
     reviews = (corpus.target(sample.sample_id), *sample.history)
     return {peer.review_id: peer for review in reviews for peer in corpus.peers(review)}.values()

@@ -165,7 +165,7 @@ def test_bad_arguments_are_one_line(toy: Corpus) -> None:
         load("bundeld")
 
 
-def test_categories_without_shared_items_are_told(tmp_path: Path, toy: Corpus) -> None:
+def test_categories_without_shared_items_are_named(tmp_path: Path, toy: Corpus) -> None:
     assert toy.without_peers() == ["B"]  # ann's and bob's i1 in B: bob's is a target
     assert {review.review_id for review in toy.reviews()} == {row["review_id"] for row in toy_tables()["reviews"]}
     assert toy.target("test:A/ann/i3").text == toy.reference("test:A/ann/i3")

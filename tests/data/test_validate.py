@@ -74,9 +74,9 @@ def test_reviews_that_are_there_twice(tmp_path: Path) -> None:
     tables["reviews"].append(again)
     change(tables, "A/bob/i2", text=LONG)
     change(tables, "A/bob/i3", text=LONG)
-    told = found(tmp_path, tables)
-    assert told["a user reviewed an item twice"] == (1, ["A/cid/i2+ and A/cid/i2"])
-    assert told["a user wrote a text twice"] == (1, [f"A/bob/i3 and A/bob/i2: {LONG[:60]!r}"])
+    findings = found(tmp_path, tables)
+    assert findings["a user reviewed an item twice"] == (1, ["A/cid/i2+ and A/cid/i2"])
+    assert findings["a user wrote a text twice"] == (1, [f"A/bob/i3 and A/bob/i2: {LONG[:60]!r}"])
 
 
 def test_short_texts_are_the_same_by_chance(tmp_path: Path) -> None:

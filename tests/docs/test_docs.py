@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench import config, registry
-from bench.data.build.build import build
+from bench.data.build.pipeline import build
 from bench.data.build.rules import Rules
 from bench.record import runs
 from bench.suite import suite

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data import parquet, store
 from bench.data.corpus import load
+from bench.data.folder import jsonl, parquet
 from bench.record import runs
 from tests import fakes
 from tests.data.toy import meta, raw
@@ -184,7 +184,7 @@ def test_no_file_is_named_by_a_user_an_item_or_a_review(world: World) -> None:
         for row in table:
             for key, value in row.items():
                 row[key] = value.replace("\0", "") if key == "category" else value
-    store.write(world.path / "paths", manifest, plain)
+    jsonl.write(world.path / "paths", manifest, plain)
     out = world.path / "named"
     before = {path for path in world.path.rglob("*") if out not in path.parents}
     assert world.run("--data", world.path / "paths", "--out", out, method="rag") == 0

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.config import EncoderConfig
-from bench.data import store
+from bench.data.folder.manifest import JSON_LINES
 from bench.embed.encoders import create
 from bench.generate.prompts.budget import fit
 from bench.generate.prompts.chat import ChatEncoder
@@ -45,7 +45,7 @@ def dataset(folder: Path, draw: Callable[[], str], fields: Mapping[str, Sequence
         for row in rows:
             row |= {key: f"{row[key]} {draw()}" for key in fields.get(name, ())}
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "dataset.json").write_text(json.dumps({"format": store.FORMAT, **MANIFEST}))
+    (folder / "dataset.json").write_text(json.dumps({"format": JSON_LINES, **MANIFEST}))
     return folder
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from bench.console.progress import Progress
-from bench.data import store
 from bench.data.corpus import Corpus, load
+from bench.data.folder import jsonl
 from bench.generate.engine.echo import EchoGenerator
 from bench.record.runs import SAMPLES
 from bench.run import cells, runner
@@ -54,7 +54,7 @@ def odd_corpus(folder: Path) -> Corpus:
         target = {"sample_id": ids[-1], "split": "test", "item_id": f"{user}'s", "review_id": ids[-1]}
         tables["samples"].append({**who, **target, "history": ids[-2::-1]})
     tables["items"] = list(items.values())
-    store.write(folder, {"name": "odd", "title": "odd", "synthetic": True, "categories": ["Books", "Films"]}, tables)
+    jsonl.write(folder, {"name": "odd", "title": "odd", "synthetic": True, "categories": ["Books", "Films"]}, tables)
     return load(str(folder))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import registry
-from bench.data import store
+from bench.data.folder import jsonl
 from tests import fakes
 from tests.fakes import World, bench
 from tests.results.valid import document
@@ -26,7 +26,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(tmp_path)
     tables = json.loads(json.dumps(fakes.tables()).replace('"Books"', json.dumps(NAME)))
     manifest = {"name": NAME, "title": NAME, "synthetic": True, "categories": [NAME, "Films"]}
-    store.write(world.data, manifest, tables)
+    jsonl.write(world.data, manifest, tables)
     assert world.run("-k", "1,2", method="nonperso,rag") == 0
     return world
 

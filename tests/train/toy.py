@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from bench.config import RunConfig, load_profile
-from bench.data import store
 from bench.data.corpus import load
+from bench.data.folder import jsonl
 from bench.protocols import Context, Space
 from bench.train import checkpoint as checkpoints
 from bench.train.checkpoint import MANIFEST, Checkpoint
@@ -110,7 +110,7 @@ def dataset(folder: Path, *, users: int = 7) -> Path:
         for place, split in enumerate(("test", "val", "train")):
             target = {"sample_id": ids[place], "split": split, "item_id": f"i{place}", "review_id": ids[place]}
             tables["samples"].append({**who, **target, "history": ids[place + 1 :]})
-    store.write(folder, {"name": "toys", "title": "toys", "synthetic": True, "categories": ["Toys"]}, tables)
+    jsonl.write(folder, {"name": "toys", "title": "toys", "synthetic": True, "categories": ["Toys"]}, tables)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Which reviews become a dataset, as thresholds."""
+"""The thresholds that decide which reviews become a dataset."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from bench.errors import UserError
 class Rules:
     """DPL's thresholds by default (spec, Data). Lengths are in characters, before white space is collapsed.
 
-    `require` names fields of the item metadata that must not be empty; `min_description=0` admits items
-    without a description. `train_inputs` newest reviews but two of a user become train samples.
+    `require` names fields of the item metadata that must not be empty; `min_description=0` admits items without a
+    description. A user's newest two reviews become a test and a val sample, the next `train_inputs` train samples.
     """
 
     min_chars: int = 200

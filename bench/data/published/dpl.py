@@ -1,65 +1,72 @@
 """DPL's processed Amazon reviews: the public DPL-main (samples) and DPL-meta (items), as a saved copy or fetched.
 
-A copy is a folder with `DPL-main` and `DPL-meta`, each with a folder a category, in it a saved `datasets` folder or
-`SPLIT*.parquet`, `SPLIT*.jsonl` or `SPLIT*.json`; splits train, val, test and, of the items, full. The splits are
-taken as the paper does (appendix A): test as published; of the val splits of all categories together 512 drawn; train
-samples all, of which `Corpus.training_samples` is the unified training set, the newest of each user.
+A copy is a folder with `DPL-main` and `DPL-meta`, each with one folder per category. That is a folder saved by
+`datasets`, or it has files `SPLIT*.parquet`, `SPLIT*.jsonl` or `SPLIT*.json`. The splits of DPL-main are train, val and
+test; DPL-meta has the split full. They are used as in the paper (appendix A): test as published; 512 samples drawn from
+the val splits of all categories together; all train samples, of which `Corpus.training_samples` chooses each user's
+newest as the unified training set.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.console.meter import Meter
-from bench.data.published.imports import Imported, note_peers, reading, rows_of
-from bench.data.published.published import Published, Tables, Written, put, source
+from bench.data.published.files import naming_sample, rows_of
+from bench.data.published.report import ImportReport
+from bench.data.published.tables import Published, Tables, Written, source, write
 from bench.errors import UserError
 
 REPOSITORIES = {"DPL-main": "SnowCharmQ/DPL-main", "DPL-meta": "SnowCharmQ/DPL-meta"}
 CATEGORIES = ("Books", "Movies_and_TV", "CDs_and_Vinyl")  # in the paper's order
 SPLITS = ("train", "val", "test")
 N_VAL = 512
-VAL_SEED = 42  # of the released code's shuffle
+VAL_SEED = 42  # the released code shuffles with it
 FETCHED = "fetched.json"
 
 
-def load(folder: Path, out: Path, *, n_val: int = N_VAL, meter: Meter | None = None) -> Imported:
+def load(folder: Path, out: Path, *, n_val: int = N_VAL, progress: Meter | None = None) -> ImportReport:
     """Writes the dataset of a saved copy into `out`.
 
     Raises UserError for a folder that is no such copy, or was changed after it was fetched.
     """
     names = _categories(folder)
-    fetched = _checked(folder)
+    published = {"n_val": n_val, **_revisions(folder)}
     drawn = draw(folder, names, n_val)
-    found = Imported(out)
-    meter = meter or Meter()
+    report = ImportReport(out)
+    split = f"as published; val: {n_val} drawn of all categories' val samples, seed {VAL_SEED}"
     for name in names:
-        meter.start(f"reading {name}", len(SPLITS))
-        tables = Tables(name)
-        items, files = _items(folder, name)
-        for split in SPLITS:
-            rows, read = rows_of(folder / "DPL-main" / name, split)
-            files += read
-            for number, row in enumerate(rows):
-                taken = split != "val" or number in drawn[name]
-                with reading(f"{folder / 'DPL-main' / name} {split}, sample {number + 1}"):
-                    tables.add(_sample(row, split, items, tables, drawn=taken))
-            meter.advance(1)
-        split = f"as published; val: {n_val} drawn of all categories' val samples, seed {VAL_SEED}"
+        tables, files = _tables(folder, name, drawn[name], progress or Meter())
         named = [(str(path.relative_to(folder)), path) for path in files]
-        fingerprint = put(out, tables, files=named, split=split, more={"n_val": n_val, **fetched})
-        found.add(tables, fingerprint)
-    note_peers(found)
-    return found
+        report.add(tables, write(out, tables, files=named, split=split, published=published))
+    report.note_peers()
+    return report
+
+
+def _tables(folder: Path, category: str, drawn: set[int], progress: Meter) -> tuple[Tables, list[Path]]:
+    """The tables of a category, and the files that they come from. `drawn` are the used rows of its val split."""
+    progress.start(f"reading {category}", len(SPLITS))
+    tables = Tables(category)
+    items, files = _items(folder, category)
+    main = folder / "DPL-main" / category
+    for split in SPLITS:
+        rows, read = rows_of(main, split)
+        files += read
+        for number, row in enumerate(rows):
+            used = split != "val" or number in drawn
+            with naming_sample(f"{main} {split}, sample {number + 1}"):
+                tables.add(_sample(row, split, items, tables, drawn=used))
+        progress.advance(1)
+    return tables, files
 
 
 def draw(folder: Path, names: Sequence[str], n_val: int) -> dict[str, set[int]]:
-    """Category -> rows of its val split that are used: the first `n_val` of a shuffle of all categories' rows.
+    """Category -> the used rows of its val split: the first `n_val` of a shuffle of all categories' rows.
 
-    numpy's permutation, which is what `datasets.shuffle` does, over the categories in the paper's order.
+    Uses numpy's permutation over the categories in the paper's order, as `datasets.shuffle` does.
     """
     import numpy as np
 
@@ -114,10 +121,10 @@ def _written(user: str, values: Mapping[str, Any], items: Mapping[str, Mapping[s
 
 
 def fetch(folder: Path, categories: Iterable[str] = CATEGORIES, *, revision: str | None = None) -> None:
-    """Makes a saved copy in `folder`, of the commits that it was first fetched at, or of `revision`.
+    """Makes a saved copy in `folder`, at `revision` or at the commits of the first fetch.
 
-    The commits and the sha256 of every file are kept in fetched.json. Raises UserError where the hub cannot be
-    reached, saying what to download and where to put it.
+    fetched.json keeps the commits and the sha256 of every file. Raises UserError where the hub cannot be reached,
+    saying what to download and where to put it.
     """
     from datasets import load_dataset
     from huggingface_hub import HfApi
@@ -131,12 +138,12 @@ def fetch(folder: Path, categories: Iterable[str] = CATEGORIES, *, revision: str
             for category in categories:
                 target = folder / name / category
                 load_dataset(repository, category, revision=commits[repository]).save_to_disk(target)
-    except Exception as error:  # whatever the hub's client raises, the way out is the same
+    except Exception as error:  # the hub's client raises errors of many types; the user's way out is the same
         raise UserError(_by_hand(folder, error)) from error
     files = sorted(path for name in REPOSITORIES for path in (folder / name).rglob("*.arrow"))
     digests = {str(path.relative_to(folder)): source(path.name, path)["sha256"] for path in files}
-    told = {"revisions": commits, "sha256": digests}
-    (folder / FETCHED).write_text(f"{json.dumps(told, indent=2)}\n", "utf-8")
+    fetched = {"revisions": commits, "sha256": digests}
+    (folder / FETCHED).write_text(f"{json.dumps(fetched, indent=2)}\n", "utf-8")
 
 
 def _by_hand(folder: Path, error: Exception) -> str:
@@ -150,23 +157,20 @@ def _by_hand(folder: Path, error: Exception) -> str:
 
 
 def _fetched(folder: Path) -> dict[str, Any]:
+    """fetched.json of a copy, or nothing for a copy that was made by hand."""
     path = folder / FETCHED
     try:
-        told: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        fetched: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON; delete it and run `bench data fetch dpl` again") from error
-    return told
+    return fetched
 
 
-def _checked(folder: Path) -> dict[str, Any]:
-    """What dataset.json should say of a fetched copy. Raises UserError where a file of it was changed since."""
-    told = _fetched(folder)
-    for name, expected in _sorted(told.get("sha256", {})):
+def _revisions(folder: Path) -> dict[str, Any]:
+    """The commits of a fetched copy, for dataset.json. Raises UserError where a file was changed since."""
+    fetched = _fetched(folder)
+    for name, expected in sorted(fetched.get("sha256", {}).items()):
         path = folder / name
         if not path.is_file() or source(name, path)["sha256"] != expected:
             raise UserError(f"{path} is not the file that was fetched; run `bench data fetch dpl` again")
-    return {"revisions": told["revisions"]} if "revisions" in told else {}
-
-
-def _sorted(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    yield from sorted(values.items())
+    return {"revisions": fetched["revisions"]} if "revisions" in fetched else {}

@@ -4,9 +4,9 @@ LaMP: `SPLIT_questions.json`, a list of {id, input, profile: [{id, ...}]}, and `
 [{id, output}]}, for train, dev and test; dev becomes our val. LongLaMP: a list of samples a split, as `SPLIT*.json`,
 `.jsonl` or Parquet, each with its own fields and a profile of the same fields.
 
-Both have no ids of items, so every text has an item of its own and nobody has peers. Tasks without ratings have
-rating 0. LaMP names no users: each sample is its own. Profiles without dates are taken as oldest first, as LongLaMP's
-code does.
+Neither has item ids, so every text gets an item of its own and nobody has peers. Tasks without ratings get rating 0.
+LaMP names no users, so each sample is a user. Profiles without dates are read as oldest first, as LongLaMP's code
+does.
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.data.published.imports import Imported, note_peers, read_json, reading, rows_of
-from bench.data.published.published import Published, Tables, Written, put
+from bench.data.published.files import naming_sample, read_json, rows_of
+from bench.data.published.report import ImportReport
+from bench.data.published.tables import Published, Tables, Written, write
 from bench.errors import UserError, unknown
 from bench.types import Split
 
+Layout = Literal["lamp", "longlamp"]
 SPLITS: dict[Split, tuple[str, ...]] = {"train": ("train",), "val": ("val", "dev", "validation"), "test": ("test",)}
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Which fields of a profile entry become which of ours; `user` and `asked` are fields of LongLaMP's samples.
+    """The published field that becomes each field of ours. `user` is a field of LongLaMP's samples.
 
-    `text` is what has to be written. `prefix` is the instruction before the input of a LaMP question, up to its colon.
+    `text` is the text to write. `prefix` is the instruction before the input of a LaMP question, up to its colon.
     """
 
     text: str
@@ -61,49 +63,55 @@ LONGLAMP = {
 }
 
 
-def load(folder: Path, out: Path, layout: Literal["lamp", "longlamp"], *, category: str | None = None) -> Imported:
-    """Writes one task's samples into `out` as a category, by default of the task's name.
+# Split -> its rows as published, and the files that hold them.
+Read = dict[Split, tuple[list[Mapping[str, Any]], list[Path]]]
+
+
+def load(folder: Path, out: Path, layout: Layout, *, category: str | None = None) -> ImportReport:
+    """Writes one task's samples into `out` as a category, which by default has the task's name.
 
     Raises UserError for a folder in another layout, and for LaMP's tasks that write no text.
     """
-    found, read = Imported(out), dict[Split, tuple[list[Mapping[str, Any]], list[Path]]]()
-    for split, names in SPLITS.items():
-        found_rows, files = _lamp(folder, names) if layout == "lamp" else _longlamp(folder, names)
-        if files:
-            read[split] = list(found_rows), files
-    if not read:
-        expected = "train_questions.json and train_outputs.json" if layout == "lamp" else "train.json"
-        raise UserError(f"{folder} has no file of the layout '{layout}', e.g. {expected}; check the folder")
+    read = _read(folder, layout)
     name = _task_name(read, layout, folder)
     tables = Tables(category or name)
     for split, (rows, _) in read.items():
         for number, row in enumerate(rows, 1):
-            with reading(f"{folder} {split}, sample {number}"):
+            with naming_sample(f"{folder} {split}, sample {number}"):
                 tables.add(_asked(row, split, LAMP[name]) if layout == "lamp" else _written(row, split, LONGLAMP[name]))
-    named = [(path.name, path) for _, paths in read.values() for path in paths]
-    found.add(tables, put(out, tables, files=named, split="as published; dev is val", more={"task": name}))
-    note_peers(found)
-    if not counts_of(found, "test"):
-        found.notes.append("no test sample has a published text: `bench run --split val` uses the others")
+    files = [(path.name, path) for _, paths in read.values() for path in paths]
+    report = ImportReport(out)
+    report.add(tables, write(out, tables, files=files, split="as published; dev is val", published={"task": name}))
+    report.note_peers()
+    if not any(counts["test"] for counts in report.counts.values()):
+        report.notes.append("no test sample has a published text: `bench run --split val` uses the others")
     if not (LAMP | LONGLAMP)[name].rating:
-        found.notes.append("this task has no ratings: prompts show 0")
-    return found
+        report.notes.append("this task has no ratings: prompts show 0")
+    return report
 
 
-def counts_of(found: Imported, split: str) -> int:
-    """Samples of a split, over all categories."""
-    return sum(counts[split] for counts in found.counts.values())
+def _read(folder: Path, layout: Layout) -> Read:
+    """The splits that are there. Raises UserError where none is."""
+    read: Read = {}
+    for split, names in SPLITS.items():
+        rows, files = _lamp(folder, names) if layout == "lamp" else _longlamp(folder, names)
+        if files:
+            read[split] = list(rows), files
+    if not read:
+        expected = "train_questions.json and train_outputs.json" if layout == "lamp" else "train.json"
+        raise UserError(f"{folder} has no file of the layout '{layout}', e.g. {expected}; check the folder")
+    return read
 
 
 def _lamp(folder: Path, names: Sequence[str]) -> tuple[Iterator[Mapping[str, Any]], list[Path]]:
-    """Questions joined with their outputs. A split whose outputs are not published is left out."""
+    """Questions joined with their outputs. A split without published outputs is left out."""
     for name in names:
         questions, outputs = folder / f"{name}_questions.json", folder / f"{name}_outputs.json"
         if questions.is_file() and outputs.is_file():
             try:
-                told = json.loads(outputs.read_text("utf-8"))
-                golds = {str(gold["id"]): gold["output"] for gold in told["golds"]}
-                task = str(told["task"])
+                outputs_file = json.loads(outputs.read_text("utf-8"))
+                golds = {str(gold["id"]): gold["output"] for gold in outputs_file["golds"]}
+                task = str(outputs_file["task"])
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise UserError(f"{outputs} is no outputs file of LaMP: task and golds are expected in it") from error
             rows = read_json(questions)
@@ -122,7 +130,7 @@ def _longlamp(folder: Path, names: Sequence[str]) -> tuple[Iterator[Mapping[str,
     return iter(()), []
 
 
-def _task_name(read: Mapping[Split, tuple[list[Mapping[str, Any]], list[Path]]], layout: str, folder: Path) -> str:
+def _task_name(read: Read, layout: Layout, folder: Path) -> str:
     first = next((row for rows, _ in read.values() for row in rows), {})
     if layout == "lamp":
         name = str(first.get("task", "")).replace("-", "_")

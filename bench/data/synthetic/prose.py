@@ -1,4 +1,4 @@
-"""How a synthetic user writes: habits that are planted, and the text and title they lead to."""
+"""How a synthetic user writes: the planted habits, and the texts and titles that follow from them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Length = Literal["terse", "medium", "long"]
 Level = Literal["good", "mixed", "bad"]
 
 PUNCTUATION: tuple[Punctuation, ...] = ("plain", "exclaiming", "trailing off", "lower case", "shouting", "semicolons")
-# Aspects and asides that a review of this length speaks of.
+# Numbers of aspects and of asides in a review of each length.
 LENGTHS: dict[Length, tuple[int, int]] = {"terse": (2, 0), "medium": (3, 1), "long": (5, 2)}
 STRICTNESS = (-1.0, -0.5, 0.0, 0.0, 0.5, 1.0)
-# A habit shows in this share of a user's reviews, so that one review never tells all.
+# A habit shows in this share of a user's reviews, so that one review never shows them all.
 STEADINESS = 0.85
 LOUD = re.compile(r"\b(every|never|nobody|no|always|all|nothing)\b")
 MAX_WORDS = 90
@@ -26,7 +26,7 @@ Phrases = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """What is planted in one user. `strictness` is added to the rating; `aspects` are what this user looks at first."""
+    """The habits of one user. `strictness` is added to the rating; `aspects` are those that the user looks at first."""
 
     length: Length
     punctuation: Punctuation
@@ -41,11 +41,11 @@ class Habits:
 
 @dataclass(frozen=True, slots=True)
 class Impression:
-    """What an item was to a user: its aspects in -1..1, the stars given, and the words that fill a phrase's slots."""
+    """What a user thinks of an item: its aspects in -1..1, the stars, and the words for the gaps in a phrase."""
 
     felt: Mapping[str, float]
     rating: float
-    slots: Mapping[str, str]
+    words: Mapping[str, str]
 
     @property
     def verdict(self) -> Level:
@@ -72,29 +72,29 @@ def draw_habits(rng: random.Random, pool: Phrases, aspects: Sequence[str]) -> Ha
 
 
 def level(felt: float) -> Level:
-    """What is said of an aspect felt to be in -1..1."""
+    """The verdict on an aspect from -1 to 1."""
     return "good" if felt > 0.25 else "bad" if felt < -0.25 else "mixed"
 
 
 def rate(habits: Habits, felt: Mapping[str, float]) -> float:
-    """1..5 stars: what the user looks at first decides, moved by how strict the user is."""
+    """1..5 stars: the mean of the aspects that the user looks at first, plus the user's strictness."""
     mean = sum(felt[aspect] for aspect in habits.aspects) / len(habits.aspects)
     return float(min(5, max(1, round(3.2 + 2.2 * mean + habits.strictness))))
 
 
 def compose_text(rng: random.Random, phrases: Phrases, habits: Habits, impression: Impression) -> str:
-    """A review of at most MAX_WORDS words; what stands in its middle falls away first."""
-    sentences = [sentence.format_map(impression.slots) for sentence in _sentences(rng, phrases, habits, impression)]
+    """A review of at most MAX_WORDS words. A longer one loses sentences from its middle."""
+    sentences = [sentence.format_map(impression.words) for sentence in _sentences(rng, phrases, habits, impression)]
     while sum(len(sentence.split()) for sentence in sentences) > MAX_WORDS:
         sentences.pop(len(sentences) // 2)
     return _punctuate(rng, sentences, habits.punctuation)
 
 
 def compose_title(rng: random.Random, titles: Phrases, habits: Habits, impression: Impression) -> str:
-    """A title that fits the rating, on the aspect that speaks loudest for it."""
+    """A title that fits the rating, on the aspect that best explains it."""
     ranked = sorted(habits.aspects, key=lambda aspect: impression.felt[aspect])
     aspect = {"good": ranked[-1], "mixed": ranked[1], "bad": ranked[0]}[impression.verdict]
-    title: str = rng.choice(titles[impression.verdict]).format_map({**impression.slots, "aspect": aspect})
+    title: str = rng.choice(titles[impression.verdict]).format_map({**impression.words, "aspect": aspect})
     return title.lower() if habits.punctuation == "lower case" else title
 
 
@@ -104,13 +104,13 @@ def _sentences(rng: random.Random, phrases: Phrases, habits: Habits, impression:
 
     n_aspects, n_asides = LENGTHS[habits.length]
     others = [aspect for aspect in phrases["aspects"] if aspect not in habits.aspects]
-    spoken_of = [*rng.sample(habits.aspects, 3), *rng.sample(others, len(others))][:n_aspects]
+    chosen = [*rng.sample(habits.aspects, 3), *rng.sample(others, len(others))][:n_aspects]
     remark = rng.randrange(n_aspects) if shows(habits.catchphrase) else None
 
     if shows(habits.opening):
         yield habits.opening
     yield rng.choice(phrases["contexts"])
-    for place, aspect in enumerate(spoken_of):
+    for place, aspect in enumerate(chosen):
         said = rng.choice(phrases["aspects"][aspect][level(impression.felt[aspect])])
         yield f"{habits.catchphrase}, {said}" if place == remark else said
     yield from rng.sample(phrases["fillers"], n_asides)

@@ -14,14 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.data import store
-from bench.data.build import engine
-from bench.data.build.build import BuildReport, Step, build
+from bench.data.build import database
+from bench.data.build.pipeline import build
+from bench.data.build.report import BuildReport, Step
 from bench.data.build.rules import Rules
 from bench.data.corpus import load
+from bench.data.folder import writing
 from bench.errors import UserError
 from bench.types import Item
-from results.tables import dataset
+from results.tables import dataset_sizes
 from tests.data.toy import Row, meta, raw, read_table, write_lines, write_toy
 from tests.paths import SHARED
 
@@ -62,14 +63,14 @@ def test_a_build_is_a_corpus(tmp_path: Path) -> None:
 
 def test_dataset_json_says_where_it_comes_from(tmp_path: Path) -> None:
     run(tmp_path)
-    told = json.loads((tmp_path / "out" / "dataset.json").read_text())
-    assert told["thresholds"]["Toys"]["min_item_users"] == 2
-    assert told["counts"]["Toys"] == {"users": 2, "items": 4, "reviews": 8, "train": 2, "val": 2, "test": 2}
+    manifest = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    assert manifest["thresholds"]["Toys"]["min_item_users"] == 2
+    assert manifest["counts"]["Toys"] == {"users": 2, "items": 4, "reviews": 8, "train": 2, "val": 2, "test": 2}
     source = (tmp_path / "reviews.jsonl").read_bytes()
-    assert told["sources"]["Toys"][0] == {
+    assert manifest["sources"]["Toys"][0] == {
         "file": "reviews.jsonl", "bytes": len(source), "sha256": hashlib.sha256(source).hexdigest(),
     }  # fmt: skip
-    assert str(tmp_path) not in json.dumps(told)
+    assert str(tmp_path) not in json.dumps(manifest)
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -99,13 +100,13 @@ def test_categories_share_a_folder_in_either_order(tmp_path: Path) -> None:
 
 
 def test_two_categories_built_at_once_are_both_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    moved = store.finish
+    move = writing.move_into_place
 
     def slowly(*given: Any) -> None:  # what is read before and written after it would lose what came between
         time.sleep(0.5)
-        moved(*given)
+        move(*given)
 
-    monkeypatch.setattr(store, "finish", slowly)
+    monkeypatch.setattr(writing, "move_into_place", slowly)
     names = ["Games", "Music", "Toys"]
     with ThreadPoolExecutor(len(names)) as pool:
         folders = [tmp_path / name for name in names]
@@ -173,7 +174,7 @@ def test_what_reviews_lack_is_counted(tmp_path: Path) -> None:
     )
 
 
-def test_fields_of_another_type_count_as_missing_and_are_told(tmp_path: Path) -> None:
+def test_fields_of_another_type_count_as_missing_and_are_noted(tmp_path: Path) -> None:
     odd: list[Row] = [{"title": 7}, {"title": ["a"]}, {"text": 3}, {"rating": True}, {"timestamp": "12"}]
     report = run(tmp_path, [*REVIEWS, *(REVIEWS[0] | change for change in odd)])
     assert report.steps[0].reviews == 13
@@ -220,14 +221,14 @@ def test_every_kind_of_file_gives_the_same_dataset(tmp_path: Path, suffix: str) 
 
 
 def test_many_rows_give_the_same_bytes_whatever_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.data.parquet.GROUP", 700)
-    monkeypatch.setattr("bench.data.build.lines.BLOCK", 300_000)
+    monkeypatch.setattr("bench.data.folder.parquet.GROUP", 700)
+    monkeypatch.setattr("bench.data.build.raw_files.BLOCK", 300_000)
     rows = [raw(f"u{n % 97}", f"i{n * 7 % 89}", n % 500, f"text {n} " * (n % 9 + 1)) for n in range(6000)]
     items = [meta(f"i{n}") for n in range(89)]
     contents = []
     for threads in (1, 2, 7):
-        macros = engine._MACROS.removesuffix(f"SET threads = {threads};") + f"SET threads = {threads};"
-        monkeypatch.setattr(engine, "_MACROS", macros)
+        macros = database._MACROS.removesuffix(f"SET threads = {threads};") + f"SET threads = {threads};"
+        monkeypatch.setattr(database, "_MACROS", macros)
         run(tmp_path, rows, items, out=tmp_path / f"out{threads}")
         contents.append(content(tmp_path / f"out{threads}"))
     assert contents[0] == contents[1] == contents[2]
@@ -355,7 +356,7 @@ def test_an_unknown_required_field_is_refused_before_reading(tmp_path: Path, suf
     assert run(tmp_path, meta=[path], rules=replace(LOOSE, require=("brand",))).samples["test"] == 2
 
 
-def test_timestamps_that_are_texts_are_told(tmp_path: Path) -> None:
+def test_timestamps_that_are_texts_are_noted(tmp_path: Path) -> None:
     report = run(tmp_path, [{**row, "timestamp": str(row["timestamp"])} for row in REVIEWS])
     assert report.notes == (
         "no review has a timestamp (8 have one that is no whole number of milliseconds): "
@@ -363,7 +364,7 @@ def test_timestamps_that_are_texts_are_told(tmp_path: Path) -> None:
     )
 
 
-def test_ratings_of_another_scale_are_told(tmp_path: Path) -> None:
+def test_ratings_of_another_scale_are_noted(tmp_path: Path) -> None:
     report = run(tmp_path, [{**REVIEWS[0], "rating": 99}, *REVIEWS[1:]])
     assert report.notes == ("1 ratings are outside 1 to 5, which prompts show as they are",)
 
@@ -375,7 +376,7 @@ def test_the_title_is_the_name_and_a_sentence(tmp_path: Path) -> None:
     run(tmp_path, category="Games", rules=replace(LOOSE, min_chars=2))
     found = load(str(tmp_path / "out"))
     assert found.title == "Games+Toys: raw reviews, each category by rules of its own"
-    assert dataset.title(found) == found.title
+    assert dataset_sizes.title(found) == found.title
 
 
 def test_thresholds_that_make_no_sense() -> None:
@@ -389,7 +390,7 @@ def test_a_write_that_fails_leaves_the_old_dataset(tmp_path: Path, monkeypatch: 
     run(tmp_path)
     before = content(tmp_path / "out")
 
-    monkeypatch.setattr("bench.data.store.os.replace", failing_after(0))
+    monkeypatch.setattr("bench.data.folder.writing.os.replace", failing_after(0))
     with pytest.raises(UserError, match="cannot be written: No space left on device"):
         run(tmp_path, category="Games")
     assert content(tmp_path / "out") == before
@@ -398,7 +399,7 @@ def test_a_write_that_fails_leaves_the_old_dataset(tmp_path: Path, monkeypatch: 
 def test_a_write_cut_in_the_middle_is_noticed_and_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tmp_path)
     with monkeypatch.context() as patched, pytest.raises(UserError):
-        patched.setattr("bench.data.store.os.replace", failing_after(2))
+        patched.setattr("bench.data.folder.writing.os.replace", failing_after(2))
         run(tmp_path, [{**row, "title": "New"} for row in REVIEWS])
     with pytest.raises(UserError, match="was changed after it was written"):
         load(str(tmp_path / "out"))

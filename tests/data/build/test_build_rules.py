@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.data.build.build import build
+from bench.data.build.pipeline import build
 from bench.data.build.rules import Rules
 from bench.data.corpus import load
 from bench.errors import UserError
@@ -254,7 +254,7 @@ def test_the_newest_of_equal_texts_and_of_equal_items_stays(tmp_path: Path) -> N
 
 
 def test_a_text_once_removed_as_duplicate_stays_away(tmp_path: Path) -> None:
-    # The released script would bring (ann, shared) back once (ann, alone) has fallen: see bench.data.build.build.
+    # The released script would bring (ann, shared) back once (ann, alone) has fallen: see bench.data.build.pipeline.
     reviews = [raw("ann", "shared", 1, "same"), raw("ann", "alone", 2, "same"), raw("ann", "other", 3)]
     reviews += [raw("bob", "shared", 1), raw("bob", "other", 2)]
     assert core(reviews, tmp_path, min_item_users=2) == {("ann", "other"), ("bob", "other")}

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, DatasetDict
 
-from bench.data import categories
 from bench.data.corpus import Corpus, load
+from bench.data.folder import merge
 from bench.data.published import dpl, lamp
 from bench.errors import UserError
 from tests.data.toy import read_table
@@ -112,9 +112,9 @@ def test_targets_of_val_and_test_are_nobody_s_peers(found: Corpus) -> None:
 def test_every_layout_gives_the_same_dataset(make: Any, found: Corpus, tmp_path: Path) -> None:
     report = dpl.load(make(tmp_path / "copy"), tmp_path / "out")
     assert report.fingerprint == found.fingerprint
-    told = json.loads((tmp_path / "out" / "dataset.json").read_text())
-    assert all(len(source["sha256"]) == 64 for source in told["sources"]["Books"])
-    assert told["counts"]["Books"] == {"users": 2, "items": 7, "reviews": 14, "train": 6, "val": 2, "test": 2}
+    manifest = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    assert all(len(source["sha256"]) == 64 for source in manifest["sources"]["Books"])
+    assert manifest["counts"]["Books"] == {"users": 2, "items": 7, "reviews": 14, "train": 6, "val": 2, "test": 2}
 
 
 def test_the_validation_draw_is_the_released_shuffle_and_the_rest_stays_held_out(copy: Path, tmp_path: Path) -> None:
@@ -145,8 +145,8 @@ def test_what_is_missing_is_said(copy: Path, tmp_path: Path) -> None:
 
 def test_a_fetched_copy_that_was_changed_is_refused(tmp_path: Path) -> None:
     folder = lines_copy(tmp_path)
-    told = {"revisions": {"SnowCharmQ/DPL-main": "c0ffee"}, "sha256": {"DPL-meta/Books/full.json": "0" * 64}}
-    (folder / dpl.FETCHED).write_text(json.dumps(told))
+    fetched = {"revisions": {"SnowCharmQ/DPL-main": "c0ffee"}, "sha256": {"DPL-meta/Books/full.json": "0" * 64}}
+    (folder / dpl.FETCHED).write_text(json.dumps(fetched))
     with pytest.raises(UserError, match=r"full\.json is not the file that was fetched; run `bench data fetch dpl`"):
         dpl.load(folder, tmp_path / "out")
 
@@ -174,8 +174,8 @@ def test_fetching_pins_the_commits_and_keeps_checksums(tmp_path: Path, monkeypat
     dpl.fetch(tmp_path, USERS)
     assert asked[4] == ("SnowCharmQ/DPL-main", "Books", "c0ffee")
     dpl.load(tmp_path, tmp_path / "out")
-    told = json.loads((tmp_path / "out" / "dataset.json").read_text())
-    assert told["published"]["Books"]["revisions"]["SnowCharmQ/DPL-main"] == "c0ffee"
+    manifest = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    assert manifest["published"]["Books"]["revisions"]["SnowCharmQ/DPL-main"] == "c0ffee"
 
 
 def test_without_the_hub_it_says_what_to_download_and_where_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,11 +186,11 @@ def test_without_the_hub_it_says_what_to_download_and_where_to(tmp_path: Path, m
     monkeypatch.setattr("huggingface_hub.HfApi", Hub)
     with pytest.raises(UserError) as caught:
         dpl.fetch(tmp_path / "copy")
-    said = str(caught.value)
-    assert "cannot be fetched from huggingface.co (no route)" in said
-    assert "SnowCharmQ/DPL-main and SnowCharmQ/DPL-meta" in said
-    assert f"{tmp_path}/copy/DPL-main/CATEGORY" in said
-    assert f"`bench data import {tmp_path}/copy --out OUT`" in said
+    message = str(caught.value)
+    assert "cannot be fetched from huggingface.co (no route)" in message
+    assert "SnowCharmQ/DPL-main and SnowCharmQ/DPL-meta" in message
+    assert f"{tmp_path}/copy/DPL-main/CATEGORY" in message
+    assert f"`bench data import {tmp_path}/copy --out OUT`" in message
 
 
 # ---------------------------------------------------------------- LaMP and LongLaMP
@@ -297,4 +297,4 @@ def test_longlamp_abstracts_and_topics(tmp_path: Path) -> None:
 def test_a_category_has_a_name_that_can_be_a_folder(tmp_path: Path) -> None:
     for name in ("", " a", "a/b", "..", ".a", "a\\b"):
         with pytest.raises(UserError, match="give it a name without / or"):
-            categories.check(tmp_path, name)
+            merge.check_category(tmp_path, name)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.data.corpus import Corpus, load
-from bench.data.synthetic import synthetic
+from bench.data.synthetic import bundled
 from tests.data.toy import Row, read_lines
 from tests.paths import ROOT
 
@@ -28,7 +28,7 @@ def found() -> Corpus:
 
 
 def test_it_is_made_again_byte_for_byte(tmp_path: Path) -> None:
-    synthetic.main(tmp_path)
+    bundled.main(tmp_path)
     shipped = {path.name: path.read_bytes() for path in BUNDLED.iterdir() if path.name not in BY_HAND}
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == shipped
 
@@ -79,7 +79,7 @@ def test_habits_show_in_the_texts(reviews: list[Row]) -> None:
     key = json.loads((BUNDLED / "habits.json").read_text())
     shares: dict[str, list[bool]] = {"opening": [], "signoff": [], "catchphrase": []}
     lengths: dict[str, list[int]] = {"terse": [], "medium": [], "long": []}
-    marks: dict[tuple[str, str], int] = Counter()
+    styles_with: dict[tuple[str, str], int] = Counter()
     for row in reviews:
         habits = key[row["category"]][row["user_id"]]
         text = row["text"].lower()
@@ -87,16 +87,16 @@ def test_habits_show_in_the_texts(reviews: list[Row]) -> None:
             if habits[habit]:
                 seen.append(habits[habit].lower() in text)
         lengths[habits["length"]].append(len(text.split()))
-        for mark in ("!", "...", ";"):
-            marks[habits["punctuation"], mark] += mark in text
+        for sign in ("!", "...", ";"):
+            styles_with[habits["punctuation"], sign] += sign in text
         assert (row["text"] == text) == (habits["punctuation"] == "lower case")
     for seen in shares.values():
         assert 0.8 < sum(seen) / len(seen) < 0.9
     means = [sum(of_length) / len(of_length) for of_length in lengths.values()]
     assert means[0] + 10 < means[1] < means[2] - 10
-    assert {style for (style, mark), n in marks.items() if mark == "!" and n} == {"exclaiming"}
-    assert {style for (style, mark), n in marks.items() if mark == "..." and n} == {"trailing off"}
-    assert {style for (style, mark), n in marks.items() if mark == ";" and n} == {"semicolons"}
+    assert {style for (style, sign), n in styles_with.items() if sign == "!" and n} == {"exclaiming"}
+    assert {style for (style, sign), n in styles_with.items() if sign == "..." and n} == {"trailing off"}
+    assert {style for (style, sign), n in styles_with.items() if sign == ";" and n} == {"semicolons"}
 
 
 def test_strict_users_rate_lower(reviews: list[Row]) -> None:
@@ -111,4 +111,4 @@ def test_strict_users_rate_lower(reviews: list[Row]) -> None:
 
 def test_nothing_in_the_suite_reads_the_key() -> None:
     readers = [path.name for path in (ROOT / "bench").rglob("*.py") if "habits.json" in path.read_text()]
-    assert readers == ["synthetic.py"]
+    assert readers == ["bundled.py"]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bench import registry
-from bench.data import store
+from bench.data.folder import jsonl
 from bench.record import runs
 from bench.record.runs import RunFolder
 from bench.score import keep, score_arrays
@@ -286,7 +286,7 @@ def test_a_file_with_wrong_content_is_disproved_in_one_line(
 def test_changed_data_is_found(folder: RunFolder, world: World) -> None:
     changed = tables()
     changed["items"][0]["title"] = "Books thing zero"
-    store.write(
+    jsonl.write(
         world.data, {"name": "toy", "title": "a toy", "synthetic": True, "categories": list(CATEGORIES)}, changed
     )
     assert checks(folder) == {"files": True, "data": False}  # without the data nothing else can be checked

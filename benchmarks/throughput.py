@@ -1,4 +1,4 @@
-"""What the benchmarks share: the pipeline with its requests recorded, and the bare engine given requests."""
+"""Tokens a second of the pipeline, which records its requests, and of the bare engine given the same requests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Turn:
 
 
 class Recorder(GenerationService):
-    """A service on an engine that runs already, remembering the requests that it generates."""
+    """A generation service on a running engine that keeps the requests it generates."""
 
     def __init__(self, generator: VllmGenerator, store: RequestStore) -> None:
         super().__init__(generator, store)

@@ -1,6 +1,6 @@
-"""`bench data import`: published benchmarks in their own layout become datasets here.
+"""Files of published benchmarks: the rows of a split, whichever of the usual formats it is in.
 
-The layouts are in `bench.data.published.dpl` and `bench.data.published.lamp`.
+The layouts of the benchmarks are in `bench.data.published.dpl` and `bench.data.published.lamp`.
 """
 
 from __future__ import annotations
@@ -8,54 +8,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.data.corpus import NO_PEERS
-from bench.data.published.published import Tables, counts
 from bench.errors import UserError
 
-LAYOUTS = ("dpl", "lamp", "longlamp")
 SUFFIXES = ("parquet", "jsonl", "json")
 
 
-@dataclass(slots=True)
-class Imported:
-    """What came of an import: counts per category, and what a reader should know."""
-
-    out: Path
-    fingerprint: str = ""
-    counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    shared: dict[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    def add(self, tables: Tables, fingerprint: str) -> None:
-        """A category that was written."""
-        self.fingerprint = fingerprint
-        self.counts[tables.category] = counts(tables)
-        self.shared[tables.category] = tables.shared_items()
-        self.notes += [f"{tables.category}: {n} {what}" for what, n in sorted(tables.noted.items()) if n]
-
-
-def note_peers(found: Imported) -> None:
-    """Says which categories have no shared items."""
-    if alone := [name for name, shared in found.shared.items() if not shared]:
-        found.notes.append(NO_PEERS.format(", ".join(alone)))
-
-
 @contextmanager
-def reading(where: str) -> Iterator[None]:
+def naming_sample(where: str) -> Iterator[None]:
     """Turns a missing field or one of another type into a UserError that names the sample."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        what = f"field {error} is missing" if isinstance(error, KeyError) else _line(error)
+        what = f"field {error} is missing" if isinstance(error, KeyError) else _one_line(error)
         raise UserError(f"{where}: {what}; check that the files are of this layout") from error
 
 
 def rows_of(folder: Path, split: str) -> tuple[Iterator[Mapping[str, Any]], list[Path]]:
-    """The rows of a split, and the files they are in. Raises UserError where the folder has none of the layouts."""
+    """The rows of a split, and the files that hold them. Raises UserError where the folder has no such file."""
     saved = _saved(folder, split)
     if saved is not None:
         return _arrow(saved), sorted(saved.glob("*.arrow"))
@@ -81,12 +53,12 @@ def _arrow(folder: Path) -> Iterator[Mapping[str, Any]]:
     try:
         saved = load_from_disk(folder)
     except (OSError, ValueError) as error:
-        raise UserError(f"{folder} cannot be read ({_line(error)}); save it again") from error
+        raise UserError(f"{folder} cannot be read ({_one_line(error)}); save it again") from error
     yield from saved
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    from bench.data.store import lines, parse
+    from bench.data.folder.jsonl import lines, parse
 
     if path.suffix == ".parquet":
         yield from _parquet(path)
@@ -109,7 +81,7 @@ def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
             for batch in file.iter_batches(1000):
                 yield from batch.to_pylist()
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise UserError(f"{path} cannot be read ({_line(error)}); download or save it again") from error
+        raise UserError(f"{path} cannot be read ({_one_line(error)}); download or save it again") from error
 
 
 def read_json(path: Path) -> Iterable[Mapping[str, Any]]:
@@ -117,11 +89,11 @@ def read_json(path: Path) -> Iterable[Mapping[str, Any]]:
     try:
         values = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read as JSON ({_line(error)}); download or save it again") from error
+        raise UserError(f"{path} cannot be read as JSON ({_one_line(error)}); download or save it again") from error
     if not isinstance(values, list) or not all(isinstance(row, dict) for row in values):
         raise UserError(f"{path} is no list of JSON objects; check which file it is")
     return values
 
 
-def _line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]

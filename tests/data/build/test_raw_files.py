@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.data.build import lines
-from bench.data.build.lines import Block, sources
+from bench.data.build import raw_files
+from bench.data.build.raw_files import Block, sources
 from bench.errors import UserError
 
 ROWS = [{"user_id": f"u{n}", "text": "é \n" * n, "description": ["a", "b"][: n % 3], "timestamp": n} for n in range(9)]
@@ -33,11 +33,11 @@ def write(path: Path, data: bytes = TEXT) -> Path:
 
 
 def read(path: Path) -> tuple[list[Block], int]:
-    told: list[int] = []
+    advanced: list[int] = []
     (source,) = sources([path])
-    found = list(source.blocks(told.append))
+    found = list(source.blocks(advanced.append))
     assert source.digest == hashlib.sha256(path.read_bytes()).hexdigest()
-    return found, sum(told)
+    return found, sum(advanced)
 
 
 def numbered(blocks: list[Block]) -> list[tuple[int, Any]]:
@@ -47,13 +47,13 @@ def numbered(blocks: list[Block]) -> list[tuple[int, Any]]:
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst", "a.parquet"])
 @pytest.mark.parametrize("block", [40, 1 << 20])
 def test_every_kind_of_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, block: int) -> None:
-    monkeypatch.setattr(lines, "BLOCK", block)
-    monkeypatch.setattr(lines, "PARQUET_ROWS", block)
+    monkeypatch.setattr(raw_files, "BLOCK", block)
+    monkeypatch.setattr(raw_files, "PARQUET_ROWS", block)
     path = write(tmp_path / name)
-    blocks, told = read(path)
+    blocks, n_bytes = read(path)
     assert [(number, json.loads(line)) for number, line in numbered(blocks)] == list(enumerate(ROWS, 1))
     assert [block.first for block in blocks] == [block.table["number"][0].as_py() for block in blocks]
-    assert told == path.stat().st_size
+    assert n_bytes == path.stat().st_size
 
 
 def test_a_last_line_without_line_feed_and_empty_files(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_cut_file_is_named(tmp_path: Path, name: str) -> None:
 def test_a_file_that_is_not_there_and_one_that_is_no_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="nowhere does not exist"):
         sources([tmp_path / "nowhere"])
-    monkeypatch.setattr(lines, "BLOCK", 10)
-    monkeypatch.setattr(lines, "LONGEST", 50)
+    monkeypatch.setattr(raw_files, "BLOCK", 10)
+    monkeypatch.setattr(raw_files, "LONGEST", 50)
     with pytest.raises(UserError, match=r"a\.jsonl line 2 has no end within 0 MB: no JSON lines"):
         read(write(tmp_path / "a.jsonl", b"1\n" + b"x" * 100))

@@ -1,7 +1,7 @@
-"""From a published benchmark's samples, each with a history of its own, to the tables of a dataset.
+"""The tables of a dataset, made from the samples of a published benchmark.
 
-The layouts are read by `dpl` and `lamp` beside this file; here the reviews that many histories share become one, and
-everything is checked and written.
+A published sample brings its own history, so one review occurs in many histories; in the tables it occurs once. The
+files `dpl` and `lamp` read the benchmarks' layouts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.data import categories, parquet, store
+from bench.data.folder import merge, parquet
+from bench.data.folder.writing import scratch_folder
 from bench.errors import UserError
 from bench.types import Split
 
@@ -34,7 +35,10 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A sample as published, history in any order. One that is not `drawn` keeps its target from being a peer's."""
+    """A sample as published, its history in any order.
+
+    A sample that is not `drawn` is left out, but its target still counts as held out.
+    """
 
     split: Split
     target: Written
@@ -44,7 +48,7 @@ class Published:
 
 @dataclass(slots=True)
 class Tables:
-    """The tables of one category, growing sample by sample. `noted` counts what had to be left out or was missing."""
+    """The tables of one category, filled sample by sample. `noted` counts what was left out or missing."""
 
     category: str
     items: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -55,7 +59,7 @@ class Tables:
     _by_row: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, sample: Published) -> None:
-        """Raises nothing: what cannot be used is left out and counted."""
+        """Adds a sample. What cannot be used is left out and counted in `noted`."""
         target, time = sample.target, sample.target.timestamp
         if not target.text.strip():
             self.noted["samples without a text left out"] += 1
@@ -77,7 +81,7 @@ class Tables:
         self.samples.append({"sample_id": sample_id, "split": split, **ids, "review": review, "history": history})
 
     def _review(self, written: Written) -> int:
-        """The row of a review, added where it is new. Another text by the same user on the item is another review."""
+        """The row number of a review, which is added if it is new. A user may have several texts on one item."""
         review_id = f"{self.category}/{written.user_id}/{written.item_id}"
         row = {
             "category": self.category, "user_id": written.user_id, "item_id": written.item_id,
@@ -98,26 +102,21 @@ class Tables:
         return self._rows[review_id]
 
     def shared_items(self) -> int:
-        """Items that more than one user wrote on: without any, nobody has peers."""
-        return shared(self.reviews.values())
+        """How many items more than one user wrote on. With none, nobody has peers."""
+        users: dict[str, set[str]] = {}
+        for row in self.reviews.values():
+            users.setdefault(row["item_id"], set()).add(row["user_id"])
+        return sum(len(found) > 1 for found in users.values())
 
     def rows(self, table: str) -> Iterable[dict[str, Any]]:
-        """The rows of a table of `bench.data.parquet`."""
+        """The rows of a table that `bench.data.folder.parquet` names."""
         if table in parquet.SPLITS:
             return [row for row in self.samples if row["split"] == table]
         return self.items.values() if table == "items" else self.reviews.values()
 
 
-def shared(reviews: Iterable[dict[str, Any]]) -> int:
-    """How many items more than one user wrote on."""
-    users: dict[str, set[str]] = {}
-    for row in reviews:
-        users.setdefault(row["item_id"], set()).add(row["user_id"])
-    return sum(len(found) > 1 for found in users.values())
-
-
 def newest_first(history: Sequence[Written]) -> list[Written]:
-    """By time, equal times as published; as published where a time is missing (the readers put the newest first)."""
+    """Sorts by time; equal times stay as published. Where a time is missing, all stay: `lamp` gives newest first."""
     times = [past.timestamp for past in history if past.timestamp is not None]
     if len(times) < len(history):
         return list(history)
@@ -125,34 +124,41 @@ def newest_first(history: Sequence[Written]) -> list[Written]:
     return [history[place] for place in order]
 
 
-def put(out: Path, tables: Tables, *, files: Sequence[tuple[str, Path]], split: str, more: dict[str, Any]) -> str:
-    """Writes a category into the dataset folder `out`; the dataset's fingerprint.
+def write(
+    out: Path, tables: Tables, *, files: Sequence[tuple[str, Path]], split: str, published: dict[str, Any]
+) -> str:
+    """Writes a category into the dataset folder `out`. Returns the dataset's fingerprint.
 
-    `files` are (name, path) of what was read, for dataset.json, and `more` is what else it should say. Raises UserError
-    where no sample is left or the folder cannot be used.
+    dataset.json gets the (name, path) of the `files` that were read, how the samples were `split`, and `published`.
+    Raises UserError where no sample is left or the folder cannot be used.
     """
-    categories.check(out, tables.category)
+    merge.check_category(out, tables.category)
     if not tables.samples:
         raise UserError(f"{tables.category} has no sample that can be used; check the files of its splits")
-    _distinct(tables)
-    with store.writing(out) as scratch:
-        digests = {table: _stored(scratch / f"{table}.parquet", table, tables) for table in parquet.TABLES}
-        own = {
+    _number_repeated(tables)
+    with scratch_folder(out) as scratch:
+        digests = {table: _write_table(scratch / f"{table}.parquet", table, tables) for table in parquet.TABLES}
+        entries = {
             "counts": counts(tables),
-            "published": more,
+            "published": published,
             "sources": [source(name, path) for name, path in files],
             "split": split,
             "digests": digests,
         }
-        return categories.put(out, tables.category, scratch, own)
+        return merge.add_category(out, tables.category, scratch, entries)
 
 
-def _stored(path: Path, table: str, tables: Tables) -> str:
+def _write_table(path: Path, table: str, tables: Tables) -> str:
     import pyarrow as pa
 
     try:
         return parquet.write(path, table, _batches(table, tables.rows(table)))
-    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:  # a value of another type, half a letter
+    except (
+        pa.ArrowException,
+        ValueError,
+        TypeError,
+        OverflowError,
+    ) as error:  # another type, half a surrogate pair
         what = " ".join(str(error).split())
         raise UserError(f"{tables.category}, {table}: a value cannot be kept ({what}); correct the files") from error
 
@@ -172,8 +178,8 @@ def source(name: str, path: Path) -> dict[str, Any]:
     return {"file": name, "bytes": path.stat().st_size, "sha256": digest}
 
 
-def _distinct(tables: Tables) -> None:
-    """A sample id for each: several samples on one item are told apart by their number."""
+def _number_repeated(tables: Tables) -> None:
+    """Makes sample ids unique: of several samples by one user on one item, the second gets `#2`, and so on."""
     seen: Counter[str] = Counter()
     for row in tables.samples:
         seen[row["sample_id"]] += 1

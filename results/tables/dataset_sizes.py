@@ -1,4 +1,4 @@
-"""Sizes of a dataset as the paper's table 4 has them, in every format that tables have."""
+"""The sizes of a dataset, like the paper's table 4, in every format of the other tables."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ NOTE = (
 
 
 def title(corpus: Corpus) -> str:
+    """The dataset's name and title."""
     return corpus.title if corpus.title.startswith(f"{corpus.name}:") else f"{corpus.name} · {corpus.title}"
 
 
 def rows(corpus: Corpus, *, paper: bool = False) -> list[Size]:
-    """With `paper`, the paper's own lines below."""
+    """The sizes of a dataset; with `paper`, followed by the rows that the paper printed."""
     printed = paper_tables.tables()[4]["rows"] if paper else ()
     return [
         *sizes(corpus),

@@ -1,4 +1,4 @@
-"""The engine that builds datasets: DuckDB within a fixed amount of memory; what does not fit goes to files."""
+"""DuckDB, in which datasets are built: within a fixed amount of memory, with files for what does not fit."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from bench.errors import UserError
 if TYPE_CHECKING:
     import duckdb
 
-MEMORY = "1500MB"  # the engine's own; the whole process stays below 4 GB
+MEMORY = "1500MB"  # DuckDB's own; the whole process stays below 4 GB
 
-# What `str.split` takes for white space. Most texts have nothing but short runs of spaces and line feeds, for which
-# plain replacing is several times faster than a pattern. Arguments that are used twice should be columns.
+# Python's `str.split` decides what white space is. Most texts have only short runs of spaces and line feeds, for which
+# plain replacing is several times faster than a pattern. A macro computes an argument each time that it names it, so
+# arguments should be columns.
 _SPACE = r"\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
 _RARE = _SPACE.replace(r"\t-\r\x1c-\x20", r"\t\x0b-\r\x1c-\x1f")
 _MACROS = f"""
@@ -29,8 +30,8 @@ CREATE TEMP MACRO word(x) AS CASE WHEN regexp_full_match(x, '[!-~]+') THEN x ELS
 """
 
 
-class Engine:
-    """SQL with named parameters and plain answers."""
+class Database:
+    """Runs SQL with named parameters and returns plain Python values."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
@@ -48,10 +49,14 @@ class Engine:
     def count(self, table: str) -> int:
         return int(self.one(f"SELECT count(*) FROM {table}"))
 
+    def reasons(self, query: str) -> str:
+        """`3 without a title, ...` for a query of (reason, count), by reason."""
+        return ", ".join(f"{count} {reason}" for reason, count in sorted(self.rows(query)))
+
 
 @contextmanager
-def engine(folder: Path) -> Iterator[Engine]:
-    """An engine that spills into `folder`, and leaves nothing there. Raises UserError where the disk is full."""
+def open_database(folder: Path) -> Iterator[Database]:
+    """A database that spills into `folder` and leaves no file there. Raises UserError where the disk is full."""
     import duckdb
 
     with TemporaryDirectory(dir=folder, prefix=".building-") as scratch:
@@ -59,7 +64,7 @@ def engine(folder: Path) -> Iterator[Engine]:
         try:
             connection.execute("SET preserve_insertion_order = false; SET enable_progress_bar = false")
             connection.execute(_MACROS)
-            yield Engine(connection)
+            yield Database(connection)
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
             what = " ".join(str(error).split())[:200]
             raise UserError(f"{folder}: {what}; make room there or choose another --out, then build again") from error

@@ -1,8 +1,8 @@
-"""The bundled corpus: synthetic users with habits that are known, for trying the suite without a download.
+"""Writes the bundled corpus: synthetic users with known habits, to try the suite without a download.
 
-    python -m bench.data.synthetic.synthetic [FOLDER]
+    python -m bench.data.synthetic.bundled [FOLDER]
 
-writes it again, byte for byte. bundled/README.md says what is planted and what scores on it cannot show.
+writes it again, byte for byte. bundled/README.md says which habits are planted and what scores on it cannot show.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.data import store
+from bench.data.folder import jsonl
+from bench.data.folder.manifest import counts, split_definition
+from bench.data.folder.rows import TABLES
 from bench.data.synthetic.prose import Habits, Impression, Phrases, compose_text, compose_title, draw_habits, rate
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
@@ -28,9 +30,9 @@ CATEGORIES = ("Board_Games", "Coffee", "Headphones")
 N_USERS = 24
 N_COMMON_ITEMS = 20
 TRAIN_INPUTS = 3
-# Items after the common ones that only these users reviewed: their reviews have 0, 1, 2 and 3 peers.
+# The users of each rare item; rare items follow the common ones. Their reviews have 0, 1, 2 and 3 peers.
 RARE = ({1}, {2, 3}, {4, 5, 6}, {7, 8, 9, 10})
-# In a user's reviews, newest first, the place of the rare item: the newest one that is never held out.
+# Place of the rare item in a user's reviews, newest first: the newest that is never held out.
 RARE_PLACE = TRAIN_INPUTS + 2
 DAY = 24 * 3600
 NEWEST = 1_735_689_600  # 2025-01-01, seconds since 1970
@@ -39,7 +41,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
+class WorldItem:
     """An item and the hidden quality of each of its aspects, -1..1."""
 
     row: Row
@@ -48,55 +50,55 @@ class Thing:
 
 
 def main(folder: Path = BUNDLED) -> None:
-    """Writes the dataset and habits.json, the key to it, which the suite never reads."""
+    """Writes the dataset, and habits.json with the habits of its users, which the suite never reads."""
     source = PHRASES.read_bytes()
     phrases = tomllib.loads(source.decode())
     rng = random.Random(SEED)
-    tables: dict[str, list[Row]] = {table: [] for table in store.TABLES}
-    key: dict[str, dict[str, Row]] = {}
+    tables: dict[str, list[Row]] = {table: [] for table in TABLES}
+    planted: dict[str, dict[str, Row]] = {}
     for category in CATEGORIES:
-        things = list(_things(rng, category, phrases[category]))
-        tables["items"] += [thing.row for thing in things]
-        key[category] = {}
+        items = list(_items(rng, category, phrases[category]))
+        tables["items"] += [item.row for item in items]
+        planted[category] = {}
         for number in range(1, N_USERS + 1):
             habits = draw_habits(rng, phrases["habits"], list(phrases[category]["aspects"]))
-            reviews = list(_reviews(rng, category, number, habits=habits, things=things, phrases=phrases))
+            reviews = list(_reviews(rng, category, number, habits=habits, items=items, phrases=phrases))
             tables["reviews"] += reviews
             tables["samples"] += _samples(reviews)
-            key[category][reviews[0]["user_id"]] = asdict(habits)
-    store.write(folder, _manifest(tables, hashlib.sha256(source).hexdigest()), tables)
-    (folder / "habits.json").write_text(f"{json.dumps(key, indent=1)}\n", "utf-8")
+            planted[category][reviews[0]["user_id"]] = asdict(habits)
+    jsonl.write(folder, _manifest(tables, hashlib.sha256(source).hexdigest()), tables)
+    (folder / "habits.json").write_text(f"{json.dumps(planted, indent=1)}\n", "utf-8")
 
 
 def _manifest(tables: Mapping[str, list[Row]], source: str) -> Row:
     own = {
         "thresholds": {},
         "sources": [{"file": PHRASES.name, "sha256": source}],
-        "split": store.split_definition(TRAIN_INPUTS),
+        "split": split_definition(TRAIN_INPUTS),
     }
     return {
         "name": "bundled",
         "title": "synthetic reviews of users with planted habits, 3 categories: to try things out, not for findings",
         "synthetic": True,
         "categories": list(CATEGORIES),
-        "counts": store.counts(tables),
+        "counts": counts(tables),
         **{key: dict.fromkeys(CATEGORIES, value) for key, value in own.items()},
     }
 
 
-def _things(rng: random.Random, category: str, phrases: Phrases) -> Iterator[Thing]:
+def _items(rng: random.Random, category: str, phrases: Phrases) -> Iterator[WorldItem]:
     for number, (name, fact) in enumerate(phrases["things"], 1):
         base = rng.uniform(-0.5, 0.5)
         quality = {aspect: min(1.0, max(-1.0, base + rng.uniform(-0.8, 0.8))) for aspect in phrases["aspects"]}
         sentences = [rng.choice(phrases["descriptions"]), *rng.sample(phrases["details"], rng.randrange(3))]
-        slots = {key: rng.choice(values) for key, values in phrases.items() if _is_choice(values)}
+        words = {key: rng.choice(values) for key, values in phrases.items() if _is_choice(values)}
         row = {
             "category": category,
             "item_id": f"i{number:02}",
             "title": name,
-            "description": " ".join(sentences).format_map({**slots, "name": name, "fact": fact}),
+            "description": " ".join(sentences).format_map({**words, "name": name, "fact": fact}),
         }
-        yield Thing(row, fact, quality)
+        yield WorldItem(row, fact, quality)
 
 
 def _is_choice(values: object) -> bool:
@@ -104,29 +106,35 @@ def _is_choice(values: object) -> bool:
 
 
 def _n_reviews(rng: random.Random, category: str, number: int) -> int:
-    """Most users have 12 to 16. Three of each category have few, and one of all has nothing but a val target."""
+    """Most users have 12 to 16. Three of each category have few, and one user of all has only a val target."""
     few = {N_USERS - 2: 6, N_USERS - 1: 5, N_USERS: 1 if category == CATEGORIES[0] else 4}
     return few.get(number) or rng.randint(12, 16)
 
 
 def _reviews(
-    rng: random.Random, category: str, number: int, *, habits: Habits, things: list[Thing], phrases: Mapping[str, Any]
+    rng: random.Random,
+    category: str,
+    number: int,
+    *,
+    habits: Habits,
+    items: list[WorldItem],
+    phrases: Mapping[str, Any],
 ) -> Iterator[Row]:
     """One user's reviews, newest first."""
-    chosen = rng.sample(things[:N_COMMON_ITEMS], _n_reviews(rng, category, number))
-    for thing, users in zip(things[N_COMMON_ITEMS:], RARE, strict=True):
+    chosen = rng.sample(items[:N_COMMON_ITEMS], _n_reviews(rng, category, number))
+    for item, users in zip(items[N_COMMON_ITEMS:], RARE, strict=True):
         if number in users:
-            chosen[RARE_PLACE] = thing
+            chosen[RARE_PLACE] = item
     time = NEWEST - rng.randrange(300 * DAY)
-    for thing in chosen:
-        felt = {aspect: quality + rng.uniform(-0.3, 0.3) for aspect, quality in thing.quality.items()}
-        slots = {"name": thing.row["title"], "fact": thing.fact, "who": habits.companion, "very": habits.adverb}
-        impression = Impression(felt, rate(habits, felt), slots)
+    for item in chosen:
+        felt = {aspect: quality + rng.uniform(-0.3, 0.3) for aspect, quality in item.quality.items()}
+        words = {"name": item.row["title"], "fact": item.fact, "who": habits.companion, "very": habits.adverb}
+        impression = Impression(felt, rate(habits, felt), words)
         yield {
-            "review_id": f"{category}/u{number:02}/{thing.row['item_id']}",
+            "review_id": f"{category}/u{number:02}/{item.row['item_id']}",
             "category": category,
             "user_id": f"u{number:02}",
-            "item_id": thing.row["item_id"],
+            "item_id": item.row["item_id"],
             "rating": impression.rating,
             "title": compose_title(rng, phrases["titles"], habits, impression),
             "text": compose_text(rng, phrases[category], habits, impression),
@@ -136,7 +144,7 @@ def _reviews(
 
 
 def _samples(reviews: list[Row]) -> Iterator[Row]:
-    """Test and val, then train samples as far as two older reviews remain; a user's only review is a val target."""
+    """Test and val, then train samples while two older reviews remain. A user's only review is a val target."""
     ids = [review["review_id"] for review in reviews]
     splits = ["test", "val", *["train"] * min(TRAIN_INPUTS, len(ids) - 4)] if len(ids) > 1 else ["val"]
     for place, split in enumerate(splits):

@@ -1,7 +1,6 @@
-"""Amazon Reviews 2023 as downloaded: what is read from a line, and what is said of a line that cannot be read.
+"""Raw lines that the database cannot read: mended where they have half a surrogate pair, else counted as broken.
 
-The engine reads the lines (`bench.data.build.scan`). Those it cannot are looked at here, one by one: some hold half a
-surrogate pair and can be mended, the others are broken.
+The database reads the other lines in blocks (`bench.data.build.scan`); these few are parsed one by one.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.data.store import parse
+from bench.data.folder.jsonl import parse
 from bench.errors import UserError
 
 SHOWN = 10
@@ -21,7 +20,7 @@ ITEM_IDS = ("parent_asin", "asin")
 
 @dataclass(slots=True)
 class Broken:
-    """Lines that are no review or item: counted, the first ten named. `strict` raises UserError at the first."""
+    """Lines that are no review or item: their number, and the first ten. With `strict` the first raises UserError."""
 
     strict: bool = False
     count: int = 0
@@ -35,28 +34,28 @@ class Broken:
         if len(self.first) < SHOWN:
             self.first.append(f"{where}: {what}")
         kind = re.split(r" \(|: | in position ", what)[0]
-        self.reasons.setdefault((table, kind), _Reason(where, _seen(line))).count += 1
+        self.reasons.setdefault((table, kind), _Reason(where, _content(line))).count += 1
 
     def most(self, table: str) -> str:
-        """The most frequent reason among the lines of a table, where it was first met and what stands there; or ""."""
+        """The most frequent reason among the lines of a table, with the first such line and what it holds; or ""."""
         of_table = {kind: reason for (of, kind), reason in self.reasons.items() if of == table}
         if not of_table:
             return ""
         kind, found = max(of_table.items(), key=lambda one: one[1].count)
-        return f"{found.count} lines: {kind}, first {found.where}: {found.seen}"
+        return f"{found.count} lines: {kind}, first {found.where}: {found.holds}"
 
 
 @dataclass(slots=True)
 class _Reason:
-    """One kind of broken line: where it was first met, what that line holds, and how many there are."""
+    """Why lines are broken: where the first one is, what it holds, and how many there are."""
 
     where: str
-    seen: str
+    holds: str
     count: int = 0
 
 
-def _seen(line: bytes | str) -> str:
-    """What a user needs to see of a line to know what is wrong with all like it."""
+def _content(line: bytes | str) -> str:
+    """As much of a line as a user needs to know what is wrong with all lines like it."""
     text = line.decode("utf-8", "replace") if isinstance(line, bytes) else line
     if text.lstrip().startswith("["):
         return "an array; write one JSON object a line"
@@ -74,7 +73,7 @@ def collapse(text: str) -> str:
 def mend(line: bytes | str, ids: Iterable[tuple[str, ...]]) -> str:
     """The line as JSON that any reader takes, half surrogate pairs replaced.
 
-    Each of `ids` names fields of which one must hold text. Raises ValueError saying what is wrong with the line.
+    For each tuple of `ids`, one of these fields must hold text. Raises ValueError saying what is wrong with the line.
     """
     values = parse(line)
     for names in ids:

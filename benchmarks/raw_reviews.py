@@ -1,9 +1,9 @@
-"""Raw reviews and item metadata of any size, made up: `python -m benchmarks.raw 1000000 FOLDER`.
+"""Makes up raw reviews and item metadata of any size: `python -m benchmarks.raw_reviews 1000000 FOLDER`.
 
-In the layout of Amazon Reviews 2023, with its long tails: most users write a review or two and few write hundreds,
-most items have a handful and few have thousands. Lengths of texts are log-normal, four in ten shorter than DPL's 200
-characters. Some texts are repeated, some items have no description. The same size gives the same bytes, and the
-text means nothing: it is for measuring the machinery.
+They have the layout of Amazon Reviews 2023 and its long tails: most users write a review or two and few write hundreds;
+most items have a handful and few have thousands. Lengths of texts are log-normal, and four in ten are shorter than
+DPL's 200 characters. Some texts are repeated, some items have no description. The same size gives the same bytes. The
+text means nothing: it is there to measure speed and memory.
 """
 
 from __future__ import annotations
@@ -21,29 +21,11 @@ CHUNK = 100_000
 REVIEWS_PER_ITEM = 7  # of the tail's length; Books has 29.5 M reviews of 4.4 M items
 REVIEWS_PER_USER = 2.9
 USER_TAIL, ITEM_TAIL = 0.75, 0.8  # exponents of the ranks' weights
-SYLLABLES = (
-    "ba",
-    "ce",
-    "di",
-    "fo",
-    "gu",
-    "ha",
-    "jeki",
-    "lo",
-    "muna",
-    "pe",
-    "qui",
-    "ro",
-    "suta",
-    "vewi",
-    "xo",
-    "zen",
-    "ing",
-)
+SYLLABLES = "ba ce di fo gu ha jeki lo muna pe qui ro suta vewi xo zen ing".split()  # noqa: SIM905
 
 
 def make(n_reviews: int, folder: Path) -> tuple[Path, Path]:
-    """Writes reviews.jsonl and meta.jsonl; their paths."""
+    """Writes reviews.jsonl and meta.jsonl. Returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(20260101)
     sentences = _sentences(random.Random(1))
@@ -61,7 +43,7 @@ def make(n_reviews: int, folder: Path) -> tuple[Path, Path]:
 
 
 def _tail(n: int, exponent: float) -> NDArray[np.float64]:
-    """Cumulative weights of ranks 1..n, in an order that says nothing of the rank."""
+    """Cumulative weights of ranks 1..n, shuffled so that an id does not give its rank."""
     weights = np.arange(1, n + 1) ** -exponent
     np.random.default_rng(n).shuffle(weights)
     total = np.cumsum(weights)
@@ -75,7 +57,7 @@ def _drawn(rng: np.random.Generator, tail: NDArray[np.float64], size: int) -> li
 
 
 def _sentences(rng: random.Random) -> list[str]:
-    """5,000 sentences as they stand in JSON."""
+    """5,000 sentences, escaped for JSON."""
     words = ["".join(rng.choices(SYLLABLES, k=rng.randint(1, 4))) for _ in range(4000)]
     ends = [".", ".", ".", "!", "?", ".  ", "...", ".\\n", '.\\"', ", \\u00fcber"]
     return [" ".join(rng.choices(words, k=rng.randint(4, 18))).capitalize() + rng.choice(ends) for _ in range(5000)]

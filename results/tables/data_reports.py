@@ -1,4 +1,4 @@
-"""What the `bench data` commands print: a build, an import, statistics, findings."""
+"""What the `bench data` commands print: the report of a build or an import, peers, findings."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bench.data.build.build import BuildReport
-    from bench.data.published.imports import Imported
+    from bench.data.build.report import BuildReport
+    from bench.data.published.report import ImportReport
     from bench.data.statistics import Peers
     from bench.data.validate import Finding
 
 
 def build_report(console: Console, report: BuildReport) -> None:
-    """Counts per step of the filter, notes, and where the dataset is."""
+    """Counts after every step, notes, and where the dataset is."""
     from rich.table import Table
 
     steps = Table("step", "reviews", "users", "items", box=None, pad_edge=False)
@@ -27,21 +27,21 @@ def build_report(console: Console, report: BuildReport) -> None:
     console.print(f"{report.out}: {counts} samples; `bench run --data {report.out}` uses it", markup=False)
 
 
-def imported(console: Console, found: Imported) -> None:
+def import_report(console: Console, report: ImportReport) -> None:
     """Counts of every category, notes, and where the dataset is."""
     from rich.table import Table
 
     heads = ("users", "items", "reviews", "train", "val", "test")
     table = Table("category", *heads, "shared items", box=None, pad_edge=False)
-    for category, counts in found.counts.items():
-        table.add_row(category, *(f"{counts[head]:,}" for head in heads), f"{found.shared[category]:,}")
+    for category, counts in report.counts.items():
+        table.add_row(category, *(f"{counts[head]:,}" for head in heads), f"{report.shared[category]:,}")
     console.print(table)
-    _notes(console, found.notes)
-    console.print(f"{found.out}: `bench run --data {found.out}` uses it", markup=False)
+    _notes(console, report.notes)
+    console.print(f"{report.out}: `bench run --data {report.out}` uses it", markup=False)
 
 
 def peers(console: Console, rows: Sequence[Peers], alone: Sequence[str]) -> None:
-    """Peers, and what may help a method more than it should, per category and split."""
+    """Peers per category and split, and near-duplicates that may help a method more than they should."""
     from rich.table import Table
 
     from bench.data.corpus import NO_PEERS

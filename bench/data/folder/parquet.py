@@ -1,9 +1,9 @@
-"""The dataset on disk as Parquet: what `bench data build` and `bench data import` write. Nothing else knows its layout.
+"""The dataset format made of Parquet files, which `bench data build` and `bench data import` write.
 
-    dataset.json            as in `bench.data.store`, with format 2 and the digest of every table
+    dataset.json            see `bench.data.folder.manifest`; it also has the digest of every table
     CATEGORY/items.parquet  category, item_id, title, description
-    CATEGORY/reviews.parquet  review_id, category, user_id, item_id, rating, title, text, timestamp, held_out (true: the
-                            text is never a peer's)
+    CATEGORY/reviews.parquet  review_id, category, user_id, item_id, rating, title, text, timestamp, held_out (true:
+                            nobody has this review as a peer's)
     CATEGORY/{train,val,test}.parquet  sample_id, split, category, user_id, item_id, review (the target's row in
                             reviews.parquet, from 0), history (rows there, newest first)
 
@@ -19,14 +19,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.data.store import Row, Stored, check_fingerprint, check_row
+from bench.data.folder.manifest import check_fingerprint
+from bench.data.folder.rows import Row, Stored, check_row
 from bench.errors import UserError
 from bench.record.files import check_regular
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT = 2
 GROUP = 20_000  # rows of a row group
 SPLITS = ("train", "val", "test")
 TABLES = ("items", "reviews", *SPLITS)
@@ -50,7 +50,7 @@ def schema(table: str) -> pa.Schema:
 
 
 def write(path: Path, table: str, batches: Iterable[pa.RecordBatch]) -> str:
-    """Writes one table, the same bytes however its rows come in batches; its digest."""
+    """Writes one table and returns its digest. The bytes do not depend on how the rows are cut into batches."""
     import pyarrow.parquet as pq
 
     columns = schema(table)
@@ -63,12 +63,12 @@ def write(path: Path, table: str, batches: Iterable[pa.RecordBatch]) -> str:
 
 
 def fingerprint(digests: Digests) -> str:
-    """Of a dataset, from the digests of its tables."""
+    """The fingerprint of a dataset, from the digests of its tables."""
     return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
 
 
 def read(folder: Path, manifest: dict[str, Any]) -> Stored:
-    """Everything in a dataset folder, row by row as from JSON lines, history as review ids.
+    """All rows of a dataset, as `jsonl.read` gives them: a history is a list of review ids.
 
     Raises UserError naming file, row and what was found there.
     """
@@ -84,7 +84,7 @@ def read(folder: Path, manifest: dict[str, Any]) -> Stored:
             if name == "reviews":
                 ids = [row.values["review_id"] for row in rows]
             target = tables["samples" if name in SPLITS else name]
-            target.extend(_named(rows, ids) if name in SPLITS else rows)
+            target.extend(_with_review_ids(rows, ids) if name in SPLITS else rows)
     found = fingerprint(digests)
     check_fingerprint(folder, manifest, found)
     for name, rows in tables.items():
@@ -116,16 +116,16 @@ def _content(path: Path, name: str) -> tuple[list[dict[str, Any]], str]:
     return rows, digest.hexdigest()
 
 
-def _named(rows: Iterable[Row], ids: list[str]) -> Iterator[Row]:
-    """Samples with the ids of their reviews in place of row numbers; a number that is no row stays."""
+def _with_review_ids(rows: Iterable[Row], ids: list[str]) -> Iterator[Row]:
+    """Samples with review ids in place of row numbers. A number that is no row becomes `row NUMBER`."""
 
-    def named(place: Any) -> Any:
+    def review_id(place: Any) -> Any:
         return ids[place] if isinstance(place, int) and 0 <= place < len(ids) else f"row {place}"
 
     for row in rows:
         values = row.values
-        values["review_id"] = named(values.pop("review"))
-        values["history"] = [named(place) for place in values["history"] or ()]
+        values["review_id"] = review_id(values.pop("review"))
+        values["history"] = [review_id(place) for place in values["history"] or ()]
         yield row
 
 
@@ -146,7 +146,7 @@ def _groups(batches: Iterable[pa.RecordBatch], columns: pa.Schema) -> Iterator[p
 
 
 class Digest:
-    """sha256 of a table's content: of every column the values, the lengths of texts and lists, and what is null."""
+    """sha256 of a table's content: per column its values, the lengths of texts and lists, and which values are null."""
 
     def __init__(self, columns: pa.Schema) -> None:
         self._columns = {field.name: hashlib.sha256(str(field).encode()) for field in columns}
@@ -161,7 +161,7 @@ class Digest:
 
 
 def _parts(column: pa.ChunkedArray) -> Iterator[bytes]:
-    """The content of a column, in groups of GROUP rows."""
+    """The bytes of a column that are hashed."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -1,7 +1,7 @@
 """Raw files as blocks of numbered lines: `.jsonl`, `.jsonl.gz`, `.jsonl.zst`, and Parquet, whose rows become JSON.
 
-A block is some megabytes, so that files of any size are read in little memory. The next block is read
-while the last one is worked on.
+A block has some megabytes, so that files of any size need little memory. The next block is read while the last one
+is worked on.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from bench.data.store import parse
+from bench.data.folder.jsonl import parse
 from bench.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 BLOCK = 16 << 20
-PEEKED = 4 << 20  # bytes of a file that tell its fields
+PEEKED = 4 << 20  # bytes at a file's start that are read for its fields
 LONGEST = 256 << 20  # bytes without a line break: no JSON lines
 PARQUET_ROWS = 20_000
 CODECS = {".gz": "gzip", ".zst": "zstd"}
@@ -30,7 +30,7 @@ CODECS = {".gz": "gzip", ".zst": "zstd"}
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Lines of one file as an Arrow table of `file`, `number`, `line`; those that are not UTF-8 are in `undecoded`."""
+    """Lines of one file as an Arrow table of `file`, `number`, `line`. Lines that are not UTF-8 are in `undecoded`."""
 
     file: int
     first: int  # number of the first line, from 1
@@ -69,11 +69,11 @@ class Source:
                     with suppress(ValueError):
                         found.update(dict.fromkeys(parse(line)))
         except (OSError, pa.ArrowException):
-            pass  # the reading says what is wrong with it
+            pass  # `blocks` raises with the reason
         return list(found)
 
     def blocks(self, advance: Callable[[int], None]) -> Iterator[Block]:
-        """`advance` is told the bytes of the file as they are read. Raises UserError for a file that cannot be read."""
+        """The file's lines. Calls `advance` with the numbers of bytes read. Raises UserError if it cannot be read."""
         blocks = self._parquet(advance) if self.path.suffix == ".parquet" else self._lines(advance)
         with ThreadPoolExecutor(1) as reader:
             coming = reader.submit(next, blocks, None)
@@ -116,9 +116,9 @@ class Source:
 
         number = 1
         try:
-            with duckdb.connect() as engine:
-                engine.execute("SET memory_limit = '1GB'; SET threads = 1")
-                rows = engine.sql(f"SELECT to_json(row)::VARCHAR AS line FROM ({_readable(self.path)}) AS row")
+            with duckdb.connect() as database:
+                database.execute("SET memory_limit = '1GB'; SET threads = 1")
+                rows = database.sql(f"SELECT to_json(row)::VARCHAR AS line FROM ({_readable(self.path)}) AS row")
                 for batch in rows.to_arrow_reader(PARQUET_ROWS):
                     yield Block(self.index, number, _numbered(self.index, number, batch.column(0)), {})
                     number += batch.num_rows
@@ -135,7 +135,7 @@ class Source:
 
 
 def sources(paths: Sequence[Path]) -> list[Source]:
-    """Raises UserError for a file that is not there, before any is read."""
+    """The raw files, none read yet. Raises UserError for a file that is not there."""
     return [Source(path, index) for index, path in enumerate(paths)]
 
 
@@ -154,7 +154,7 @@ class _Counted:
         return data
 
     def close(self) -> None:
-        """Arrow closes what it has read; the file belongs to who opened it."""
+        """Arrow closes what it has read, but the caller opened this file and closes it."""
 
 
 def _block(file: int, first: int, data: bytes) -> Block:
@@ -183,7 +183,7 @@ def _decodes(line: bytes) -> bool:
 
 
 def _numbered(file: int, first: int, lines: pa.Array) -> pa.Table:
-    """In several batches, so that the engine's threads share them."""
+    """A table of numbered lines, in several batches so that the database's threads share them."""
     import numpy as np
     import pyarrow as pa
 
@@ -195,7 +195,7 @@ def _numbered(file: int, first: int, lines: pa.Array) -> pa.Table:
 
 
 def _readable(path: Path) -> str:
-    """A query on a Parquet file. Times become milliseconds since 1970, as the raw files have them."""
+    """A query that reads a Parquet file. Times become milliseconds since 1970, as in the raw JSON lines."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

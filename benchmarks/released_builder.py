@@ -1,7 +1,7 @@
-"""The rules as the released builder applies them: `datasets` row by row, membership in a list, dictionaries of lists.
+"""Applies the rules as the released builder does: `datasets` row by row, membership in a list, dictionaries of lists.
 
-A re-creation of the way, not of the code: one process, only the filters up to the core, and duplicates removed once as
-here, so that both results can be compared.
+This re-creates its way of working, not its code: one process, only the filters up to the core. Duplicates are removed
+once, as in `bench.data.build`, so that both results can be compared.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 
 def kept(reviews: Path, meta: Path, rules: Rules) -> int:
-    """Reviews in the core."""
+    """The number of reviews in the core."""
     import datasets
 
     datasets.disable_progress_bars()
@@ -45,7 +45,7 @@ def _described(item: Row, rules: Rules) -> bool:
 
 
 def _firsts(found: Any) -> Callable[[Row], bool]:
-    """Whether a review is the newest of its user on its item, and the newest with its text."""
+    """A filter that keeps a user's newest review of an item and of a text."""
     users: dict[str, list[Row]] = defaultdict(list)
 
     def collect(row: Row) -> None:
