@@ -13,20 +13,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from metrics.bleu import Bleu
-from results.statistics import statistics, student
+from results.statistics import statistics
 
 Array = NDArray[np.float64]
-
-# ---------------------------------------------------------------- Student's t
-
-
-@pytest.mark.parametrize("df", [1, 2, 3, 7, 30, 316, 1924, 20_000])
-def test_student_s_t_is_scipy_s(df: int) -> None:
-    for t in (0.0, 0.01, 0.7, 1.96, 4.0, 12.0, -2.0):
-        assert student.two_sided(t, df) == pytest.approx(2 * stats.t.sf(abs(t), df), rel=1e-9, abs=1e-300)
-    assert student.quantile(0.95, df) == pytest.approx(stats.t.ppf(0.975, df), rel=1e-9)
-    assert student.two_sided(math.inf, df) == 0.0
-
 
 # ---------------------------------------------------------------- Holm
 
