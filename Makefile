@@ -67,7 +67,7 @@ bench-training: setup
 bench-data: setup
 	$(BIN)/python -m benchmarks.data
 
-# BM25 and the text metrics at the paper's size, against the plain libraries.
+# The text metrics at the paper's size, against the plain libraries.
 bench-scale: setup
 	$(BIN)/python -m benchmarks.scale
 

@@ -1,8 +1,7 @@
-"""Retrieval and scoring at the paper's size, against the plain libraries: `make bench-scale`.
+"""Scoring at the paper's size, against the plain libraries: `make bench-scale`.
 
-3,996 made-up samples with 40 past reviews each: BM25 for all of them, its scores compared with `rank_bm25`'s. Then
-ROUGE, METEOR and BLEU of 4,000 pairs of texts in one process, as the libraries do it, and by `bench.score.scoring` as
-`bench score` does it; the values compared. Prints seconds and ratios.
+ROUGE, METEOR and BLEU of 4,000 pairs of texts: in one process, as the libraries do it, and by `bench.score.scoring` as
+`bench score` does it. Prints seconds, their ratio, and whether the values are equal.
 """
 
 from __future__ import annotations
@@ -14,11 +13,8 @@ import time
 from collections.abc import Sequence
 
 import nltk
-import numpy as np
 from nltk.corpus import wordnet
 from nltk.translate.meteor_score import single_meteor_score
-from numpy.typing import NDArray
-from rank_bm25 import BM25Okapi
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics import BLEU
 
@@ -26,55 +22,8 @@ from bench.config import load_profile
 from bench.data.corpus import load
 from bench.models import assets
 from bench.score import scoring
-from bench.types import Item, Review, Sample
-from retrievers.bm25 import Bm25
-from retrievers.fields import document, query
 
-N_SAMPLES, N_HISTORY, N_PAIRS = 3996, 40, 4000
-
-
-def words(rng: random.Random, low: int, high: int) -> str:
-    """Text of a vocabulary with a long tail."""
-    return " ".join(f"w{int(rng.paretovariate(0.6)) % 20_000}" for _ in range(rng.randint(low, high)))
-
-
-def samples() -> list[Sample]:
-    """Titles of 2 to 8 words; descriptions of 100 to 2,000 characters, as the thresholds of DPL have them."""
-    rng = random.Random(5)
-    items = [Item("Books", f"i{n}", words(rng, 2, 8), words(rng, 25, 450)) for n in range(6000)]
-    found = []
-    for number in range(N_SAMPLES):
-        own = rng.sample(items, N_HISTORY + 1)
-        history = tuple(
-            Review(f"r{number}/{n}", f"u{number}", item, 4.0, words(rng, 2, 8), "text", 10_000 - n)
-            for n, item in enumerate(own[1:])
-        )
-        found.append(Sample(f"s{number}", "test", f"u{number}", own[0], 4.0, words(rng, 2, 8), 20_000, history))
-    return found
-
-
-def bm25(found: Sequence[Sample]) -> None:
-    retriever = Bm25()
-    begin = time.perf_counter()
-    for sample in found:
-        retriever.rank(sample, 8, None)  # type: ignore[arg-type]  # it asks for nothing
-    seconds = time.perf_counter() - begin
-    begin = time.perf_counter()
-    theirs = [_rank_bm25(sample) for sample in found]
-    plain = time.perf_counter() - begin
-    ours = (retriever.scores(sample, sample.history) for sample in found)
-    worst = max(float(np.abs(one - other).max()) for one, other in zip(ours, theirs, strict=True))
-    print(
-        f"BM25, {len(found):,} samples x {N_HISTORY} reviews: {seconds:.1f} s (rank_bm25 {plain:.1f} s); "
-        f"largest difference of a score {worst:.1e}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
-        flush=True,
-    )
-
-
-def _rank_bm25(sample: Sample) -> NDArray[np.float64]:
-    index = BM25Okapi([document(review, "dpl").split() for review in sample.history])
-    scores: NDArray[np.float64] = index.get_scores(query(sample, "dpl").split())
-    return scores
+N_PAIRS = 4000
 
 
 def metrics(n: int) -> None:
@@ -126,13 +75,8 @@ def _like(rng: random.Random, text: str, english: Sequence[Sequence[str]]) -> st
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["bm25", "metrics"], help="one of the two parts")
     parser.add_argument("--pairs", type=int, default=N_PAIRS)
-    options = parser.parse_args()
-    if options.only != "metrics":
-        bm25(samples())
-    if options.only != "bm25":
-        metrics(options.pairs)
+    metrics(parser.parse_args().pairs)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def split(target: Sample) -> tuple[list[list[str]], list[str]]:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_scores_equal_the_formula_and_rank_bm25(seed: int) -> None:
+def test_scores_equal_the_formula_and_the_plain_library(seed: int) -> None:
     target = random_sample(seed)
     corpus, query = split(target)
     scores = Bm25().scores(target, target.history)
@@ -122,6 +122,12 @@ def test_full_length_normalisation_beside_an_empty_review() -> None:
     target = sample(review(0), review(1, title="word"), review(2, title="other text"), title="word")
     scores = Bm25(b=1.0).scores(target, target.history)
     np.testing.assert_allclose(scores, okapi([[], ["word"], ["other", "text"]], ["word"], b=1.0 - 1e-15), atol=1e-9)
+
+
+def test_reviews_without_a_word_are_ranked_by_time() -> None:
+    target = sample(review(0, when=1), review(1, when=2), title="word")
+    assert Bm25().scores(target, target.history).tolist() == [0, 0]
+    assert ids(Bm25().rank(target, 8, Context())) == ["r1", "r0"]
 
 
 @pytest.mark.parametrize(("option", "value"), [("k1", "0"), ("b", "1.5"), ("fields", "title"), ("K1", "1")])
