@@ -23,7 +23,7 @@ import pytest
 from bench import registry
 from bench.errors import UserError
 from bench.generate.server import openai
-from bench.generate.server.patience import Patience
+from bench.generate.server.retries import RetryPolicy
 from bench.generate.store import RequestStore
 from bench.record import contents, runs, sqlite
 from bench.record.runs import RunFolder
@@ -600,8 +600,8 @@ def test_a_link_and_a_device_stay_what_they_are(world: World, capfd: pytest.Capt
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Servers are given up after some tenths of a second."""
-    quick = Patience(tries=3, one=0.5, total=5.0, first_pause=0.01, longest_pause=0.02)
-    monkeypatch.setattr(openai, "Patience", lambda: quick)
+    quick = RetryPolicy(tries=3, per_try=0.5, total=5.0, first_pause=0.01, longest_pause=0.02)
+    monkeypatch.setattr(openai, "RetryPolicy", lambda: quick)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
 
 

@@ -13,20 +13,20 @@ from typing import Any
 import pytest
 
 from bench.generate.server import openai
-from bench.generate.server.patience import Patience
+from bench.generate.server.retries import RetryPolicy
 from tests.fakes import World, bench
 from tests.generate.fake_server import FakeServer, Reply, completed, refusal, serving
 from tests.paths import ROOT
 
 KEY = "sk-canary-5f1d0c77"
-QUICK = Patience(tries=3, one=5.0, total=20.0, first_pause=0.002, longest_pause=0.01)
+QUICK = RetryPolicy(tries=3, per_try=5.0, total=20.0, first_pause=0.002, longest_pause=0.01)
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    monkeypatch.setattr(openai, "Patience", lambda: QUICK)
+    monkeypatch.setattr(openai, "RetryPolicy", lambda: QUICK)
     with serving(FakeServer()) as running:
         yield running
 

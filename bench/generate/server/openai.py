@@ -9,7 +9,6 @@ Soft prompts go to vLLM servers with --enable-prompt-embeds, as embeddings of al
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Mapping
 from functools import cached_property
@@ -23,7 +22,7 @@ from bench.generate.prompts.chat import ChatEncoder
 from bench.generate.server import server
 from bench.generate.server.embedded import SoftPrompts
 from bench.generate.server.messages import NO_SLOTS, MessageEncoder
-from bench.generate.server.patience import Patience, asked_wait
+from bench.generate.server.retries import RetryPolicy
 from bench.models import addresses, assets
 from bench.types import Completion, Request
 
@@ -54,7 +53,7 @@ class OpenAIGenerator:
         model: str | None = None,
         api: Api = "auto",
         concurrency: int = CONCURRENCY,
-        patience: Patience | None = None,
+        retries: RetryPolicy | None = None,
     ) -> None:
         found = base_url or environ.get("OPENAI_BASE_URL")
         if not found:
@@ -64,9 +63,8 @@ class OpenAIGenerator:
         self._deterministic = deterministic
         self._model = model
         self._asked_api = api
-        self._patience = patience or Patience()
+        self._retries = retries or RetryPolicy()
         self._room = asyncio.Semaphore(1 if deterministic else concurrency)
-        self._random = random.Random(0)
         self._limit = OLD_LIMIT
         self._client: Any = None
 
@@ -110,14 +108,14 @@ class OpenAIGenerator:
 
         await asyncio.to_thread(self.identity)
         self._client = openai.AsyncOpenAI(
-            base_url=self._address, api_key=server.key(), max_retries=0, timeout=self._patience.one
+            base_url=self._address, api_key=server.key(), max_retries=0, timeout=self._retries.per_try
         )
 
     async def generate(self, request: Request) -> Completion:
         started = time.perf_counter()
         async with self._room:  # pauses keep their place: a server that is asked too much is asked less
             embeds = await self._soft.embedded(request) if request.embeds is not None else None
-            answer = await self._persist(request, embeds)
+            answer = await self._ask(request, embeds)
         return self._completion(request, answer, time.perf_counter() - started)
 
     @cached_property
@@ -125,50 +123,50 @@ class OpenAIGenerator:
         encoder = self.encoder
         if not (isinstance(encoder, ChatEncoder) and self._server.is_vllm):
             raise UserError(NO_SLOTS)
-        return SoftPrompts(encoder, dtype=self._profile.dtype, server=self._address, ask=self._persist)
+        return SoftPrompts(encoder, dtype=self._profile.dtype, server=self._address, ask=self._ask)
 
-    async def _persist(self, request: Request, embeds: str | None = None, **more: Any) -> Any:
+    async def _ask(self, request: Request, embeds: str | None = None, **more: Any) -> Any:
+        """The server's answer, after as many tries as the policy allows."""
         import openai
 
-        end = time.monotonic() + self._patience.total
-        failed = 0
-        while True:
-            limit = self._limit
-            try:
-                return await self._send(request, limit, embeds, **more)
-            except (openai.APIError, ValueError) as error:  # ValueError: what should be JSON is none
-                if limit == OLD_LIMIT and getattr(error, "param", None) == limit and NEW_LIMIT in str(error):
-                    self._limit = NEW_LIMIT
-                    continue
-                failed += 1
-                headers = error.response.headers if isinstance(error, openai.APIStatusError) else {}
-                wait = self._patience.pause(failed, asked=asked_wait(headers), jitter=self._random.random())
-                last = failed == self._patience.tries or time.monotonic() + wait > end
-                if final := self._final(error, failed, last=last):
-                    raise final from None  # the client's own error may hold what the server sent back
-            await asyncio.sleep(wait)
+        retrying = self._retries.retrying(_is_transient)
+        try:
+            return await retrying(self._try, request, embeds, **more)
+        except (openai.APIError, ValueError) as error:
+            # The client's own error may hold what the server sent back, so it is no part of ours.
+            raise self._final(error, retrying.statistics["attempt_number"]) from None
 
-    def _final(self, error: Exception, failed: int, *, last: bool) -> BenchError | None:
-        """The error to give up with, or None where another try may help."""
+    def _final(self, error: Exception, tries: int) -> BenchError:
+        """The error to give up with."""
         import httpx2
         import openai
 
         if isinstance(error, openai.APIStatusError):
             if fatal := server.fatal(error, self._address):
                 return fatal
-            if error.status_code < 500 and error.status_code not in PASSING:
+            if not _is_transient(error):
                 return SampleFailure(f"the server refused the request: {server.reason(error)}")
-        if not last:
-            return None
-        tries = f"{failed} {'try' if failed == 1 else 'tries'}"
+        tried = f"{tries} {'try' if tries == 1 else 'tries'}"
         if isinstance(error.__cause__, httpx2.ConnectError):
             return EngineError(
-                f"{self._address} is gone ({tries}: {server.reason(error)}); start it and run the same command again"
+                f"{self._address} is gone ({tried}: {server.reason(error)}); start it and run the same command again"
             )
-        return SampleFailure(f"the server gave no answer in {tries}; the last: {server.reason(error)}")
+        return SampleFailure(f"the server gave no answer in {tried}; the last: {server.reason(error)}")
+
+    async def _try(self, request: Request, embeds: str | None, **more: Any) -> Any:
+        import openai
+
+        limit = self._limit
+        try:
+            return await self._send(request, limit, embeds, **more)
+        except openai.APIError as error:
+            if not (limit == OLD_LIMIT and error.param == limit and NEW_LIMIT in str(error)):
+                raise
+        self._limit = NEW_LIMIT
+        return await self._send(request, NEW_LIMIT, embeds, **more)
 
     async def _send(self, request: Request, limit: str, embeds: str | None, **more: Any) -> Any:
-        """One try. Sampling in full, so that no server fills in anything of its own."""
+        """Sampling in full, so that no server fills in anything of its own."""
         found, sampling, encoder = self._server, request.sampling, self.encoder
         options: dict[str, Any] = {
             "model": found.model,
@@ -215,3 +213,13 @@ class OpenAIGenerator:
         if self._client is not None:
             client, self._client = self._client, None
             await client.close()
+
+
+def _is_transient(error: BaseException) -> bool:
+    """Whether another try may help. ValueError: what should be JSON is none."""
+    import openai
+
+    if isinstance(error, openai.APIStatusError):
+        passes = error.status_code >= 500 or error.status_code in PASSING
+        return passes and getattr(error, "code", None) != "insufficient_quota"
+    return isinstance(error, (openai.APIError, ValueError))

@@ -59,7 +59,7 @@ def sent(body: dict[str, Any]) -> Any:
 
 
 def generator(server: FakeServer, llm: str, **options: Any) -> OpenAIGenerator:
-    return OpenAIGenerator(profile(llm), base_url=server.address, patience=QUICK, **options)
+    return OpenAIGenerator(profile(llm), base_url=server.address, retries=QUICK, **options)
 
 
 def table(folder: Path) -> Any:

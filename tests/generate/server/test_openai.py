@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from bench.config import EncoderConfig, Profile
 from bench.errors import BenchError, EngineError, SampleFailure, UserError
 from bench.generate.server.messages import MessageEncoder
 from bench.generate.server.openai import OpenAIGenerator
-from bench.generate.server.patience import Patience, asked_wait
+from bench.generate.server.retries import RetryPolicy, retry_after
 from bench.generate.service import GenerationService
 from bench.generate.store import RequestStore
 from bench.models import addresses
@@ -27,7 +28,7 @@ from tests.generate.fake_server import MODEL, FakeServer, Reply, completed, refu
 from tests.generate.folders import SMOLLM, tokenizer_folder
 
 KEY = "sk-very-secret-0123456789"
-QUICK = Patience(tries=6, one=5.0, total=30.0, first_pause=0.002, longest_pause=0.01)
+QUICK = RetryPolicy(tries=6, per_try=5.0, total=30.0, first_pause=0.002, longest_pause=0.01)
 VLLM = {"id": MODEL, "object": "model", "owned_by": "vllm", "root": "org/weights"}
 PROMPT = Prompt("Write.", "[Item Title]: Ein Löwe \U0001f981, 日本")
 SAMPLING = Sampling(temperature=0.7, top_p=0.9, max_new_tokens=32)
@@ -51,7 +52,7 @@ def profile(llm: str = "hosted-model") -> Profile:
 
 
 def make(server: FakeServer, llm: str = "hosted-model", **options: Any) -> OpenAIGenerator:
-    return OpenAIGenerator(profile(llm), base_url=server.address, **{"patience": QUICK, **options})
+    return OpenAIGenerator(profile(llm), base_url=server.address, **{"retries": QUICK, **options})
 
 
 def ask(generator: OpenAIGenerator, requests: Sequence[Request]) -> list[Completion | BaseException]:
@@ -228,12 +229,12 @@ def test_a_server_that_keeps_failing_fails_the_sample_after_six_tries(server: Fa
 
 def test_a_server_that_hangs_is_a_timeout(server: FakeServer) -> None:
     server.answer = lambda n, body: Reply(body=completed("late"), after=1.2 if n < 2 else 0.0)
-    patient = Patience(tries=4, one=0.4, first_pause=0.001)
-    assert one(make(server, patience=patient)).text == "late"
+    patient = RetryPolicy(tries=4, per_try=0.4, first_pause=0.001)
+    assert one(make(server, retries=patient)).text == "late"
     assert len(server.bodies) >= 3
     server.answer = lambda n, body: Reply(body=completed(), after=1.2)
     with pytest.raises(SampleFailure, match="in 4 tries; the last: no answer in time"):
-        one(make(server, patience=patient))
+        one(make(server, retries=patient))
 
 
 def test_a_connection_that_is_cut_is_tried_again(server: FakeServer) -> None:
@@ -300,20 +301,30 @@ def test_no_more_requests_than_allowed_are_in_flight(server: FakeServer) -> None
         assert server.most_at_once == most
 
 
+def pauses(policy: RetryPolicy, tries: int, asked: str = "") -> list[float]:
+    """The pause after so many tries, drawn 200 times; `asked` is the server's Retry-After."""
+    error = SimpleNamespace(response=SimpleNamespace(headers={"retry-after": asked}))
+    state: Any = SimpleNamespace(attempt_number=tries, outcome=SimpleNamespace(exception=lambda: error))
+    return [policy.pause(state) for _ in range(200)]
+
+
 def test_pauses_double_up_to_a_limit_and_are_never_shorter_than_asked() -> None:
-    patience = Patience(first_pause=1.0, longest_pause=8.0)
-    assert [patience.pause(n, asked=0, jitter=1.0) for n in (1, 2, 3, 4, 5, 9)] == [1, 2, 4, 8, 8, 8]
-    assert patience.pause(3, asked=0, jitter=0.0) == 2
-    assert patience.pause(1, asked=3.5, jitter=0.5) == 3.5
+    policy = RetryPolicy(first_pause=1.0, longest_pause=8.0)
+    for tries, longest in zip((1, 2, 3, 4, 5, 9), (1, 2, 4, 8, 8, 8), strict=True):
+        drawn = pauses(policy, tries)
+        assert longest / 2 <= min(drawn) < 0.6 * longest
+        assert 0.9 * longest < max(drawn) <= longest
+    assert set(pauses(policy, 1, asked="3.5")) == {3.5}
+    assert max(pauses(policy, 4, asked="3.5")) > 7
 
 
 def test_retry_after_is_a_number_or_a_date() -> None:
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
     past = format_datetime(datetime.now(UTC) - timedelta(seconds=100), usegmt=True)
-    assert 90 < asked_wait({"retry-after": soon}) <= 100
+    assert 90 < retry_after({"retry-after": soon}) <= 100
     given = {past: 0, "2.5": 2.5, "-1": 0, "nan": 0, "soon": 0, "": 0}
-    assert {value: asked_wait({"retry-after": value}) for value in given} == given
-    assert asked_wait({}) == 0
+    assert {value: retry_after({"retry-after": value}) for value in given} == given
+    assert retry_after({}) == 0
 
 
 # ---------------------------------------------------------------- which model, which address
