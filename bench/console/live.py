@@ -1,4 +1,4 @@
-"""The live view of `bench.console.progress.Progress`: never taller than the terminal, however many cells there are."""
+"""The live view of `bench.console.state.GridState`: never taller than the terminal, however many cells there are."""
 
 from __future__ import annotations
 
@@ -12,43 +12,49 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bench.console.progress import Progress, Task, clock
+from bench.console.state import GridState, Task, clock
 from bench.types import StageCost
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-FIXED = 7  # lines that are not a cell's or a stage's: two heads, two lines of what is not shown, counts, bar, cursor
+# Lines that are not a cell's or a stage's: two heads, two lines of what is not shown, counts, bar, cursor.
+FIXED = 7
 BAR = 16
 
 
-def start(progress: Progress, stderr: TextIO) -> Live:
+def start(state: GridState, stderr: TextIO) -> Live:
     console = Console(file=stderr)
     began = time.monotonic()
 
     def draw() -> RenderableType:
-        return view(progress, height=console.height, seconds=time.monotonic() - began)
+        return view(state, height=console.height, seconds=time.monotonic() - began)
 
     live = Live(console=console, get_renderable=draw, refresh_per_second=2, transient=True)
     live.start()
     return live
 
 
-def view(progress: Progress, *, height: int, seconds: float) -> Group:
-    """What is known after so many seconds, in at most `height` lines."""
-    room = max(2, height - FIXED)
-    tasks = progress.in_work()
-    stages = sorted(progress.stages_in_work().items(), key=lambda item: item[0][0])  # a method's in their own order
+def view(state: GridState, *, height: int, seconds: float) -> Group:
+    """The state after so many seconds, in at most `height` lines."""
+    room = max(2, height - FIXED - bool(state.embedded))
+    tasks = state.in_work()
+    stages = sorted(state.stages_in_work().items(), key=lambda item: item[0][0])  # a method's in their own order
     shown = stages[: max(1, room // 2, room - len(tasks))]
     parts: list[RenderableType] = [_cells(tasks, room - len(shown))] if tasks else []
     if shown:
         parts.append(_stages(shown, left_out=len(stages) - len(shown)))
-    parts += [_line(f"cells: {progress.cells()}", progress.speed()), _sum(progress, seconds)]
+    cells = f"cells: {state.cells()}"
+    if embedded := state.embedded:
+        parts += [_line(cells), _bar(*embedded, state.speed())]
+    else:
+        parts.append(_line(cells, state.speed()))
+    parts.append(_bar(state.done, state.total, state.samples(), clock(seconds), state.left()))
     return Group(*parts)
 
 
 def _cells(tasks: Sequence[Task], room: int) -> Group:
-    """Those that are being written, in the order of the grid."""
+    """The cells that are being written, in the order of the grid."""
     table = _table("cell", "method", "", "samples", "failed")
     for task in tasks[:room]:
         failed = Text(str(task.failed), style="red" if task.failed else "dim")
@@ -65,12 +71,9 @@ def _stages(stages: Sequence[tuple[tuple[str, str], StageCost]], *, left_out: in
     return _with_rest(table, left_out, "stages")
 
 
-def _sum(progress: Progress, seconds: float) -> Table:
-    failed = f", {progress.failed} failed" if progress.failed else ""
-    samples = f"{progress.done} of {progress.total} samples{failed}"
+def _bar(done: int, total: int, *says: str) -> Table:
     grid = Table.grid(padding=(0, 2))
-    bar = ProgressBar(total=max(1, progress.total), completed=progress.done, width=BAR)
-    grid.add_row(bar, _line(samples, clock(seconds), progress.left()))
+    grid.add_row(ProgressBar(total=max(1, total), completed=done, width=BAR), _line(*says))
     return grid
 
 
@@ -84,7 +87,7 @@ def _table(first: str, second: str, *others: str) -> Table:
 
 
 def _line(*parts: str) -> Text:
-    """Cut where the terminal is narrow."""
+    """One line, cut at the width of the terminal."""
     return Text("   ".join(filter(None, parts)), no_wrap=True, overflow="ellipsis")
 
 

@@ -1,57 +1,85 @@
-"""How far a long piece of data work is, on stderr: a bar on a terminal, a plain line now and then elsewhere."""
+"""One bar for one long piece of work, on stderr: rich on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
 import sys
-import time
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+from bench.console.terminal import Throttle, inert
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-PLAIN_SECONDS = 15.0
-
 
 class Meter:
-    """`start` names what is done and how much of it there is; `advance` says that some of it is. Quiet by default."""
+    """`start` names the work and its size, and `advance` counts what is done. Shows nothing unless `shown`.
 
-    def __init__(self, *, shown: bool = False) -> None:
+    With `stays` the end is seen too: the full bar stays on the terminal, and the last plain line is always printed.
+    """
+
+    def __init__(self, *, shown: bool = False, stays: bool = False) -> None:
         self._shown = shown
+        self._stays = stays
         self._bar: Progress | None = None
         self._task: TaskID | None = None
-        self._what, self._total, self._done, self._last = "", 0, 0, time.monotonic()
+        self._what, self._total, self._done = "", 0, 0
+        self._plain = Throttle()
 
     def __enter__(self) -> Meter:
-        if self._shown and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-            from rich.progress import TimeRemainingColumn as Remaining
-
-            columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-            self._bar = Progress(*columns, Remaining(), console=Console(stderr=True), transient=True)
-            self._bar.start()
         return self
 
-    def start(self, what: str, total: int | None = None) -> None:
-        """`total` may be in any unit; None where it is not known."""
-        self._what, self._total, self._done = what, total or 0, 0
-        if self._bar is not None:
-            if self._task is not None:
-                self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(what, total=total)
+    def start(self, what: str, total: int | None = None, *, done: int = 0) -> None:
+        """`total` may be in any unit. Without it the bar only shows that something goes on."""
+        self._what, self._total, self._done = what, total or 0, done
+        if not (self._shown and sys.stderr.isatty()):
+            return
+        if self._bar is None:
+            self._bar = _bar(transient=not self._stays)
+            self._bar.start()
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(inert(what), total=total, completed=done, note="")
 
-    def advance(self, n: int) -> None:
+    def advance(self, n: int, note: str = "") -> None:
+        """`note` is shown beside the bar, or at the end of the plain line."""
         self._done += n
         if self._bar is not None and self._task is not None:
-            self._bar.advance(self._task, n)
-        elif self._shown and time.monotonic() - self._last >= PLAIN_SECONDS:
-            self._last = time.monotonic()
+            self._bar.update(self._task, completed=self._done, note=inert(note))
+        elif self._plain.due() or (self._stays and self._done == self._total):
             share = f" {self._done / self._total:.0%}" if self._total else ""
-            print(f"{self._what}{share}", file=sys.stderr, flush=True)
+            self.say(f"{self._what}{share}  {note}".rstrip())
+
+    def say(self, line: str) -> None:
+        """A line of its own, above the bar."""
+        if self._bar is not None:
+            self._bar.console.print(inert(line), highlight=False, markup=False)
+        elif self._shown:
+            print(inert(line), file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = self._task = None
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self.close()
+
+
+def _bar(*, transient: bool) -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        TimeElapsedColumn(),
+        Remaining(),
+        console=Console(stderr=True),
+        transient=transient,
+    )

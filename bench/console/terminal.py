@@ -1,12 +1,32 @@
-"""What a terminal may be shown: reviews, and what servers answer, are anybody's."""
+"""What stderr may be shown, and how often where it is no terminal."""
 
 from __future__ import annotations
 
-# All control characters but tab and line feed take over a terminal; some letters turn the order of what it shows.
+import time
+
+# Reviews and the answers of servers may hold anything. Every control character but tab and line feed can take over a
+# terminal, and some letters reverse the order of what it shows.
 SPELLED = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
 SPELLED |= {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
+PLAIN_SECONDS = 15.0
+
 
 def inert(text: str) -> str:
-    """With such characters spelled out."""
+    """The text with such characters spelled out."""
     return text.replace("\r\n", "\n").translate(SPELLED)
+
+
+class Throttle:
+    """Lets a plain line pass once in PLAIN_SECONDS, the first after as long."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether the next line is due. The caller prints it then."""
+        now = time.monotonic()
+        if now - self._last < PLAIN_SECONDS:
+            return False
+        self._last = now
+        return True

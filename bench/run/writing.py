@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from bench.console.progress import Progress, Task
+from bench.console.progress import Progress
+from bench.console.state import Task
 from bench.context.context import CellResources, SampleContext
 from bench.errors import EngineError, PluginError, SampleFailure, UserError
 from bench.generate.service import GenerationService
@@ -131,7 +132,7 @@ class Writer:
                 group.create_task(self._sample(job, sample))
 
     async def _sample(self, job: Job, sample: Sample) -> None:
-        task = self.progress.tasks[job.cell.name]
+        task = self.progress.state.tasks[job.cell.name]
         async with self.room:
             self.progress.begin(task)
             row = await write_sample(job.cell.method, sample, job.resources)

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from bench import registry
 from bench.console import live
-from bench.console.progress import Progress, Task
+from bench.console.progress import Progress
+from bench.console.state import Task
 from bench.types import EngineUse, StageCost
 from tests import fakes
 from tests.fakes import FakeGenerator, Plan, World
@@ -33,7 +34,7 @@ def halfway() -> Progress:
     progress.follow(USE)
     tasks = [Task("before", "rag", 5, done=5), Task("now", "dpl", 10), Task("next", "dpl", 4)]
     progress.expect([*tasks, Task("dep-1a, epoch 1", "dep", 2, done=2, validates=True)])
-    progress.later, progress.unplanned = 20, 1
+    progress.state.later, progress.state.unplanned = 20, 1
     progress.begin(tasks[1])
     progress.answered("rag", "review", cost(5))
     progress.answered("dpl", "difference", cost(40))
@@ -46,14 +47,14 @@ def halfway() -> Progress:
 def drawn(progress: Progress, *, width: int = 100, height: int = 30) -> list[str]:
     out = io.StringIO()
     console = Console(force_terminal=True, width=width, height=height, file=out, color_system=None)
-    console.print(live.view(progress, height=height, seconds=3723))
+    console.print(live.view(progress.state, height=height, seconds=3723))
     return [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()).splitlines()]
 
 
 def test_the_plain_form(halfway: Progress) -> None:
     # 12 samples of 4 requests each are left, of which 50 - 8 are answered: 6 requests at 3 a second.
-    assert halfway.seconds_left() == pytest.approx(2.0)
-    assert halfway.lines() == [
+    assert halfway.state.seconds_left() == pytest.approx(2.0)
+    assert halfway.state.lines() == [
         "9 of 21 samples, 1 failed; cells: 1 finished, 1 being written, 21 waiting, 1 failed; "
         "60 requests, 150 tokens/s; about 0:02 left for this engine",
         "  dpl difference 40 requests (40,000 + 2,000 tokens); dpl review 10 requests (10,000 + 500 tokens)",
@@ -73,13 +74,24 @@ def test_the_live_form(halfway: Progress) -> None:
     assert lines[6].endswith("  9 of 21 samples, 1 failed   1:02:03   about 0:02 left for this engine")
 
 
+def test_embedding_has_a_bar_of_its_own(halfway: Progress) -> None:
+    halfway.embedding(30, 40)
+    assert halfway.state.lines()[0].split("; ")[2] == "embedding 30 of 40 texts"
+    lines = drawn(halfway)
+    assert lines[5] == "cells: 1 finished, 1 being written, 21 waiting, 1 failed"
+    assert re.fullmatch(r"\S+ +embedding 30 of 40 texts", lines[6])
+    assert lines[7].endswith("9 of 21 samples, 1 failed   1:02:03   about 0:02 left for this engine")
+    halfway.embedding(40, 40)
+    assert "embedding" not in "".join(drawn(halfway))
+
+
 def test_no_time_is_told_before_every_method_has_finished_a_sample(halfway: Progress) -> None:
     halfway.expect([Task("other", "pag", 3)])
-    assert halfway.seconds_left() is None
-    assert "left" not in "".join(halfway.lines() + drawn(halfway))
+    assert halfway.state.seconds_left() is None
+    assert "left" not in "".join(halfway.state.lines() + drawn(halfway))
     halfway.fail("other")  # one that cannot be run is no work
-    assert halfway.seconds_left() == pytest.approx(2.0)
-    assert "2 failed" in halfway.cells()
+    assert halfway.state.seconds_left() == pytest.approx(2.0)
+    assert "2 failed" in halfway.state.cells()
 
 
 @pytest.mark.parametrize(("width", "height"), [(100, 30), (80, 24), (60, 12)])
@@ -120,13 +132,13 @@ def test_quiet_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
         progress.expect([task])
         progress.step(task, failed=False, requests=1)
     assert capfd.readouterr() == ("", "")
-    assert (progress.done, progress.failed) == (1, 0)
+    assert (progress.state.done, progress.state.failed) == (1, 0)
 
 
 def test_answers_show_while_no_sample_is_finished(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.console.progress.PLAIN_SECONDS", 0.0)
+    monkeypatch.setattr("bench.console.terminal.PLAIN_SECONDS", 0.0)
     with Progress() as progress:
         progress.follow(USE)
         task = Task("one", "rag", 20)
