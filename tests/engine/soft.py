@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.generate.engine.transformers import TransformersGenerator
 from bench.generate.prompts.chat import ChatEncoder
-from bench.generate.server import embedded
+from bench.generate.server import prompt_embeds
 from bench.types import Completion, Prompt, Request, Sampling, Slot
 from tests.engine.test_engine import NEAR_TIE, prompts
 
@@ -20,7 +20,7 @@ N_SLOTS = 6
 
 @cache
 def table(folder: str) -> NDArray[np.float32]:
-    rows: NDArray[np.float32] = embedded.read(Path(folder)).float().numpy()
+    rows: NDArray[np.float32] = prompt_embeds.read(Path(folder)).float().numpy()
     return rows
 
 
@@ -46,7 +46,7 @@ def rows(folder: str, user: int) -> NDArray[np.float32]:
 def soft_requests(encoder: ChatEncoder, n: int, sampling: Sampling, *, user: int) -> list[Request]:
     """n prompts, each with rows of its own; other users have the same ids and other rows."""
     ids = [encoder.encode(with_slots(prompt)) for prompt in prompts(n)]
-    return [Request(row, sampling, seed=0, embeds=rows(encoder.folder, 100 * user + i)) for i, row in enumerate(ids)]
+    return [Request(row, sampling, seed=0, embeds=embeds(encoder.folder, 100 * user + i)) for i, row in enumerate(ids)]
 
 
 def as_rows(encoder: ChatEncoder, request: Request) -> Request:

@@ -1,8 +1,8 @@
-"""Prompts as ids without a tokenizer: for servers that take messages and render them by themselves.
+"""Prompts as ids without a tokenizer, for servers that take messages and render them.
 
-An id is three bytes of the messages' UTF-8, so that ids give the messages back, and their number estimates the
-tokens from above: English has four to five bytes a token, and scripts of three bytes a character about one token
-a character. The template's own tokens are not counted; they are fewer than the slack of any prompt near a budget.
+An id is three bytes of the messages' UTF-8, so that the ids can be turned back into the messages. Their number is an
+upper estimate of the tokens: English has four to five bytes a token, and scripts of three bytes a character have about
+one token a character. The template's own tokens are not counted: they are fewer than the estimate is too high by.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ WIDTH = 3
 BORDER, FILLING = b"\xfe", b"\xff"
 
 NO_SLOTS = (
-    "this server gets messages, which have no place for soft prompts; serve the profile's model by vLLM with "
+    "this server gets messages, which have no place for soft prompt embeddings; serve the profile's model by vLLM with "
     "--enable-prompt-embeds, or pass --generator vllm"
 )
 
 
 class MessageEncoder:
-    """`bench.protocols.PromptEncoder` whose ids can be read back."""
+    """A `bench.protocols.PromptEncoder` whose ids can be turned back into the prompt."""
 
     @property
     def slot_id(self) -> int:

@@ -1,9 +1,9 @@
-"""Any server with OpenAI's interface: vLLM elsewhere, or a hosted model.
+"""Any server with OpenAI's interface: vLLM on another machine, or a hosted model.
 
-Where a vLLM server renders prompts to the same token ids as the local tokenizer of the profile's model, it gets these
-ids, and greedy texts equal the in-process engine's. Every other server gets the messages. Sampling is always sent in
-full; what a hosted model does besides is its own affair, and its identity here is no more than what it reports.
-Soft prompts go to vLLM servers with --enable-prompt-embeds, as embeddings of all their tokens.
+A vLLM server that renders prompts to the same token ids as the local tokenizer of the profile's model gets these ids,
+and its greedy texts equal those of the in-process engine. Every other server gets the messages. All sampling options
+are sent. A hosted model may do more than it is asked for, and its identity is no more than what it reports.
+Prompts with soft prompt embeddings go to vLLM servers with --enable-prompt-embeds, as embeddings of all their tokens.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from typing import Any, Literal
 from bench.config import Profile
 from bench.errors import BenchError, EngineError, SampleFailure, UserError
 from bench.generate.prompts.chat import ChatEncoder
-from bench.generate.server import server
-from bench.generate.server.embedded import SoftPrompts
+from bench.generate.server.errors import fatal, is_transient, key, reason
 from bench.generate.server.messages import NO_SLOTS, MessageEncoder
+from bench.generate.server.probe import ServerInfo, probe
+from bench.generate.server.prompt_embeds import SoftPromptEncoder
 from bench.generate.server.retries import RetryPolicy
 from bench.models import addresses, assets
 from bench.types import Completion, Request
@@ -29,18 +30,17 @@ from bench.types import Completion, Request
 Api = Literal["auto", "completions", "chat"]
 
 CONCURRENCY = 64
-# A vLLM server fills what a request leaves open from the model's generation_config.
+# A vLLM server takes from the model's generation_config whatever a request leaves open.
 NEUTRAL = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
 UNPENALISED = {"frequency_penalty": 0.0, "presence_penalty": 0.0}
-# Newer hosted models refuse the old name of the limit, and older servers ignore the new one.
+# Newer hosted models refuse the old name of the token limit, and older servers ignore the new one.
 OLD_LIMIT, NEW_LIMIT = "max_tokens", "max_completion_tokens"
-PASSING = (408, 409, 429)  # statuses below 500 that another try may escape
 
 
 class OpenAIGenerator:
-    """`bench.protocols.Generator` on the `openai` package. The key comes from OPENAI_API_KEY and goes nowhere else.
+    """`bench.protocols.Generator` on the `openai` package. The key is read from OPENAI_API_KEY and sent to the server only.
 
-    `base_url` defaults to OPENAI_BASE_URL, `model` to the only one that the server lists, else the profile's.
+    `base_url` defaults to OPENAI_BASE_URL. `model` defaults to the only one that the server lists, or else to the profile's.
     """
 
     def __init__(
@@ -69,8 +69,8 @@ class OpenAIGenerator:
         self._client: Any = None
 
     @cached_property
-    def _server(self) -> server.Server:
-        return server.look(self._address, self._model, default=self._profile.llm)
+    def _server(self) -> ServerInfo:
+        return probe(self._address, self._model, default=self._profile.llm)
 
     @cached_property
     def encoder(self) -> ChatEncoder | MessageEncoder:
@@ -88,7 +88,7 @@ class OpenAIGenerator:
         return local if same else MessageEncoder()
 
     def identity(self) -> Mapping[str, Any]:
-        """Asks the server what it is. Raises EngineError where none answers."""
+        """Asks the server what it is. Raises EngineError if no server answers."""
         found, encoder = self._server, self.encoder
         identity = {
             "backend": "openai",
@@ -108,28 +108,28 @@ class OpenAIGenerator:
 
         await asyncio.to_thread(self.identity)
         self._client = openai.AsyncOpenAI(
-            base_url=self._address, api_key=server.key(), max_retries=0, timeout=self._retries.per_try
+            base_url=self._address, api_key=key(), max_retries=0, timeout=self._retries.per_try
         )
 
     async def generate(self, request: Request) -> Completion:
         started = time.perf_counter()
-        async with self._room:  # pauses keep their place: a server that is asked too much is asked less
-            embeds = await self._soft.embedded(request) if request.embeds is not None else None
+        async with self._room:  # held during pauses too, so that an overloaded server gets fewer requests
+            embeds = await self._soft.encode(request) if request.embeds is not None else None
             answer = await self._ask(request, embeds)
         return self._completion(request, answer, time.perf_counter() - started)
 
     @cached_property
-    def _soft(self) -> SoftPrompts:
+    def _soft(self) -> SoftPromptEncoder:
         encoder = self.encoder
         if not (isinstance(encoder, ChatEncoder) and self._server.is_vllm):
             raise UserError(NO_SLOTS)
-        return SoftPrompts(encoder, dtype=self._profile.dtype, server=self._address, ask=self._ask)
+        return SoftPromptEncoder(encoder, dtype=self._profile.dtype, server=self._address, ask=self._ask)
 
     async def _ask(self, request: Request, embeds: str | None = None, **more: Any) -> Any:
         """The server's answer, after as many tries as the policy allows."""
         import openai
 
-        retrying = self._retries.retrying(_is_transient)
+        retrying = self._retries.retrying(is_transient)
         try:
             return await retrying(self._try, request, embeds, **more)
         except (openai.APIError, ValueError) as error:
@@ -142,16 +142,16 @@ class OpenAIGenerator:
         import openai
 
         if isinstance(error, openai.APIStatusError):
-            if fatal := server.fatal(error, self._address):
-                return fatal
-            if not _is_transient(error):
-                return SampleFailure(f"the server refused the request: {server.reason(error)}")
+            if found := fatal(error, self._address):
+                return found
+            if not is_transient(error):
+                return SampleFailure(f"the server refused the request: {reason(error)}")
         tried = f"{tries} {'try' if tries == 1 else 'tries'}"
         if isinstance(error.__cause__, httpx2.ConnectError):
             return EngineError(
-                f"{self._address} is gone ({tried}: {server.reason(error)}); start it and run the same command again"
+                f"{self._address} is gone ({tried}: {reason(error)}); start it and run the same command again"
             )
-        return SampleFailure(f"the server gave no answer in {tried}; the last: {server.reason(error)}")
+        return SampleFailure(f"the server gave no answer in {tried}; the last: {reason(error)}")
 
     async def _try(self, request: Request, embeds: str | None, **more: Any) -> Any:
         import openai
@@ -166,13 +166,13 @@ class OpenAIGenerator:
         return await self._send(request, NEW_LIMIT, embeds, **more)
 
     async def _send(self, request: Request, limit: str, embeds: str | None, **more: Any) -> Any:
-        """Sampling in full, so that no server fills in anything of its own."""
+        """All sampling options are sent, so that no server adds its own."""
         found, sampling, encoder = self._server, request.sampling, self.encoder
         options: dict[str, Any] = {
             "model": found.model,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            # Several hosted interfaces take seeds of 31 bits only.
+            # Several hosted servers accept no seeds of more than 31 bits.
             "seed": request.seed if found.is_vllm else request.seed % 2**31,
             **more,
         }
@@ -213,13 +213,3 @@ class OpenAIGenerator:
         if self._client is not None:
             client, self._client = self._client, None
             await client.close()
-
-
-def _is_transient(error: BaseException) -> bool:
-    """Whether another try may help. ValueError: what should be JSON is none."""
-    import openai
-
-    if isinstance(error, openai.APIStatusError):
-        passes = error.status_code >= 500 or error.status_code in PASSING
-        return passes and getattr(error, "code", None) != "insufficient_quota"
-    return isinstance(error, (openai.APIError, ValueError))

@@ -1,8 +1,8 @@
-"""Soft prompts for a vLLM server, which takes a prompt as ids or as embeddings, not as both.
+"""Prompts with soft prompt embeddings for a vLLM server, which takes a prompt as ids or as embeddings, not as both.
 
-Its completions take `prompt_embeds`, the base64 of a saved tensor, for the whole prompt: token-exact, for the price of
-2 bytes a token and dimension, and a third more. The alternative, content parts of a chat message, would have the texts
-rendered and tokenised by the server: a review could then spell special tokens.
+The completions API takes the whole prompt as `prompt_embeds`, the base64 of a saved tensor. So the prompt stays exact
+to the token, at 2 bytes a token and dimension, and a third more for base64. The alternative is content parts of a chat
+message, but then the server renders and tokenizes the texts, and a review could spell special tokens.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ if TYPE_CHECKING:
     import torch
 
 PROBE = Prompt("Write a review.", "[Item Title]: A lamp, naïve 3.5")
-# Of one token's log-probability, in bfloat16 and with other sums; embeddings of another model are off by far more.
+# Largest difference of one token's log-probability: bfloat16 and another order of sums stay below it. The embeddings of
+# another model exceed it by far.
 TOLERANCE = 0.25
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
-class SoftPrompts:
-    """Embeds prompts by the local model's table, once the server has been seen to answer to it as to ids.
+class SoftPromptEncoder:
+    """Embeds whole prompts by the local model's embedding table.
 
-    `ask(request, embeds, logprobs=n)` is one request to the server; without `embeds` the ids are sent.
+    Before the first prompt it checks that the server answers the embeddings of a probe as it answers the probe's ids.
+    `ask(request, embeds, logprobs=n)` is one request to the server. Without `embeds` it sends the ids.
     """
 
     def __init__(self, encoder: ChatEncoder, *, dtype: str, server: str, ask: Callable[..., Awaitable[Any]]) -> None:
@@ -43,34 +45,34 @@ class SoftPrompts:
         self._checking = asyncio.Lock()
         self._table: EmbeddingTable | None = None
 
-    async def embedded(self, request: Request) -> str:
+    async def encode(self, request: Request) -> str:
         """The whole prompt as `prompt_embeds`: 20 MB for 2,048 tokens of a 7B model in bfloat16."""
         async with self._checking:
             if self._table is None:
                 table = await asyncio.to_thread(EmbeddingTable, self._encoder.folder, dtype=self._dtype)
                 await self._check(table)
                 self._table = table
-        return await asyncio.to_thread(self._table.embedded, request, slot_id=self._encoder.slot_id)
+        return await asyncio.to_thread(self._table.encode, request, slot_id=self._encoder.slot_id)
 
     async def _check(self, table: EmbeddingTable) -> None:
         probe = Request(self._encoder.encode(PROBE), Sampling(0.0, 1.0, max_new_tokens=1), seed=0)
         by_ids = await self._ask(probe, None, logprobs=5)
         try:
-            by_rows = await self._ask(probe, table.embedded(probe, slot_id=self._encoder.slot_id), logprobs=5)
+            by_embeds = await self._ask(probe, table.encode(probe, slot_id=self._encoder.slot_id), logprobs=5)
         except SampleFailure as error:
             raise UserError(
-                f"{self._server} takes no soft prompts ({error}); start it with --enable-prompt-embeds, "
+                f"{self._server} takes no soft prompt embeddings ({error}); start it with --enable-prompt-embeds, "
                 "or pass --generator vllm"
             ) from None
-        if not alike(by_ids, by_rows):
+        if not same_answer(by_ids, by_embeds):
             raise UserError(
-                f"{self._server} answers otherwise to the embeddings in {self._encoder.folder} than to ids: it has "
+                f"{self._server} does not answer the embeddings in {self._encoder.folder} as it answers ids: it has "
                 "other weights, or scales embeddings; pass --generator vllm"
             )
 
 
-def alike(one: Any, other: Any) -> bool:
-    """Whether two completions begin as one prompt's do; without log-probabilities nothing says so."""
+def same_answer(one: Any, other: Any) -> bool:
+    """Whether two completions begin alike, as those of one prompt do. False without log-probabilities to compare."""
     try:
         first, second = (dict(answer.choices[0].logprobs.top_logprobs[0]) for answer in (one, other))
     except (AttributeError, IndexError, TypeError):
@@ -85,31 +87,31 @@ class EmbeddingTable:
     def __init__(self, folder: str, *, dtype: str) -> None:
         import torch
 
-        self._rows = read(Path(folder))
-        asked = self._rows.dtype if dtype == "auto" else getattr(torch, dtype)
-        # A type in which a number of the table and one of the model are both exact.
-        self._sent = torch.promote_types(self._rows.dtype, asked)
+        self._values = read(Path(folder))
+        asked = self._values.dtype if dtype == "auto" else getattr(torch, dtype)
+        # The smallest type that holds the table's numbers and the model's exactly.
+        self._sent = torch.promote_types(self._values.dtype, asked)
 
-    def embedded(self, request: Request, *, slot_id: int) -> str:
-        """A request's whole prompt, base64 of a saved (n_ids, hidden size) tensor. Raises as `soft.positions` does."""
+    def encode(self, request: Request, *, slot_id: int) -> str:
+        """The whole prompt: base64 of a saved tensor (n_ids, hidden size). Raises like `soft.positions`."""
         import torch
 
-        width = self._rows.shape[1]
+        width = self._values.shape[1]
         whole, is_id = soft.prompt_embeds(request, slot_id=slot_id, width=width, dtype=self._sent)
         at, ids = torch.tensor(is_id), torch.tensor(request.ids)
-        whole[at] = self._rows[ids[at]].to(self._sent)
+        whole[at] = self._values[ids[at]].to(self._sent)
         file = io.BytesIO()
         torch.save(whole, file)
         return base64.b64encode(file.getbuffer()).decode()
 
 
 def read(folder: Path) -> torch.Tensor:
-    """(vocabulary, hidden size). Raises UserError where the folder has no such table in safetensors."""
+    """(vocabulary, hidden size). Raises UserError if the folder has no such table in safetensors."""
     from safetensors import SafetensorError, safe_open
 
     try:
         files, wanted = _files(folder), _name(folder)
-        # A checkpoint's names may lack the model's prefix, or have one more.
+        # The names in a checkpoint may lack the model's prefix, or have another before it.
         names = [name for name in files if f".{wanted}".endswith(f".{name}") or name.endswith(f".{wanted}")]
         if len(names) != 1:
             raise ValueError(f"{len(names)} tensors are called like {wanted}")
@@ -118,7 +120,7 @@ def read(folder: Path) -> torch.Tensor:
     except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"the input embeddings of {folder} cannot be read ({reason}); soft prompts need --generator vllm"
+            f"the input embeddings of {folder} cannot be read ({reason}); soft prompt embeddings need --generator vllm"
         ) from error
     return table
 
@@ -135,7 +137,7 @@ def _files(folder: Path) -> dict[str, str]:
 
 
 def _name(folder: Path) -> str:
-    """What the model calls its input embeddings, by a model without weights."""
+    """The name of the input embeddings in the model, taken from one without weights."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 

@@ -1,4 +1,4 @@
-"""Soft prompts for servers: tables of embeddings, whole prompts as embeddings, and servers that do not take them."""
+"""Soft prompt embeddings for servers: embedding tables, whole prompts as embeddings, servers that refuse them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.generate.prompts.chat import ChatEncoder
-from bench.generate.server import embedded
+from bench.generate.server import prompt_embeds
 from bench.generate.server.messages import MessageEncoder
 from bench.generate.server.openai import OpenAIGenerator
 from bench.types import Completion, Prompt, Request, Slot
@@ -48,8 +48,8 @@ def server(llama: Path) -> Iterator[FakeServer]:
 
 
 def soft(llama: Path, *, seed: int = 0) -> Request:
-    rows = np.random.default_rng(seed).normal(size=(2, 64)).astype(np.float32)
-    return Request(ChatEncoder(str(llama)).encode(SOFT), SAMPLING, seed, embeds=rows)
+    embeds = np.random.default_rng(seed).normal(size=(2, 64)).astype(np.float32)
+    return Request(ChatEncoder(str(llama)).encode(SOFT), SAMPLING, seed, embeds=embeds)
 
 
 def sent(body: dict[str, Any]) -> Any:
@@ -75,9 +75,9 @@ def test_a_soft_prompt_is_sent_as_the_embeddings_of_all_its_tokens(server: FakeS
     one = soft(llama)
     answers = ask(generator(server, str(llama)), [one])
     assert [answer.text for answer in answers if isinstance(answer, Completion)] == ["fine"]
-    by_ids, by_rows, body = server.bodies  # the first two ask whether the server takes embeddings as it takes ids
-    assert sent(by_rows).equal(table(llama)[by_ids["prompt"]])
-    assert {**by_ids, "prompt": None} == {key: value for key, value in by_rows.items() if key != "prompt_embeds"}
+    by_ids, by_embeds, body = server.bodies  # the first two ask whether the server takes embeddings as it takes ids
+    assert sent(by_embeds).equal(table(llama)[by_ids["prompt"]])
+    assert {**by_ids, "prompt": None} == {key: value for key, value in by_embeds.items() if key != "prompt_embeds"}
 
     assert body["prompt"] is None
     assert (body["temperature"], body["max_tokens"], body["seed"]) == (0.7, 32, 0)
@@ -108,7 +108,7 @@ def test_a_server_that_takes_no_embeddings_is_named_with_the_cure(server: FakeSe
     server.answer = answer
     (error,) = ask(generator(server, str(llama)), [soft(llama)])
     assert isinstance(error, UserError)
-    assert "takes no soft prompts (the server refused the request: 400" in str(error)
+    assert "takes no soft prompt embeddings (the server refused the request: 400" in str(error)
     assert "start it with --enable-prompt-embeds, or pass --generator vllm" in str(error)
     assert server.address in str(error) and "\n" not in str(error)
 
@@ -123,7 +123,7 @@ def test_a_server_whose_model_has_other_embeddings_is_refused(server: FakeServer
     server.answer = answer
     (error,) = ask(generator(server, str(llama)), [soft(llama)])
     assert isinstance(error, UserError)
-    assert "answers otherwise to the embeddings" in str(error) and "\n" not in str(error)
+    assert "does not answer the embeddings" in str(error) and "\n" not in str(error)
 
 
 @pytest.mark.models
@@ -136,7 +136,9 @@ def test_a_server_that_gets_messages_or_is_no_vllm_takes_none(server: FakeServer
         lambda: generator(server, str(llama)).encoder.encode(SOFT),
         lambda: MessageEncoder().slot_id,
     ):
-        with pytest.raises(UserError, match=r"no place for soft prompts; serve .* --enable-prompt-embeds") as raised:
+        with pytest.raises(
+            UserError, match=r"no place for soft prompt embeddings; serve .* --enable-prompt-embeds"
+        ) as raised:
             use()
         assert str(raised.value) == str(error)
 
@@ -156,13 +158,13 @@ def resaved(folder: Path, target: Path, rename: Callable[[str], str], **options:
     parts = options.get("parts", 1)
     names = {name: f"model-{number % parts}.safetensors" for number, name in enumerate(values)}
     if parts == 1:
-        names = dict.fromkeys(values, embedded.WHOLE)
+        names = dict.fromkeys(values, prompt_embeds.WHOLE)
     for file in set(names.values()):
         chosen = {rename(name): values[name] for name in values if names[name] == file}
         save_file(chosen, target / file, metadata={"format": "pt"})
     if parts > 1:
         index = {"weight_map": {rename(name): file for name, file in names.items()}}
-        (target / embedded.INDEX).write_text(json.dumps(index))
+        (target / prompt_embeds.INDEX).write_text(json.dumps(index))
     return target
 
 
@@ -171,14 +173,14 @@ def test_the_table_is_found_in_one_file_or_several_and_under_longer_or_shorter_n
     llama: Path, tmp_path: Path
 ) -> None:
     expected = table(llama)
-    assert embedded.read(llama).equal(expected)
+    assert prompt_embeds.read(llama).equal(expected)
     renames: dict[str, Callable[[str], str]] = {
         "same": lambda name: name,
         "shorter": lambda name: name.removeprefix("model."),
         "longer": lambda name: f"language_model.{name}",
     }
     for number, (name, rename) in enumerate(renames.items()):
-        assert embedded.read(resaved(llama, tmp_path / name, rename, parts=number + 1)).equal(expected)
+        assert prompt_embeds.read(resaved(llama, tmp_path / name, rename, parts=number + 1)).equal(expected)
 
 
 @pytest.mark.models
@@ -186,11 +188,11 @@ def test_the_table_is_found_in_one_file_or_several_and_under_longer_or_shorter_n
 def test_a_folder_without_a_table_is_named(llama: Path, tmp_path: Path, damage: str) -> None:
     folder = resaved(llama, tmp_path / "model", lambda name: name.replace("embed_tokens", "other"))
     if damage == "no weights":
-        (folder / embedded.WHOLE).unlink()
+        (folder / prompt_embeds.WHOLE).unlink()
     if damage == "broken":
-        (folder / embedded.WHOLE).write_bytes(b"no weights at all")
-    with pytest.raises(UserError, match=r"cannot be read .*soft prompts need --generator vllm") as error:
-        embedded.read(folder)
+        (folder / prompt_embeds.WHOLE).write_bytes(b"no weights at all")
+    with pytest.raises(UserError, match=r"cannot be read .*soft prompt embeddings need --generator vllm") as error:
+        prompt_embeds.read(folder)
     assert str(folder) in str(error.value) and "\n" not in str(error.value)
 
 
@@ -213,5 +215,5 @@ def test_embeddings_are_sent_in_a_type_that_holds_the_table_s_and_the_model_s(
 
     monkeypatch.setattr(embedded, "read", lambda folder: table(folder).to(getattr(torch, kept)))
     slot_id = ChatEncoder(str(llama)).slot_id
-    body = {"prompt_embeds": embedded.EmbeddingTable(str(llama), dtype=dtype).embedded(soft(llama), slot_id=slot_id)}
+    body = {"prompt_embeds": prompt_embeds.EmbeddingTable(str(llama), dtype=dtype).encode(soft(llama), slot_id=slot_id)}
     assert sent(body).dtype == getattr(torch, expected)
