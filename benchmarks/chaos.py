@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.generate.engine import watch
+from bench.generate.engine import reaper
 from benchmarks import endstate
 from benchmarks.chaos_grid import LIVES_IN, PATIENCE, PHASES, VICTIMS, Command, grid
 from benchmarks.endstate import Difference
@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="a folder for the runs, to look at afterwards")
     options = parser.parse_args()
     print(f"seed {options.seed}")
-    watch.start()  # if this process dies, the grid that it runs ends too
+    reaper.start()  # if this process dies, the grid that it runs ends too
     with TemporaryDirectory() as scratch:
         folder = options.keep or Path(scratch)
         tallies = chaos(options.generator, options.limit, options.kills, random.Random(options.seed), folder)

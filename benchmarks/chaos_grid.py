@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from bench.generate.engine import watch
+from bench.generate.engine import reaper
 
 # Phases, by the beginning of the line on stderr that opens them.
 OPENED_BY = {
@@ -94,12 +94,12 @@ class Command:
     def processes(self) -> dict[str, list[int]]:
         """Victim -> process ids: the command itself and the processes that it started for engine and trainer."""
         found: dict[str, list[int]] = {"command": [self.process.pid]}
-        for pid in watch.descendants({self.process.pid}, watch.processes()):
-            arguments = watch.words(pid)
+        for pid in reaper.descendants({self.process.pid}, reaper.processes()):
+            arguments = reaper.words(pid)
             if "bench.train.worker" in arguments:
                 found.setdefault("trainer", []).append(pid)
             elif self.phase in ("engine start", "writing") and not any(
-                helper in arguments for helper in ("watch.py", "resource_tracker")
+                helper in arguments for helper in ("reaper.py", "resource_tracker")
             ):
                 found.setdefault("engine", []).append(pid)
         return found
@@ -114,4 +114,4 @@ class Command:
         return left
 
     def _session(self) -> list[int]:
-        return [pid for pid, process in watch.processes().items() if process.session == self.process.pid]
+        return [pid for pid, process in reaper.processes().items() if process.session == self.process.pid]

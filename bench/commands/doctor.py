@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bench.generate.engine.vllm import installed
+from bench.generate.engine.vllm_arguments import installed
 from bench.models import assets
 
 FREE_GIB = 5.0

@@ -18,7 +18,7 @@ from typing import Any
 
 from bench import registry
 from bench.data.corpus import Corpus, load
-from bench.generate.engine import watch
+from bench.generate.engine import reaper
 from bench.record.runs import RunFolder
 from bench.score.finish import score_folder
 from bench.score.written import read_config
@@ -36,7 +36,7 @@ class ScoringProcess:
     def __init__(self) -> None:
         self._starting = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
-        self._watcher: subprocess.Popen[bytes] | None = None
+        self._reaper: subprocess.Popen[bytes] | None = None
 
     @property
     def running(self) -> bool:
@@ -59,7 +59,7 @@ class ScoringProcess:
     def _started(self) -> ProcessPoolExecutor:
         with self._starting:
             if self._pool is None:
-                self._watcher = watch.start()
+                self._reaper = reaper.start()
                 # Spawned, not forked: this process may hold an engine's threads.
                 self._pool = ProcessPoolExecutor(
                     1, get_context("spawn"), initializer=_begin, initargs=(registry.plugin_files(),)
@@ -75,10 +75,10 @@ class ScoringProcess:
                 with suppress(ProcessLookupError, ValueError):
                     process.terminate()
                     process.join(SECONDS_TO_END)
-        if self._watcher is not None:
-            self._watcher.kill()
-            self._watcher.wait()
-        self._pool = self._watcher = None
+        if self._reaper is not None:
+            self._reaper.kill()
+            self._reaper.wait()
+        self._pool = self._reaper = None
 
 
 # ---------------------------------------------------------------- in the process

