@@ -1,7 +1,7 @@
 """Frozen text encoders on local folders, in fp32.
 
-Nothing is looked up until it is asked for: a run that embeds nothing needs no model, and a run whose
-vectors are all stored needs its files (for the identity), but loads no weights.
+A model is needed only when it is used: a run that embeds nothing needs none, and a run whose vectors are all stored
+needs the files of the model for its identity, but loads no weights.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ BATCH = 32
 
 
 def dimensions(config: EncoderConfig) -> int:
-    """The length of its vectors, read from the folder. Raises UserError where the model is not here."""
+    """The length of the encoder's vectors, read from its folder. Raises UserError if it is not here."""
     from bench.models.assets import resolve
 
     return int(json.loads((Path(resolve(config.model)) / "config.json").read_text())["hidden_size"])
 
 
 def create(config: EncoderConfig) -> Embedder:
-    """The encoder of this config. Its `identity` and `encode` raise UserError where the model is not here."""
+    """The encoder of this config. Its `identity` and `encode` raise UserError if the model is not on this machine."""
     return Bgem3Encoder(config) if config.pooling == "bge-m3" else MeanPoolingEncoder(config)
 
 
@@ -53,12 +53,12 @@ class MeanPoolingEncoder:
 
         _, model = self._loaded
         vectors = np.empty((len(texts), model.config.hidden_size), np.float32)
-        # Alike lengths share a batch, so that little is padding; the longest come first, so that
-        # a batch too large for the memory shows at once.
+        # Texts of about the same length share a batch, so that there is little padding. The longest come first, so that
+        # a batch that does not fit into memory fails at once.
         order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
         for start in range(0, len(texts), BATCH):
-            rows = order[start : start + BATCH]
-            vectors[rows] = self._pooled([_well_formed(texts[i]) for i in rows])
+            batch = order[start : start + BATCH]
+            vectors[batch] = self._pooled([_well_formed(texts[i]) for i in batch])
         return vectors
 
     def _pooled(self, texts: list[str]) -> Vectors:
@@ -149,5 +149,5 @@ def _device() -> str:
 
 
 def _well_formed(text: str) -> str:
-    """Lone surrogates, which no tokenizer takes, become U+FFFD; surrogate pairs the character they spell."""
+    """The text for a tokenizer: lone surrogates become U+FFFD, and surrogate pairs become the character they spell."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

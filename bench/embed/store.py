@@ -1,4 +1,4 @@
-"""Vectors on disk, by (embedder, text): every distinct text is computed once, ever."""
+"""The vector store: vectors on disk by (embedder, text), so that every distinct text is embedded only once."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
-# Texts computed between two commits: what a killed process loses at most.
+# Texts between two commits: a killed process loses the vectors of no more than these.
 CHUNK = 256
 
-# `dimensions` makes a vector of another length visible without loading the embedder.
+# `dimensions` shows a vector of the wrong length without loading the embedder.
 SCHEMA = """
 CREATE TABLE embedders (
     id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE, dimensions INTEGER NOT NULL
@@ -46,15 +46,14 @@ AND text IN ({marks})
 class VectorStore:
     """An SQLite file (WAL) that any number of processes may read and write at once.
 
-    Texts are kept as their SHA-256, vectors as little-endian fp32. A vector that is damaged, of another length
-    than its embedder's or not finite, counts as missing and is computed again. Raises UserError where the file is
-    unusable.
+    Texts are stored as their SHA-256, and vectors as little-endian fp32. A vector that is damaged, not finite or of the
+    wrong length counts as missing and is computed again. Raises UserError if the file cannot be used.
     """
 
     path: Path
 
     def vectors(self, embedder: str, texts: Iterable[str]) -> dict[str, Vectors]:
-        """text -> (d,) fp32, read-only, of those texts that this embedder (by its identity) has here."""
+        """text -> (d,) fp32, read-only, for the texts that are stored. `embedder` is an identity."""
         by_digest = {_digest(text): text for text in texts}
         found: dict[str, Vectors] = {}
         with self._open() as db:
@@ -68,14 +67,15 @@ class VectorStore:
     def ensure(
         self, embedder: Embedder, texts: Iterable[str], *, progress: Progress | None = None
     ) -> dict[str, Vectors]:
-        """text -> (d,) fp32 of every text; what is missing is computed and committed chunk by chunk.
+        """text -> (d,) fp32 of every text. Missing vectors are computed, and committed chunk by chunk.
 
-        `encode` is not called if nothing is missing. `progress(done, total)` counts missing texts, once a chunk.
+        `encode` is not called if none is missing. `progress(done, total)` is called once a chunk and counts the missing
+        texts.
         """
         identity = embedder.identity()
         distinct = list(dict.fromkeys(texts))
         vectors = self.vectors(identity, distinct)
-        # Alike lengths in one chunk leave the embedder little to pad.
+        # Texts of about the same length in one chunk need little padding.
         missing = sorted((text for text in distinct if text not in vectors), key=len, reverse=True)
         done = 0
         for chunk in _chunks(missing):
@@ -90,7 +90,9 @@ class VectorStore:
     def _save(self, embedder: str, texts: Sequence[str], vectors: Vectors) -> None:
         count, dimensions = vectors.shape
         if count != len(texts) or not np.isfinite(vectors).all():
-            raise BenchError(f"embedder '{embedder}' gave {count} vectors for {len(texts)} texts, or not finite ones")
+            raise BenchError(
+                f"embedder '{embedder}' gave {count} vectors for {len(texts)} texts, or vectors that are not finite"
+            )
         with self._open() as db:
             db.execute("INSERT OR IGNORE INTO embedders (identity, dimensions) VALUES (?, ?)", (embedder, dimensions))
             key, kept = db.execute("SELECT id, dimensions FROM embedders WHERE identity = ?", (embedder,)).fetchone()
@@ -98,12 +100,12 @@ class VectorStore:
                 raise BenchError(f"{self.path}: '{embedder}' has {kept} dimensions, now {dimensions}; delete the file")
             digests = map(_digest, texts)
             blobs = (vector.tobytes() for vector in vectors.astype("<f4"))
-            rows = ((key, digest, blob) for digest, blob in zip(digests, blobs, strict=True))
-            db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+            values = ((key, digest, blob) for digest, blob in zip(digests, blobs, strict=True))
+            db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", values)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        """One transaction on a connection of its own, so that no thread or fork shares one."""
+        """One transaction on a new connection, so that no threads or forks share one."""
         try:
             sqlite.ensure(self.path, SCHEMA)
             with closing(sqlite.connect(self.path)) as db, db:
@@ -115,7 +117,7 @@ class VectorStore:
 
 @dataclass(frozen=True)
 class StoredEmbedder:
-    """`embed` of a retrieval context: from memory, else from the store, else computed and stored."""
+    """`embed` of a retrieval context: from memory, or from the store, or computed and then stored."""
 
     store: VectorStore
     embedder: Embedder
@@ -123,7 +125,7 @@ class StoredEmbedder:
     _memory: dict[str, Vectors] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """(n, d) fp32, in order. No text gives (0, 0)."""
+        """(n, d) fp32, in order; (0, 0) for no texts."""
         new = [text for text in dict.fromkeys(texts) if text not in self._memory]
         if new:
             self._memory.update(self.store.ensure(self.embedder, new, progress=self.progress))

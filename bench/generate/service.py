@@ -1,4 +1,4 @@
-"""Between methods and engine: every request through the store, the engine started only when it is needed."""
+"""Between methods and engine: every request goes through the store, and the engine starts only when it is needed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class GenerationService:
         self._flying: dict[str, asyncio.Task[Completion]] = {}
 
     def details(self) -> Mapping[str, Any]:
-        """For a run's provenance: what the generator tells of itself beside its identity, if it has `details()`."""
+        """For a run's provenance: the generator's `details()`, if it has any beside its identity."""
         details: Callable[[], Mapping[str, Any]] = getattr(self.generator, "details", dict)
         return details()
 
@@ -56,7 +56,7 @@ class GenerationService:
         shared = key in self._flying
         if not shared:
             self._flying[key] = asyncio.create_task(self._generate(key, prompt, request))
-            self._flying[key].add_done_callback(_heard)
+            self._flying[key].add_done_callback(_retrieve_exception)
         return await asyncio.shield(self._flying[key]), shared, key
 
     async def _generate(self, key: str, prompt: Prompt, request: Request) -> Completion:
@@ -80,7 +80,7 @@ class GenerationService:
     async def _started(self) -> None:
         if self._starting is None:
             self._starting = asyncio.create_task(self._start())
-            self._starting.add_done_callback(_heard)
+            self._starting.add_done_callback(_retrieve_exception)
         await asyncio.shield(self._starting)
 
     async def _start(self) -> None:
@@ -95,7 +95,7 @@ class GenerationService:
         self.store.close()
 
 
-def _heard(task: asyncio.Task[Any]) -> None:
-    """A dead engine fails all requests at once and the first ends the run: asyncio need not show the others' traces."""
+def _retrieve_exception(task: asyncio.Task[Any]) -> None:
+    """Keeps asyncio from logging errors that nobody awaits: a dead engine fails all requests, and one ends the run."""
     if not task.cancelled():
         task.exception()

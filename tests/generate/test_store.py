@@ -74,15 +74,15 @@ def test_every_ingredient_changes_the_key() -> None:
 
 
 def test_every_value_of_every_row_changes_the_key() -> None:
-    rows = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
-    soft = [rows, rows[::-1], rows[:, ::-1], rows[:1], np.zeros_like(rows)]
-    for index in np.ndindex(rows.shape):
-        other = rows.copy()
+    embeds = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
+    soft = [embeds, embeds[::-1], embeds[:, ::-1], embeds[:1], np.zeros_like(embeds)]
+    for index in np.ndindex(embeds.shape):
+        other = embeds.copy()
         other[index] = np.nextafter(other[index], np.float32(2))
         soft.append(other)
     keys = [request_key(replace(REQUEST, embeds=each), IDENTITY) for each in soft]
     assert len({*keys, request_key(REQUEST, IDENTITY)}) == len(soft) + 1
-    assert request_key(replace(REQUEST, embeds=np.asfortranarray(rows)), IDENTITY) == keys[0]
+    assert request_key(replace(REQUEST, embeds=np.asfortranarray(embeds)), IDENTITY) == keys[0]
 
 
 def test_a_soft_prompt_is_kept_for_reading(tmp_path: Path) -> None:

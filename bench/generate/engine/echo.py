@@ -1,4 +1,4 @@
-"""A fake engine for unit tests: no model, answers made of the prompt's own words."""
+"""A fake engine for unit tests. It has no model: its answers are made of the prompt's words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _number(word: str) -> int:
 
 
 class WordEncoder:
-    """One token a word; remembers the words so that answers can be spelled."""
+    """One token a word. It remembers the words, so that ids can be turned into answers."""
 
     slot_id = -1
 
@@ -35,7 +35,7 @@ class WordEncoder:
 
 
 class EchoGenerator:
-    """Answers with words of the prompt, drawn by the request's seed."""
+    """Answers with words of the prompt, drawn with the request's seed."""
 
     def __init__(self, profile: Profile, *, deterministic: bool = False, log: Path | None = None) -> None:
         self.encoder = WordEncoder()

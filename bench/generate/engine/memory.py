@@ -1,11 +1,11 @@
-"""An engine that died: why, by its log, and how much smaller the next one is where memory was short."""
+"""Why an engine died, by its log, and how much smaller the next one is if it ran out of memory."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-SEQUENCES = 256  # that vLLM takes at once where nothing is said
+SEQUENCES = 256  # that vLLM takes at once by default
 LONGEST = 300  # characters of a cause that are shown
 
 _NAMED = re.compile(r"\b(\w*(?:Error|Exception): .+)")
@@ -19,13 +19,13 @@ _SHORT = re.compile(
 
 @dataclass(frozen=True)
 class Size:
-    """What an engine's memory follows: sequences at once and, on CPUs, whole GiB of key-value cache."""
+    """What decides an engine's memory: sequences at once and, on CPUs, whole GiB of key-value cache."""
 
     sequences: int
     cache: int = 1
 
     def smaller(self) -> Size | None:
-        """A quarter of it; None where it can be no smaller. A prompt's length is never cut: that would change texts."""
+        """A quarter of it, or None if it is the smallest. Prompts keep their length, or texts would change."""
         less = Size(max(1, self.sequences // 4), max(1, self.cache // 4))
         return None if less == self else less
 
@@ -34,11 +34,11 @@ class Size:
 
 
 def was_short(log: str) -> bool:
-    """Whether memory was what the engine lacked."""
+    """Whether the engine ran out of memory."""
     return _SHORT.search(log) is not None
 
 
 def cause(log: str) -> str:
-    """The last error that the engine's processes named, in one line; "" where there is none."""
+    """The last error in the log that does not only point to another, in one line, or ""."""
     named = [line for line in _NAMED.findall(log) if _GENERAL not in line and not line.endswith("cancelled")]
     return " ".join(named[-1].split())[:LONGEST] if named else ""

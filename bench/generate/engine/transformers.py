@@ -1,10 +1,10 @@
-"""The same interface on plain transformers: for parity checks, and where vLLM does not run.
+"""Plain transformers, for parity checks and for machines where vLLM does not run.
 
-Requests that wait together are generated as one left-padded batch, in a thread. Every row has a random
-generator of its own: a logits processor masks to the nucleus and adds seeded Gumbel noise, whose
-arg-max is an exact draw from the distribution. Texts differ from vLLM's at the same seed (other random
-numbers); greedy texts agree up to floating-point ties. Soft rows go in as `inputs_embeds`, in one batch with
-requests that have none.
+Requests that wait at the same time are generated as one left-padded batch, in a thread. Every request has its own
+random generator: a logits processor masks the logits to the nucleus and adds seeded Gumbel noise, and the arg-max of
+that is an exact draw from the distribution. At the same seed texts differ from vLLM's, which draws other random
+numbers. Greedy texts agree up to floating-point ties. Soft prompt embeddings go in as `inputs_embeds`, in one
+batch with requests that have none.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from bench.types import Completion, Request
 BATCH = 16
 
 
-class RowSampler:
-    """Logits processor: row i is sampled by its own seed, or left alone for greedy."""
+class SeededSampler:
+    """Logits processor: request i of the batch is sampled by its own seed. Greedy ones stay as they are."""
 
     def __init__(self, requests: list[Request]) -> None:
         import torch
@@ -40,16 +40,16 @@ class RowSampler:
         import torch
 
         out = scores.float().cpu()
-        for row, (request, generator) in enumerate(zip(self._requests, self._generators, strict=True)):
+        for i, (request, generator) in enumerate(zip(self._requests, self._generators, strict=True)):
             if request.sampling.temperature > 0:
                 noise = torch.rand(out.shape[1], generator=generator).clamp_min(1e-20)
-                kept = nucleus(out[row] / request.sampling.temperature, request.sampling.top_p)
-                out[row] = kept - torch.log(-torch.log(noise))
+                kept = nucleus(out[i] / request.sampling.temperature, request.sampling.top_p)
+                out[i] = kept - torch.log(-torch.log(noise))
         return out.to(scores.device)
 
 
 def nucleus(logits: Any, top_p: float) -> Any:
-    """Log-probabilities with all but the smallest set of tokens of total probability >= top_p at -inf."""
+    """Log-probabilities, -inf outside the smallest set of tokens whose probabilities add up to top_p."""
     import torch
 
     logp = torch.log_softmax(logits, dim=-1)
@@ -102,7 +102,7 @@ class TransformersGenerator:
                 local_files_only=True,
                 trust_remote_code=self._profile.trusts_code,
             )
-        model.generation_config = GenerationConfig()  # or its penalties would fill what a request leaves open
+        model.generation_config = GenerationConfig()  # or its penalties would apply where a request names none
         return model.to(device).eval()
 
     async def _serve(self) -> None:
@@ -114,7 +114,7 @@ class TransformersGenerator:
                 answers = await asyncio.to_thread(self._complete, [request for request, _ in waiting])
                 for (_, future), answer in zip(waiting, answers, strict=True):
                     future.set_result(answer)
-            except Exception as error:  # whatever torch raises belongs to the callers, not to this loop
+            except Exception as error:  # torch's errors are for the callers, and this loop goes on
                 for _, future in waiting:
                     if not future.done():
                         future.set_exception(EngineError(f"transformers could not generate: {error}"))
@@ -132,14 +132,14 @@ class TransformersGenerator:
             output = self._model.generate(
                 **self._inputs(requests, longest, pad),
                 generation_config=config,
-                logits_processor=LogitsProcessorList([RowSampler(requests)]),
+                logits_processor=LogitsProcessorList([SeededSampler(requests)]),
             )
         seconds = time.perf_counter() - started
         new = output[:, longest:].tolist()
         return [self._completion(r, ids, pad, seconds) for r, ids in zip(requests, new, strict=True)]
 
     def _inputs(self, requests: list[Request], longest: int, pad: int) -> dict[str, Any]:
-        """Left-padded ids and mask, and their embeddings where any request has soft rows."""
+        """Left-padded ids and mask, and the embeddings of all ids if any request has soft prompt embeddings."""
         import torch
 
         device = self._model.device
@@ -150,12 +150,12 @@ class TransformersGenerator:
             embeds = self._model.get_input_embeddings()(ids)
             for number, request in enumerate(requests):
                 if request.embeds is not None:
-                    at = self._places(request) + longest - len(request.ids)
+                    at = self._slots(request) + longest - len(request.ids)
                     embeds[number, torch.from_numpy(at)] = soft.tensor(request.embeds).to(embeds)
-            inputs["inputs_embeds"] = embeds  # the ids stay for their number: these are what the model reads
+            inputs["inputs_embeds"] = embeds  # the model reads these; the ids only say how many there are
         return inputs
 
-    def _places(self, request: Request) -> Any:
+    def _slots(self, request: Request) -> Any:
         width = self._model.get_input_embeddings().weight.shape[1]
         return soft.positions(request, slot_id=self.encoder.slot_id, width=width)
 
@@ -174,7 +174,7 @@ class TransformersGenerator:
 
     async def generate(self, request: Request) -> Completion:
         if request.embeds is not None:
-            self._places(request)  # here, so that it cannot fail the batch that it would be part of
+            self._slots(request)  # checked here, so that it cannot fail a whole batch
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait((request, future))
         return await future

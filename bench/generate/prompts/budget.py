@@ -1,8 +1,8 @@
-"""Prompts inside the input budget: what is cut, and in which order (spec, Retrieval).
+"""Keeps prompts inside the input budget: what is cut, and in which order (spec, Retrieval).
 
-Lowest-ranked reviews go first. If even one review does not fit (two, where a method compares), item descriptions
-are shortened, then review texts. Instruction, rating, title and assistant header are never cut. A prompt is a pure
-function of (sample, reviews), so shortening means handing it shorter data: no text surgery.
+Lowest-ranked reviews are dropped first. If even one review does not fit (two, for a method that compares), item
+descriptions are shortened, and then review texts. Instruction, rating, title and assistant header are never cut. A
+prompt is a pure function of (sample, reviews), so shortening it means building it from shorter data.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bench.types import Dropped, Item, Prompt, Review, Sample
 
 
 def shorten(text: str, limit: int) -> str:
-    """At most `limit` characters. Ends at a space where one is near: scripts without spaces have none."""
+    """At most `limit` characters. Ends at a space if one is near, which scripts without spaces do not have."""
     if len(text) <= limit:
         return text
     cut = text[:limit]
@@ -25,7 +25,7 @@ def shorten(text: str, limit: int) -> str:
 
 
 def _largest(fits: Callable[[int], bool], high: int) -> int | None:
-    """The largest n in 0..high with fits(n), for a predicate that is true up to some n; None if fits(0) is false."""
+    """The largest n in 0..high with fits(n), where fits is true up to some n. None if fits(0) is false."""
     if not fits(0):
         return None
     low = 0
@@ -57,10 +57,10 @@ def fit(
     budget: int,
     keep: int = 1,
 ) -> tuple[Prompt, Dropped]:
-    """The longest version of the prompt that has at most `budget` tokens, and what it lost.
+    """The longest version of the prompt with at most `budget` tokens, and what was dropped.
 
-    `count` gives a prompt's tokens, template included. The first `keep` reviews are shortened, not dropped.
-    Raises SampleFailure if nothing fits.
+    `count` gives the number of a prompt's tokens, with those of the template. The first `keep` reviews are shortened,
+    never dropped. Raises SampleFailure if nothing fits.
     """
 
     def fits(candidate: Sample, kept: tuple[Review, ...]) -> bool:
@@ -81,7 +81,7 @@ def _shortened(
     fits: Callable[[Sample, tuple[Review, ...]], bool],
     dropped: Dropped,
 ) -> tuple[Prompt, Dropped]:
-    """With the reviews that are kept: descriptions shorter, then their texts shorter."""
+    """Shortens the descriptions, and then the texts, of the reviews that are kept."""
     descriptions = [sample.item.description, *(review.item.description for review in kept)]
     longest = max(map(len, descriptions))
     limit = _largest(lambda n: fits(*_with_descriptions(sample, kept, n)), longest)

@@ -1,9 +1,9 @@
-"""Prompts to token ids by the model's own chat template, with message texts kept inert.
+"""Prompts to token ids by the model's own chat template, so that no text can act as a special token.
 
-The template is rendered once around placeholders; messages are encoded on their own, as plain text.
-A review that contains `<|im_end|>` therefore becomes the ordinary characters of that string and cannot
-close the user's turn. For texts without such strings the ids equal `apply_chat_template`'s (but for spaces
-that a text begins with: some tokenizers join them with what the template has before).
+The template is rendered once, around placeholders. The messages are encoded apart from it, as plain text. So a review
+that contains `<|im_end|>` becomes the ordinary characters of that string, and cannot end the user's turn. For texts
+without such strings the ids equal those of `apply_chat_template`, but for spaces at the start of a text: some
+tokenizers join them with the template's text before them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SYSTEM, USER = "\ue000system\ue001", "\ue000user\ue001"
 
 
 class ChatEncoder:
-    """The tokenizer and chat template of one model folder. Code in it is run with `trust_code` alone."""
+    """The tokenizer and chat template of one model folder. Code in the folder runs only with `trust_code`."""
 
     def __init__(self, folder: str, *, trust_code: bool = False) -> None:
         from transformers import AutoTokenizer
@@ -33,7 +33,7 @@ class ChatEncoder:
             reason = str(error).splitlines()[0]
             raise UserError(f"{folder} has no tokenizer that loads ({reason}); name a complete model folder") from error
         self.folder = folder
-        # The budget counts a prompt and the engine then asks for the same one; instructions are always the same.
+        # The budget encodes a prompt to count it, and then it is encoded again for the engine.
         self.encode: Callable[[Prompt], tuple[int, ...]] = lru_cache(maxsize=1024)(self._encode_prompt)
         self._constant = lru_cache(maxsize=64)(self._encode)
         self._frame = self._render()
@@ -51,7 +51,7 @@ class ChatEncoder:
         messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": USER}]
         try:
             text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        except Exception as error:  # templates raise what they like, jinja's TemplateError mostly
+        except Exception as error:  # templates raise anything, mostly jinja's TemplateError
             raise UserError(f"the chat template of {self.folder} takes no system message: {error}") from error
         before, _, rest = text.partition(SYSTEM)
         between, _, after = rest.partition(USER)
@@ -60,7 +60,7 @@ class ChatEncoder:
         return [before, between, after]
 
     def _check(self) -> None:
-        """Some tokenizers join text across part borders; encoding parts apart would change their prompts."""
+        """Refuses tokenizers that join text across the borders of parts: they must be encoded together."""
         probe = Prompt("Write a review.", "[Item Title]: A lamp")
         messages = [{"role": "system", "content": probe.system}, {"role": "user", "content": probe.user}]
         whole = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
@@ -68,7 +68,7 @@ class ChatEncoder:
             raise UserError(f"the tokenizer of {self.folder} cannot encode messages apart from their template")
 
     def _encode(self, text: str, plain: bool) -> tuple[int, ...]:
-        clean = text.encode("utf-8", "replace").decode("utf-8")  # lone surrogates are no text to any tokenizer
+        clean = text.encode("utf-8", "replace").decode("utf-8")  # no tokenizer takes lone surrogates
         return tuple(self.tokenizer(clean, add_special_tokens=False, split_special_tokens=plain)["input_ids"])
 
     def _encode_prompt(self, prompt: Prompt) -> tuple[int, ...]:
@@ -80,9 +80,10 @@ class ChatEncoder:
 
     @cached_property
     def slot_id(self) -> int:
-        """A special token that neither the template nor the end of a text uses: no text is ever encoded to it.
+        """The id that stands for a slot: a special token of no use in the template or at the end of a text.
 
-        So which positions are soft can be read off the ids, and a prefix cache keyed by ids and rows is right.
+        No text is ever encoded to it, so the slots can be read off the ids, and a prefix cache keyed by ids and
+        embeddings is right.
         """
         tokenizer = self.tokenizer
         in_use = {token for part in self._frame for token in self._constant(part, False)}
@@ -90,11 +91,13 @@ class ChatEncoder:
         special: list[int] = sorted(id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special)
         free = [token for token in special if token not in in_use]
         if not free:
-            raise UserError(f"the tokenizer of {self.folder} has no spare special token, which soft prompts need")
+            raise UserError(
+                f"the tokenizer of {self.folder} has no spare special token, which soft prompt embeddings need"
+            )
         return free[0]
 
     def target(self, text: str, limit: int) -> tuple[int, ...]:
-        """What a model should answer: the text's ids and the end token, cut to `limit`."""
+        """The ids that a model should answer with: the text's and the end token, at most `limit`."""
         return (*self._encode(text, True), self.tokenizer.eos_token_id)[:limit]
 
     def decode(self, ids: tuple[int, ...]) -> str:

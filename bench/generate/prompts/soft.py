@@ -1,7 +1,7 @@
-"""Soft prompt embeddings in the place of token ids: what every engine checks and builds alike.
+"""Soft prompt embeddings in the place of token ids: the checks and tensors that all engines share.
 
-Each stands for what the model's input embedding gives for one id. Where the soft positions are is read off the ids:
-they hold the encoder's `slot_id`, and no text does.
+Each takes the place of one id's input embedding. Its position is that of a slot: the encoder's `slot_id` among the ids,
+which no text is encoded to.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 def positions(request: Request, *, slot_id: int, width: int) -> NDArray[np.intp]:
     """(n,) positions of the request's soft prompt embeddings. `width` is the model's hidden size.
 
-    Raises UserError for embeddings that no sample of this model could have, SampleFailure where their number is not
-    that of the slots.
+    Raises UserError for embeddings that this model can never take, SampleFailure if there are more or fewer than slots.
     """
     embeds = request.embeds
     if embeds is None:
@@ -41,17 +40,17 @@ def positions(request: Request, *, slot_id: int, width: int) -> NDArray[np.intp]
 
 
 def tensor(embeds: NDArray[np.float32]) -> torch.Tensor:
-    """A copy: torch takes no array with negative strides, and warns of one that is read-only."""
+    """A copy, because torch takes no array with negative strides and warns about read-only ones."""
     import torch
 
     return torch.from_numpy(np.array(embeds, dtype=np.float32, order="C"))
 
 
 def prompt_embeds(request: Request, *, slot_id: int, width: int, dtype: torch.dtype) -> tuple[torch.Tensor, list[bool]]:
-    """(prompt_embeds, which positions are ids): (n_ids, width), of which what stands at ids is never read.
+    """(prompt_embeds (n_ids, width), whether each position is an id). The values at ids are never read.
 
-    An engine's prefix cache knows a block of such a prompt by the bytes of this tensor, and may take a soft position
-    for id 0. So ids get -0.0 and embeddings never do, not even one of zeros: equal bytes are equal
+    An engine's prefix cache knows a block of the prompt by the bytes of this tensor, and may take a slot for id 0. So
+    the values at ids are -0.0, and embeddings never hold -0.0, not even one of zeros. Then equal bytes mean equal
     positions.
     """
     import torch

@@ -2,7 +2,8 @@
 
 An id is three bytes of the messages' UTF-8, so that the ids can be turned back into the messages. Their number is an
 upper estimate of the tokens: English has four to five bytes a token, and scripts of three bytes a character have about
-one token a character. The template's own tokens are not counted: they are fewer than the estimate is too high by.
+one token a character. The template's own tokens are not counted, but a prompt near a budget has fewer of them than the
+estimate adds.
 """
 
 from __future__ import annotations

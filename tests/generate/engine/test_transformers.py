@@ -13,7 +13,7 @@ import pytest
 
 from bench.config import EncoderConfig, Profile
 from bench.errors import BenchError, EngineError, SampleFailure, UserError
-from bench.generate.engine.transformers import RowSampler, TransformersGenerator, nucleus
+from bench.generate.engine.transformers import SeededSampler, TransformersGenerator, nucleus
 from bench.generate.prompts.chat import ChatEncoder
 from bench.types import Completion, Prompt, Request, Sampling, Slot
 from tests.generate.folders import SMOLLM, tiny_llama
@@ -43,10 +43,10 @@ def test_nucleus_is_the_smallest_likeliest_set(logits: list[float], top_p: float
     assert found == pytest.approx(probabilities(logits, 1.0, top_p), abs=1e-6)
 
 
-def sample(rows: Sequence[Sequence[float]], requests: list[Request]) -> list[int]:
+def sample(logits: Sequence[Sequence[float]], requests: list[Request]) -> list[int]:
     import torch
 
-    tokens: list[int] = RowSampler(requests)(None, torch.tensor(rows)).argmax(-1).tolist()
+    tokens: list[int] = SeededSampler(requests)(None, torch.tensor(logits)).argmax(-1).tolist()
     return tokens
 
 
@@ -68,7 +68,7 @@ def test_tokens_are_drawn_by_their_probabilities(temperature: float, top_p: floa
 def test_draws_of_one_request_are_independent_of_each_other() -> None:
     import torch
 
-    sampler = RowSampler([request(seed=5, temperature=1.0)])
+    sampler = SeededSampler([request(seed=5, temperature=1.0)])
     tokens = [int(sampler(None, torch.tensor([[0.0, 0.0]])).argmax()) for _ in range(2000)]
     pairs = Counter(pairwise(tokens))
     assert all(abs(pairs[pair] - 500) < 100 for pair in [(0, 0), (0, 1), (1, 0), (1, 1)])  # > 5 deviations
@@ -78,9 +78,9 @@ def test_greedy_rows_are_left_alone_and_rows_do_not_see_each_other() -> None:
     import torch
 
     scores = torch.tensor([LOGITS, LOGITS[::-1], LOGITS])
-    drawn = RowSampler([request(), request(seed=3, temperature=1.0), request()])(None, scores.clone())
+    drawn = SeededSampler([request(), request(seed=3, temperature=1.0), request()])(None, scores.clone())
     assert torch.equal(drawn[0], scores[0]) and torch.equal(drawn[2], scores[2])
-    alone = RowSampler([request(seed=3, temperature=1.0)])(None, scores[1:2].clone())
+    alone = SeededSampler([request(seed=3, temperature=1.0)])(None, scores[1:2].clone())
     assert torch.equal(drawn[1], alone[0])
 
 
@@ -201,7 +201,7 @@ def test_what_torch_raises_reaches_the_caller(llama: Path) -> None:
         generate(llama, [request(10**7)])
 
 
-# ---------------------------------------------------------------- soft rows
+# ---------------------------------------------------------------- soft prompt embeddings
 
 
 def embeddings(folder: Path, ids: Sequence[int]) -> Any:
@@ -210,7 +210,7 @@ def embeddings(folder: Path, ids: Sequence[int]) -> Any:
     return load_file(folder / "model.safetensors")["model.embed_tokens.weight"][list(ids)]
 
 
-def as_rows(folder: Path, one: Request, places: Sequence[int]) -> Request:
+def as_embeds(folder: Path, one: Request, places: Sequence[int]) -> Request:
     """The same prompt, some of its ids by their embeddings."""
     slot = ChatEncoder(str(folder)).slot_id
     ids = tuple(slot if at in places else id_ for at, id_ in enumerate(one.ids))
@@ -223,7 +223,7 @@ def test_ids_and_their_embeddings_are_one_prompt(llama: Path, deterministic: boo
     """Padded beside ordinary requests, and drawn as well as greedy."""
     plain = [request(*ids, seed=seed, temperature=seed % 2, n=8) for seed, ids in enumerate(PROMPTS)]
     places = [(0,), (1, 2, 6), (0,), tuple(range(20))]
-    soft = [as_rows(llama, one, at) for one, at in zip(plain, places, strict=True)]
+    soft = [as_embeds(llama, one, at) for one, at in zip(plain, places, strict=True)]
     mixed = [soft[0], plain[1], soft[2], plain[3], soft[1], soft[3]]
     answers = generate(llama, [*plain, *mixed], deterministic=deterministic)
     expected = [answer.ids for answer in answers[:4]]
@@ -232,10 +232,12 @@ def test_ids_and_their_embeddings_are_one_prompt(llama: Path, deterministic: boo
 
 
 @pytest.mark.models
-def test_rows_in_another_order_or_of_another_user_are_another_prompt(llama: Path) -> None:
+def test_embeddings_in_another_order_or_of_another_user_are_another_prompt(llama: Path) -> None:
     ids = ChatEncoder(str(llama)).encode(Prompt("Write.", ("for ", Slot("a"), " and ", Slot("b"))))
-    rows = embeddings(llama, [400, 500])
-    asked = [Request(ids, Sampling(0.0, 1.0, 8), 0, embeds=each) for each in (rows, rows[::-1], -rows, rows.copy())]
+    embeds = embeddings(llama, [400, 500])
+    asked = [
+        Request(ids, Sampling(0.0, 1.0, 8), 0, embeds=each) for each in (embeds, embeds[::-1], -embeds, embeds.copy())
+    ]
     answers = [answer.ids for answer in generate(llama, asked)]
     assert answers[0] == answers[3]
     assert len(set(answers)) == 3
@@ -243,7 +245,7 @@ def test_rows_in_another_order_or_of_another_user_are_another_prompt(llama: Path
 
 @pytest.mark.models
 def test_rows_that_do_not_fit_are_refused_without_harm_to_their_neighbours(llama: Path) -> None:
-    good = as_rows(llama, request(*PROMPTS[1], n=4), (1, 2))
+    good = as_embeds(llama, request(*PROMPTS[1], n=4), (1, 2))
     assert good.embeds is not None
 
     async def use() -> list[Completion | BaseException]:

@@ -15,8 +15,8 @@ SLOT, WIDTH = 7, 4
 IDS = (3, SLOT, 5, SLOT, SLOT, 0)
 
 
-def request(rows: Any, ids: tuple[int, ...] = IDS) -> Request:
-    return Request(ids, Sampling(), 0, embeds=None if rows is None else np.asarray(rows, dtype=np.float32))
+def request(embeds: Any, ids: tuple[int, ...] = IDS) -> Request:
+    return Request(ids, Sampling(), 0, embeds=None if embeds is None else np.asarray(embeds, dtype=np.float32))
 
 
 def spread(one: Request, dtype: str = "float32") -> Any:
@@ -25,16 +25,16 @@ def spread(one: Request, dtype: str = "float32") -> Any:
     return soft.prompt_embeds(one, slot_id=SLOT, width=WIDTH, dtype=getattr(torch, dtype))
 
 
-def test_rows_stand_at_their_slots_in_order() -> None:
-    rows = np.arange(12).reshape(3, 4) + 1
-    whole, is_id = spread(request(rows))
+def test_embeddings_stand_at_their_slots_in_order() -> None:
+    embeds = np.arange(12).reshape(3, 4) + 1
+    whole, is_id = spread(request(embeds))
     assert is_id == [True, False, True, False, False, True]
-    assert whole[[1, 3, 4]].tolist() == rows.tolist()
+    assert whole[[1, 3, 4]].tolist() == embeds.tolist()
     assert not whole[[0, 2, 5]].any()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_no_row_has_the_bytes_of_an_id(dtype: str) -> None:
+def test_no_embedding_has_the_bytes_of_an_id(dtype: str) -> None:
     """vLLM's prefix cache sees id 0 at soft positions and no mask: the bytes alone must tell them apart."""
     import torch
 
@@ -52,7 +52,7 @@ def test_without_rows_all_are_ids() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "kind", "says"),
+    ("embeds", "kind", "says"),
     [
         (np.ones((2, 4)), SampleFailure, "3 slots, but the method's module gave 2 embeddings"),
         (np.ones((4, 4)), SampleFailure, "3 slots, but the method's module gave 4 embeddings"),
@@ -62,19 +62,19 @@ def test_without_rows_all_are_ids() -> None:
         (np.full((3, 4), np.inf), UserError, "not all finite"),
     ],
 )
-def test_rows_that_do_not_fit_are_refused(rows: Any, kind: type[BenchError], says: str) -> None:
+def test_embeddings_that_do_not_fit_are_refused(embeds: Any, kind: type[BenchError], says: str) -> None:
     with pytest.raises(kind, match=says) as error:
-        soft.positions(request(rows), slot_id=SLOT, width=WIDTH)
+        soft.positions(request(embeds), slot_id=SLOT, width=WIDTH)
     assert "\n" not in str(error.value)
 
 
 def test_rows_of_any_layout_are_taken() -> None:
-    rows = np.arange(12, dtype=np.float32).reshape(3, 4)
-    fixed = rows.copy()
+    embeds = np.arange(12, dtype=np.float32).reshape(3, 4)
+    fixed = embeds.copy()
     fixed.flags.writeable = False
-    for each in (np.asfortranarray(rows), rows[::-1][::-1], fixed, np.repeat(rows, 2, axis=1)[:, ::2]):
-        assert soft.tensor(each).tolist() == rows.tolist()
-    assert soft.tensor(rows[::-1]).tolist() == rows[::-1].tolist()
+    for each in (np.asfortranarray(embeds), embeds[::-1][::-1], fixed, np.repeat(embeds, 2, axis=1)[:, ::2]):
+        assert soft.tensor(each).tolist() == embeds.tolist()
+    assert soft.tensor(embeds[::-1]).tolist() == embeds[::-1].tolist()
 
 
 def test_slots_without_text_and_text_without_slots() -> None:
