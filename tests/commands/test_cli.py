@@ -444,9 +444,18 @@ def test_no_help_text_loses_a_word(monkeypatch: pytest.MonkeyPatch, capfd: pytes
 @pytest.mark.parametrize("words", [[], ["--help"], ["run", "--help"], ["data", "build", "--help"]])
 def test_help_is_instant(words: list[str]) -> None:
     # Typer itself needs pydantic for the options of a command.
-    heavy = {"torch", "vllm", "transformers", "numpy", "pandas", "duckdb", "pyarrow", "datasets"} | (
-        set() if words[1:] else {"pydantic"}
-    )
+    heavy = {
+        "torch",
+        "vllm",
+        "transformers",
+        "numpy",
+        "pandas",
+        "duckdb",
+        "pyarrow",
+        "datasets",
+        "scipy",
+        "tenacity",
+    } | (set() if words[1:] else {"pydantic"})
     script = f"import sys\nfrom bench.cli import main\ntry: main()\nfinally: print(sorted(set(sys.modules) & {heavy}))"
     run = subprocess.run([sys.executable, "-c", script, *words], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (0, "")

@@ -16,7 +16,7 @@ import pytest
 
 from bench import registry
 from bench.data.corpus import load
-from bench.generate.engine import watch
+from bench.generate.engine import reaper
 from bench.record import runs
 from bench.record.runs import RunFolder
 from bench.run import scoring
@@ -67,7 +67,7 @@ def test_values_are_those_of_cells_scored_at_the_end(
     for name, folder in world.folders().items():
         assert scores(folder) == scores(other.folders()[name])
     assert not [
-        name for pid in watch.descendants({os.getpid()}, watch.processes()) if "spawn" in (name := watch.words(pid))
+        name for pid in reaper.descendants({os.getpid()}, reaper.processes()) if "spawn" in (name := reaper.words(pid))
     ]
 
 
@@ -101,12 +101,12 @@ def test_a_grid_that_is_killed_keeps_the_scores_of_its_finished_cells(
     folder = first_scores(world, grid)
     assert sum(found.done for found in runs.find(world.out)) == 1
     assert folder.summary()["method"] == "nonperso"
-    started = set(watch.descendants({grid.pid}, watch.processes()))
+    started = set(reaper.descendants({grid.pid}, reaper.processes()))
     assert started
     grid.send_signal(signal.SIGKILL)
     grid.wait()
     end = time.monotonic() + 30
-    while (left := started & watch.processes().keys()) and time.monotonic() < end:
+    while (left := started & reaper.processes().keys()) and time.monotonic() < end:
         time.sleep(0.1)
     assert not left
     before = folder.path.joinpath(runs.SUMMARY).read_bytes()
@@ -117,12 +117,12 @@ def test_a_grid_that_is_killed_keeps_the_scores_of_its_finished_cells(
 
 def test_ctrl_c_ends_the_scoring_process_too(world: World, grid: subprocess.Popen[str]) -> None:
     first_scores(world, grid)
-    started = set(watch.descendants({grid.pid}, watch.processes()))
+    started = set(reaper.descendants({grid.pid}, reaper.processes()))
     grid.send_signal(signal.SIGINT)
     _, said = grid.communicate(timeout=60)
     assert grid.returncode == 130
     assert "Traceback" not in said
-    assert not started & watch.processes().keys()
+    assert not started & reaper.processes().keys()
 
 
 def test_a_validation_is_scored_beside_the_engine_by_the_one_metric(
