@@ -60,7 +60,7 @@ class GridState:
     later: int = 0
     unplanned: int = 0
 
-    # The live view reads from a thread of its own: it iterates over copies.
+    # The live view reads from another thread, so it iterates over copies.
 
     @property
     def total(self) -> int:
@@ -96,8 +96,8 @@ class GridState:
         return f"{self.done} of {self.total} samples" + (f", {self.failed} failed" if self.failed else "")
 
     def speed(self) -> str:
-        if self.embedded:
-            return "embedding {} of {} texts".format(*self.embedded)
+        if embedded := self.embedded:
+            return "embedding {} of {} texts".format(*embedded)
         if not self.use.requests:
             return ""
         return f"{self.use.requests} requests, {self.use.tokens_per_second:.0f} tokens/s"
