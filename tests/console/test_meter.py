@@ -10,6 +10,8 @@ import pytest
 
 from bench.console.meter import Meter
 
+END = "THE END"
+
 
 def work(meter: Meter) -> None:
     meter.start("reading [b]items\x1b[2J", 4)
@@ -26,8 +28,12 @@ def on_a_terminal(monkeypatch: pytest.MonkeyPatch, use: Callable[[], None]) -> s
     with monkeypatch.context() as patch, open(stderr, "w") as terminal:
         patch.setattr("sys.stderr", terminal)
         use()
+        terminal.write(END)
         terminal.flush()
-        return os.read(main, 100_000).decode()
+        sent = b""
+        while not sent.endswith(END.encode()):  # one read gives 4 KB at most
+            sent += os.read(main, 4096)
+    return sent.decode().removesuffix(END)
 
 
 def test_without_a_terminal_lines_come_now_and_then(
