@@ -221,7 +221,7 @@ class Generator(Protocol):
     async def generate(self, request: Request) -> Completion:
         """Raises SampleFailure for a request that cannot be served, EngineError for a dead engine.
 
-        UserError where the engine takes no soft rows and the request has some.
+        UserError where the request has soft prompt embeddings and the engine takes none.
         """
         ...
 

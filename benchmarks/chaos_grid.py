@@ -14,15 +14,20 @@ from typing import IO
 
 from bench.generate.engine import reaper
 
-# Phases, by the beginning of the line on stderr that opens them.
+# Phases, by words that the line on stderr which opens them begins or ends with.
 OPENED_BY = {
-    "training": "training ",
-    "engine start": "starting the engine",
-    "writing": "engine ready",
-    "scoring": "scoring ",
+    "training": ("training ",),
+    "engine start": ("starting the engine",),
+    "writing": ("engine ready",),
+    "scoring": ("scoring ", " is scored"),
 }
 PHASES = ("start-up", *OPENED_BY)
-LIVES_IN = {"command": PHASES, "engine": ("engine start", "writing"), "trainer": ("training",)}
+LIVES_IN = {
+    "command": PHASES,
+    "engine": ("engine start", "writing"),
+    "trainer": ("training",),
+    "scorer": ("writing", "scoring"),
+}
 VICTIMS = tuple(LIVES_IN)
 PATIENCE = 300  # seconds for a command whose engine or trainer was killed to end by itself
 
@@ -63,8 +68,9 @@ class Command:
     def _read(self, stream: IO[str]) -> None:
         for line in stream:
             self.lines.append(line.rstrip("\n"))
-            for phase, beginning in OPENED_BY.items():
-                if line.startswith(beginning) and stream is self.process.stderr:
+            said = self.lines[-1]
+            for phase, words in OPENED_BY.items():
+                if stream is self.process.stderr and (said.startswith(words) or said.endswith(words)):
                     self._enter(phase)
 
     def _enter(self, phase: str) -> None:
@@ -92,15 +98,17 @@ class Command:
         return False
 
     def processes(self) -> dict[str, list[int]]:
-        """Victim -> process ids: the command itself and the processes that it started for engine and trainer."""
+        """Victim -> process ids: the command itself and the processes that train, generate and score for it."""
         found: dict[str, list[int]] = {"command": [self.process.pid]}
         for pid in reaper.descendants({self.process.pid}, reaper.processes()):
             arguments = reaper.words(pid)
             if "bench.train.worker" in arguments:
                 found.setdefault("trainer", []).append(pid)
-            elif self.phase in ("engine start", "writing") and not any(
-                helper in arguments for helper in ("reaper.py", "resource_tracker")
-            ):
+            elif "reaper.py" in arguments or "resource_tracker" in arguments:
+                continue
+            elif "spawn_main" in arguments and self.phase in LIVES_IN["scorer"]:  # vLLM's have names of their own
+                found.setdefault("scorer", []).append(pid)
+            elif self.phase in LIVES_IN["engine"]:
                 found.setdefault("engine", []).append(pid)
         return found
 
