@@ -85,7 +85,7 @@ def no_file(kind: str, name: str, known: Iterable[str]) -> UserError:
 def mistake(error: ValidationError) -> str:
     """The first mistake in a file that pydantic checked: `train.lr = 'fast': Input should be a valid number`."""
     first = error.errors(include_url=False)[0]
-    where = ".".join(map(str, first["loc"]))
+    where = ".".join(map(str, first["loc"])) or "a key"
     # A check of our own says what it has to say, and may be about what must not be shown.
     given = "" if first["type"] in ("missing", "value_error") else f" = {shown(first['input'])}"
     return f"{where}{given}: {first['msg'].removeprefix('Value error, ')}"

@@ -20,9 +20,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.errors import UserError, WrongContent
+from pydantic import ValidationError
+
+from bench.errors import UserError, WrongContent, mistake
 from bench.record import contents, files
-from bench.record.shapes import Shape
+from bench.record.contents import FORMAT, Content
 
 CONFIG, PROVENANCE, SAMPLES, SCORES, SUMMARY = (
     "config.json",
@@ -32,13 +34,13 @@ CONFIG, PROVENANCE, SAMPLES, SCORES, SUMMARY = (
     "summary.json",
 )
 
-SHAPES: dict[str, Shape] = {
-    CONFIG: contents.CONFIG,
-    PROVENANCE: contents.PROVENANCE,
-    SAMPLES: contents.SAMPLE,
-    SCORES: contents.SCORE,
-    "training.json": contents.TRAINING,  # of a checkpoint (bench.train.checkpoint), as steps.jsonl is
-    "steps.jsonl": contents.STEP,
+CONTENTS: dict[str, type[Content]] = {
+    CONFIG: contents.Config,
+    PROVENANCE: contents.Provenance,
+    SAMPLES: contents.Sample,
+    SCORES: contents.Score,
+    "training.json": contents.Training,  # of a checkpoint (bench.train.checkpoint), as steps.jsonl is
+    "steps.jsonl": contents.Step,
 }
 
 
@@ -52,7 +54,7 @@ def plain(value: Any) -> Any:
     return json.loads(dump(value))
 
 
-def _row(line: bytes, shape: Shape | None) -> dict[str, Any]:
+def _row(line: bytes, content: type[Content] | None) -> dict[str, Any]:
     """Raises ValueError that says what was found and what was expected."""
     try:
         values = json.loads(line)
@@ -62,9 +64,17 @@ def _row(line: bytes, shape: Shape | None) -> dict[str, Any]:
         raise ValueError("not JSON (nested too deeply)") from None
     if not isinstance(values, dict):
         raise ValueError(f"found {values!r:.60}, expected an object")
-    if shape is not None and (wrong := shape.mistake(values)):
-        raise ValueError(wrong)
+    check(values, content)
     return values
+
+
+def check(values: dict[str, Any], content: type[Content] | None) -> None:
+    """Raises ValueError: the first value that is missing or of another type, where it stands and what is expected."""
+    try:
+        if content is not None:
+            content.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(mistake(error)) from None
 
 
 class RunFolder:
@@ -76,31 +86,51 @@ class RunFolder:
         return (self.path / SUMMARY).is_file()
 
     def read(self, name: str) -> dict[str, Any]:
-        """One of the JSON files. Raises UserError where it is missing, broken or holds something else."""
+        """One of the JSON files. Raises UserError where it is missing, damaged or holds something else."""
+        values = self._json(name)
+        self._check(name, values, CONTENTS.get(name), f"delete {self.path} and run the cell again")
+        return values
+
+    def summary(self) -> dict[str, Any]:
+        """summary.json, checked. Raises UserError where the run is not finished or a value is wrong."""
+        values = self._json(SUMMARY)
+        self._check(SUMMARY, values, contents.Summary, f"`bench score {self.path}` writes it anew")
+        return values
+
+    def _json(self, name: str) -> dict[str, Any]:
+        """A JSON file, whatever it holds."""
         file = self.path / name
-        cure = f"delete {self.path} and run the cell again"
-        files.check_regular(file, cure)
+        files.check_regular(file, f"delete {self.path} and run the cell again")
         try:
-            values: dict[str, Any] = json.loads(file.read_text())
+            values = json.loads(file.read_text())
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"{self.path} has no {name}; name a run folder (`bench ls runs` lists them)") from None
         except (ValueError, RecursionError) as error:
             raise UserError(f"{file} is damaged ({error}); delete the folder and run the cell again") from error
         if not isinstance(values, dict):
             raise UserError(f"{file} is damaged (no JSON object); delete the folder and run the cell again")
-        if name in SHAPES and (wrong := SHAPES[name].mistake(values)):
-            raise WrongContent(f"{file}, {wrong}; {cure}")
         return values
 
-    def summary(self) -> dict[str, Any]:
-        """What tables ask of a finished run. Raises UserError where it is not finished, or lacks some of that."""
-        summary, file = self.read(SUMMARY), self.path / SUMMARY
-        wrong = contents.SUMMARY.mistake(summary)
-        if wrong is None and summary["scores"].keys() != {category for category, n in summary["n"].items() if n}:
-            wrong = f"scores: found {list(summary['scores'])!r:.60}, expected the categories of n"
-        if wrong:
-            raise WrongContent(f"{file}, {wrong}; `bench score {self.path}` writes it anew")
-        return summary
+    def _check(self, where: str, values: dict[str, Any], content: type[Content] | None, cure: str) -> None:
+        """Raises WrongContent that names the file, the first wrong value and the cure."""
+        try:
+            check(values, content)
+        except ValueError as error:
+            self._check_format()
+            raise WrongContent(f"{self.path / where}, {error}; {cure}") from None
+
+    def _check_format(self) -> None:
+        """Raises WrongContent where another version wrote the folder. Then a single wrong value says too little."""
+        if not (self.path / CONFIG).is_file():  # a checkpoint, which has a format of its own
+            return
+        found = self._json(CONFIG).get("format", 1)
+        if found != FORMAT:
+            newer = isinstance(found, int) and found > FORMAT
+            cure = "update dep-bench" if newer else f"delete {self.path} and run its command again"
+            raise WrongContent(
+                f"{self.path / CONFIG} was written by {'a newer' if newer else 'an older'} version "
+                f"(format {found!r:.60}, this is {FORMAT}); {cure}"
+            )
 
     def write(self, name: str, value: Mapping[str, Any]) -> None:
         """Whole or not at all."""
@@ -130,10 +160,11 @@ class RunFolder:
         for number, line in enumerate(lines, start=1):
             try:
                 if line.strip():
-                    yield _row(line, SHAPES.get(name))
+                    yield _row(line, CONTENTS.get(name))
             except ValueError as error:
                 if number == len(lines) or (name in (SAMPLES, SCORES) and not self.done):
                     continue
+                self._check_format()
                 raise WrongContent(f"{file}, line {number}: {error}; {self._cure(name)}") from error
 
     def _cure(self, name: str) -> str:

@@ -97,11 +97,11 @@ def test_failed_rows_are_open_again(folder: RunFolder) -> None:
 NO_ROWS = [
     ('{"sample', "not JSON"),
     ("[]", r"found \[\], expected an object"),
-    ("{}", "sample_id: found nothing, expected a value"),
-    (json.dumps({**row("b"), "error": 5}), "error: found 5, expected text"),
-    (json.dumps({**row("b"), "requests": [["review"]]}), r"requests\[0\]: found \['review'\], expected a list of 2"),
-    (json.dumps({**row("b"), "stages": {"x": {"requests": 1}}}), "stages.x.from_store: found nothing"),
-    (json.dumps({**row("b"), "dropped": []}), r"dropped: found \[\], expected an object"),
+    ("{}", "sample_id: Field required"),
+    (json.dumps({**row("b"), "error": 5}), "error = 5: Input should be an instance of str"),
+    (json.dumps({**row("b"), "requests": [["x"]]}), r"requests.0 = \['x'\]: List should have at least 2 items"),
+    (json.dumps({**row("b"), "stages": {"x": {"requests": 1}}}), "stages.x.from_store: Field required"),
+    (json.dumps({**row("b"), "dropped": []}), r"dropped = \[\]: Input should be a valid dictionary"),
     ("[" * 100_000, "nested too deeply"),
 ]
 
@@ -171,3 +171,26 @@ def test_find(tmp_path: Path) -> None:
         (tmp_path / name / runs.CONFIG).write_text("{}")
     assert [found.path.name for found in runs.find(tmp_path)] == ["a", "b"]
     assert [found.path for found in runs.find(tmp_path / "b")] == [tmp_path / "b"]
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ({}, r"was written by an older version \(format 1, this is 2\); delete {path} and run its command again$"),
+        ({"format": 3}, r"was written by a newer version \(format 3, this is 2\); update dep-bench$"),
+    ],
+)
+def test_a_run_of_another_version_is_one_line_whatever_is_read_of_it(
+    written: dict[str, Any], says: str, folder: RunFolder
+) -> None:
+    for name in (runs.CONFIG, runs.SUMMARY, runs.PROVENANCE):
+        folder.write(name, {**written, "another": "key"})
+    folder.write_rows(runs.SAMPLES, [{"sample": "a"}, {"sample": "b"}])
+    for read in (
+        lambda: folder.read(runs.CONFIG),
+        lambda: folder.read(runs.PROVENANCE),
+        folder.summary,
+        lambda: list(folder.rows(runs.SAMPLES)),
+    ):
+        with pytest.raises(UserError, match=rf"^{folder.path / runs.CONFIG} {says.format(path=folder.path)}"):
+            read()
