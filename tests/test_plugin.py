@@ -1,4 +1,4 @@
-"""`--plugin my.py`: a method, a retriever, a metric and a dataset from one file, and what such a file may be."""
+"""`--plugin my.py`: a method, a retriever, a metric and a dataset from one file, and what is refused in such a file."""
 
 from __future__ import annotations
 
@@ -79,12 +79,12 @@ def helper():
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The plug-in, which nothing knows yet and nothing remembers afterwards."""
     monkeypatch.setattr(registry, "_from_files", {})
-    monkeypatch.setattr(registry, "_files", [])
+    monkeypatch.setattr(plugins, "_loaded", [])
     monkeypatch.setitem(registry.BUILTIN["generator"], "fake", fakes.FAKE)
-    path = tmp_path / "my_plugs.py"
+    path = tmp_path / "my_components.py"
     path.write_text(PLUGIN.replace("PLACE", str(tmp_path / "data")))
     yield path
-    sys.modules.pop("my_plugs", None)
+    sys.modules.pop("my_components", None)
 
 
 def test_one_file_brings_a_method_a_retriever_a_metric_and_data(
@@ -109,9 +109,9 @@ def test_one_file_brings_a_method_a_retriever_a_metric_and_data(
 
 def forget() -> None:
     """As a new process would meet the file."""
-    sys.modules.pop("my_plugs", None)
+    sys.modules.pop("my_components", None)
     registry._from_files.clear()
-    registry._files.clear()
+    plugins._loaded.clear()
     score_arrays._metric.cache_clear()
 
 
@@ -329,7 +329,7 @@ def test_a_retriever_that_fails_on_a_sample_fails_that_sample(
     assert {name for name, row in rows.items() if row["error"]} == {"Books/u1/r4", "Films/u1/r4"}
     row = rows["Books/u1/r4"]
     assert row["error"] == f"retriever 'oldest' of {file} failed on sample Books/u1/r4: {says}"
-    assert "my_plugs.py" in row["traceback"] or "prefetch.py" in row["traceback"]
+    assert "my_components.py" in row["traceback"] or "prefetch.py" in row["traceback"]
     assert (row["text"], rows["Books/u0/r4"]["retrieved"]) == ("", ["Books/u0/r0", "Books/u0/r1"])
     assert world.folder().read(runs.SUMMARY)["failed"] == 2
 
@@ -380,9 +380,9 @@ def test_a_changed_plug_in_is_a_changed_run(file: Path, tmp_path: Path) -> None:
     world = World(tmp_path)
     assert world.run("--plugin", file, method="echoes") == 0
     file.write_text(file.read_text().replace('"Write."', '"Write it."'))
-    sys.modules.pop("my_plugs")
+    sys.modules.pop("my_components")
     registry._from_files.clear()
-    registry._files.clear()
+    plugins._loaded.clear()
     assert world.run("--plugin", file, method="echoes") == 0
     assert len(runs.find(world.out)) == 2
 
@@ -392,7 +392,7 @@ def test_a_table_without_the_plug_in_still_shows_its_runs(
 ) -> None:
     world = World(tmp_path)
     assert world.run("--plugin", file, "--metric", "rouge,letters", method="echoes") == 0
-    sys.modules.pop("my_plugs")
+    sys.modules.pop("my_components")
     registry._from_files.clear()
     capfd.readouterr()
     assert bench("table", world.out) == 0
@@ -402,9 +402,9 @@ def test_a_table_without_the_plug_in_still_shows_its_runs(
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("my_plugs.txt", "", "is no Python file"),
+        ("my_components.txt", "", "is no Python file"),
         ("absent.py", None, "is no Python file"),
-        ("my_nothing.py", "x = 1\n", "holds no plug: a dataclass with one of write (method), rank (retriever)"),
+        ("my_nothing.py", "x = 1\n", "holds no component: a dataclass with one of write (method), rank (retriever)"),
         ("my_broken.py", "import nothing_of_that_name\n", "cannot be imported: ModuleNotFoundError: No module named"),
         ("json.py", "", "a module 'json' is there already; rename the file"),
         ("my.dotted.py", "x = 1\n", "is no Python file"),
@@ -418,7 +418,7 @@ def test_what_is_no_plug_in(file: Path, name: str, text: str | None, message: st
     if text is not None:
         path.write_text(text)
     with pytest.raises(UserError) as error:
-        registry.load_plugins([str(path)])
+        plugins.load([str(path)])
     assert message in str(error.value)
 
 
@@ -427,18 +427,18 @@ def test_a_built_in_name_is_refused(file: Path, cls: str, kind: str) -> None:
     old = {"method": "Echoes", "retriever": "Oldest", "data": "Toys"}[kind]
     file.write_text(file.read_text().replace(f"class {old}", f"class {cls}"))
     with pytest.raises(UserError, match=f"class {cls} would be {kind} '{cls.lower()}', which is there already; rename"):
-        registry.load_plugins([str(file)])
+        plugins.load([str(file)])
     assert registry.load("method", "rag").__module__ == "methods.rag"
 
 
 def test_a_name_of_two_files_is_refused(file: Path, tmp_path: Path) -> None:
     other = tmp_path / "my_others.py"
     other.write_text(file.read_text())
-    registry.load_plugins([str(file)])
+    plugins.load([str(file)])
     with pytest.raises(
         UserError, match=r"my_others\.py: class Echoes would be method 'echoes', which is there already"
     ):
-        registry.load_plugins([str(other)])
+        plugins.load([str(other)])
     sys.modules.pop("my_others", None)
 
 
@@ -455,7 +455,7 @@ def test_a_run_of_a_plug_in_that_is_not_named_says_so(
 ) -> None:
     world = World(tmp_path)
     assert world.run("--plugin", file, method="echoes") == 0
-    sys.modules.pop("my_plugs")
+    sys.modules.pop("my_components")
     registry._from_files.clear()
     capfd.readouterr()
     for command in ("score", "verify"):

@@ -67,7 +67,7 @@ def _read(text: Any, content: type[Stored]) -> Stored | None:
 
 
 def request_key(request: Request, identity: Mapping[str, Any]) -> str:
-    """sha256 over generator identity, sampling, seed, token ids and soft rows. Greedy answers depend on no seed."""
+    """sha256 over generator identity, sampling, seed (none if greedy), token ids and soft prompt embeddings."""
     greedy = request.sampling.temperature == 0
     head = {"generator": identity, "sampling": asdict(request.sampling), "seed": None if greedy else request.seed}
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())

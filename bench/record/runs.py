@@ -1,14 +1,14 @@
-"""The run folder: one cell of a grid, on disk, explaining itself.
+"""The run folder: one cell of a grid on disk, which explains itself.
 
     config.json      the resolved configuration and the run's identity
     provenance.json  versions, weights, commit, hardware, times
-    samples.jsonl    a row a sample, appended as it completes
-    scores.jsonl     a row a sample: under each metric what its values are made of, and the sample's properties
+    samples.jsonl    one row per sample, appended as it completes
+    scores.jsonl     one row per sample: what each metric's values are made of, and the sample's properties
     scores.npz       the same as arrays, for tables (bench.score.score_arrays); made from scores.jsonl
-    summary.json     written last, by rename: its presence means done
+    summary.json     written last, by rename: its presence means that the run is done
 
-Rows are lines of JSON. A last line that a kill tore is dropped; its sample is written again. What the files hold is
-checked where they are read (`bench.record.contents`).
+Rows are lines of JSON. A kill may cut off the last line: it is dropped, and its sample is written again. Reading a file
+checks its content (`bench.record.contents`).
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ CONTENTS: dict[str, type[Content]] = {
 
 
 def dump(value: Any, *, indent: int | None = None) -> str:
-    """JSON; NaN is a bug of ours and raises."""
+    """JSON. Raises ValueError for NaN, which is a bug of ours."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False, indent=indent)
 
 
 def plain(value: Any) -> Any:
-    """As JSON has it: what is compared with a file that was read must be of the same types."""
+    """The value with the types of JSON, to be compared with the content of a file."""
     return json.loads(dump(value))
 
 
 def _row(line: bytes, content: type[Content] | None) -> dict[str, Any]:
-    """Raises ValueError that says what was found and what was expected."""
+    """The object of one line. Raises ValueError that says what was found and what was expected."""
     try:
         values = json.loads(line)
     except json.JSONDecodeError as error:
@@ -69,7 +69,7 @@ def _row(line: bytes, content: type[Content] | None) -> dict[str, Any]:
 
 
 def check(values: dict[str, Any], content: type[Content] | None) -> None:
-    """Raises ValueError: the first value that is missing or of another type, where it stands and what is expected."""
+    """Raises ValueError that names the first wrong or missing value, and what is expected in its place."""
     try:
         if content is not None:
             content.model_validate(values)
@@ -133,7 +133,7 @@ class RunFolder:
             )
 
     def write(self, name: str, value: Mapping[str, Any]) -> None:
-        """Whole or not at all."""
+        """Replaces a file, completely or not at all."""
         self._replace(name, dump(value, indent=2) + "\n")
 
     def write_rows(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -148,9 +148,9 @@ class RunFolder:
             file.write(dump(row) + "\n")
 
     def rows(self, name: str) -> Iterator[dict[str, Any]]:
-        """Complete rows. A torn last line is skipped, and so is, while the run is not done, any that is no row.
+        """The rows of a file. A last line that was cut off is skipped; until the run is done, so is any broken line.
 
-        Raises UserError for another line that is none.
+        Raises UserError for any other broken line.
         """
         file = self.path / name
         files.check_regular(file, self._cure(name))
@@ -168,7 +168,7 @@ class RunFolder:
                 raise WrongContent(f"{file}, line {number}: {error}; {self._cure(name)}") from error
 
     def _cure(self, name: str) -> str:
-        """The command that writes rows again which cannot be read."""
+        """The command that writes broken rows again."""
         if name == SCORES:
             return f"`bench score {self.path}` writes them again"
         if name == SAMPLES:
@@ -177,14 +177,14 @@ class RunFolder:
         return f"delete {self.path} and run again"
 
     def keep_finished(self) -> set[str]:
-        """Rewrites samples.jsonl of a run that is not done, without torn or failed rows; what is left needs no work."""
+        """Drops broken and failed rows from samples.jsonl of a run that is not done. Returns the ids of the rest."""
         rows = [row for row in self.rows(SAMPLES) if row["error"] is None]
         self.write_rows(SAMPLES, rows)
         return {row["sample_id"] for row in rows}
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """One process a run. Raises UserError where another holds it, or where nothing can be written."""
+        """One process at a time. Raises UserError where another has the lock, or where nothing can be written."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             handle = (self.path / ".lock").open("w")
@@ -197,19 +197,19 @@ class RunFolder:
                 raise UserError(
                     f"another bench is working on {self.path}; wait for it or choose another --out"
                 ) from None
-            for part in self.path.glob(".*.tmp"):  # what a kill cut off
+            for part in self.path.glob(".*.tmp"):  # of a killed process
                 part.unlink(missing_ok=True)
             yield
 
 
 def named(given: Path, out: Path = Path("runs")) -> Path:
-    """A run or output folder as it was given; where that is none, the run of this name below `out`, if it is there."""
+    """The given path of a run or output folder; or, for the mere name of a run in `out`, the path of that run."""
     below = out / given
     return below if (below / CONFIG).is_file() and not find(given) else given
 
 
 def find(out: Path) -> list[RunFolder]:
-    """Run folders below `out` (or `out` itself), by name."""
+    """The run folders in `out`, by name; or `out` itself, if it is a run folder."""
     if (out / CONFIG).is_file():
         return [RunFolder(out)]
     return [RunFolder(config.parent) for config in sorted(out.glob(f"*/{CONFIG}"))] if out.is_dir() else []
