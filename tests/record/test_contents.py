@@ -1,4 +1,4 @@
-"""What a file of a run may hold: nothing is converted, and texts may hold halves of surrogate pairs."""
+"""The content of run files: values are checked without conversion, and texts may hold lone surrogates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCORE = {"sample_id": "a", "category": "c", "user_id": "u", "rouge": {"rouge1": 
 BACKEND = {"backend": "fake", "version": 1}
 CONFIG = {"format": contents.FORMAT, "identity": "i", "generator": BACKEND, "sources": {}, "config": {}}
 
-# content, one of its values, and what is wrong with it; None: nothing.
+# model, changed values, and the start of the message; None: the values are right
 VALUES: list[tuple[type[Content], dict[str, Any], str | None]] = [
     (contents.Sample, {"text": "half of a pair \ud83d", "error": "\udc00"}, None),
     (contents.Sample, {"stages": {"\ud800": COST}, "notes": {"\udc80": ["\ud800"]}, "\ud800": 1}, None),
@@ -90,5 +90,5 @@ def test_a_wrong_value_is_named_in_one_line(content: type[Content], values: dict
         (contents.Sampling, types.Sampling),
     ],
 )
-def test_what_is_kept_as_it_is_has_the_same_keys_in_memory(content: type[Content], made: Any) -> None:
+def test_a_file_has_the_keys_of_the_dataclass(content: type[Content], made: Any) -> None:
     assert list(content.model_fields) == [field.name for field in fields(made)]

@@ -312,6 +312,36 @@ def test_whatever_a_file_of_a_run_holds_it_is_named_with_what_mends_it(
             (folder.path / kept).write_text(text)
 
 
+def test_a_run_of_an_older_version_is_one_line_and_written_again_once_it_is_deleted(
+    world: World, unbroken: EndState, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert world.run(method=METHODS) == 0
+    old = runs.find(world.out)[0].path
+    for name in (runs.CONFIG, runs.SUMMARY):
+        values = json.loads((old / name).read_text())
+        del values["format"]
+        (old / name).write_text(json.dumps(values))
+    says = f"{old / runs.CONFIG} was written by an older version (format 1, this is 2); delete {old} and run its"
+    for words in (
+        ("table", world.out),
+        ("show", old),
+        ("score", world.out),
+        ("report", world.out, "--to", world.path / "report.html"),
+        (*world.words(method=METHODS), "--dry-run"),
+        world.words(method=METHODS),
+    ):
+        capfd.readouterr()
+        assert bench(*words) == 2, words
+        assert one_line(capfd).startswith(f"bench: {says}"), words
+    assert bench("verify", world.out) == 3
+    assert says in capfd.readouterr().out
+    shutil.rmtree(old)
+    FakeGenerator.plan = plan = Plan()
+    assert world.run(method=METHODS) == 0
+    assert endstate.read(world.out) == unbroken
+    assert plan.requests == []
+
+
 def odd_contents(whole: dict[str, str]) -> Iterator[tuple[str, str]]:
     """(file, another content): valid JSON that lacks something, or has another type there."""
     for name in (runs.SAMPLES, runs.SCORES):
