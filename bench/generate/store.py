@@ -59,7 +59,7 @@ Stored = TypeVar("Stored", StoredAnswer, StoredPrompt)
 
 
 def _read(text: Any, content: type[Stored]) -> Stored | None:
-    """None for what is no JSON of this content: the row was damaged, or is of another version."""
+    """None for text that is not JSON or has other content: the row is damaged, or another version wrote it."""
     try:
         return content.model_validate(json.loads(text))
     except (ValueError, TypeError, RecursionError):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bench import types
+from bench.generate.store import StoredAnswer
 from bench.record import contents
 from bench.record.contents import Content
 from bench.record.runs import check
@@ -88,6 +89,7 @@ def test_a_wrong_value_is_named_in_one_line(content: type[Content], values: dict
         (contents.Dropped, types.Dropped),
         (contents.Column, types.Column),
         (contents.Sampling, types.Sampling),
+        (StoredAnswer, types.Completion),
     ],
 )
 def test_a_file_has_the_keys_of_the_dataclass(content: type[Content], made: Any) -> None:
