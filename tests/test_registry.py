@@ -11,7 +11,7 @@ import pytest
 
 from bench import registry
 from bench.commands import listing
-from bench.config import RunConfig, load_profile
+from bench.config import RunConfig, load_profile, variant
 from bench.errors import UserError
 from bench.suite import grid
 from methods.rag import Rag
@@ -152,12 +152,12 @@ def test_lists_and_all_do_not_import_installed_packages() -> None:
 def test_the_variant_of_a_run_names_the_options_that_differ(tmp_path: Path) -> None:
     profile = load_profile(str(profile_file(tmp_path)))
     options = registry.options_of("method", "mine")
-    for change, variant in (({}, ""), ({"n": 4}, "mine.n=4"), ({"names": ("b",)}, "mine.names=['b']")):
+    for change, says in (({}, ""), ({"n": 4}, "mine.n=4"), ({"names": ("b",)}, "mine.names=['b']")):
         config = RunConfig(
             method="mine", method_options={**options, **change}, k=0, data="d", data_fingerprint="f", profile=profile
         )
         again = RunConfig.model_validate_json(config.model_dump_json())
-        assert config.variant(again) == variant
+        assert variant(again) == says
 
 
 def test_options_of_the_built_in_retrievers_are_checked() -> None:
