@@ -1,7 +1,6 @@
-"""What a run is: profiles (models, budgets, sampling: TOML data) and the resolved configuration of one cell.
+"""Profiles (TOML: models, budgets, sampling) and the resolved configuration of one cell.
 
-Everything is frozen and closed: an unknown key is an error that names the key, not a typo that is
-silently ignored.
+Both are frozen and take no unknown key: a typo is an error that names the key, and is never silently ignored.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from bench.types import Sampling, Split
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """A text encoder. `max_tokens` counts the special tokens; longer texts are cut at their end."""
+    """A text encoder. `max_tokens` counts the special tokens; longer texts are truncated at their end."""
 
     model: str
     pooling: Literal["mean", "bge-m3"]
@@ -35,27 +34,27 @@ class EncoderConfig:
 class TrainConfig(BaseModel):
     """How soft-prompt modules are trained (spec, DEP): `[train]` of a profile, `--set train.lr=1e-4`.
 
-    The last three change no result: what one pass through the language model holds, how often a state is saved to go
-    on from, and how many processes train (0: one a GPU).
+    The last three change no result: the tokens of one pass through the language model, the minutes between saved
+    states, and the number of training processes (0: one per GPU).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    k: int | None = Field(None, ge=0)  # retrieved reviews; None: the profile's K
+    k: int | None = Field(None, ge=0)  # retrieved reviews; None: K of the profile
     epochs: int = Field(5, ge=1)
     lr: float = Field(1e-5, gt=0)
     weight_decay: float = Field(0.025, ge=0)
-    warmup: float = Field(0.01, ge=0, le=1)  # share of all steps; the rate then falls linearly to 0
-    batch: int = Field(16, ge=1)  # samples a step
-    clip: float = Field(1.0, gt=0)  # norm of the gradient
-    limit: int | None = Field(None, ge=1)  # training samples, drawn as --limit draws
-    val_limit: int | None = Field(512, ge=1)  # validation samples, of all categories together
+    warmup: float = Field(0.01, ge=0, le=1)  # share of all steps; then the rate falls linearly to 0
+    batch: int = Field(16, ge=1)  # samples per step
+    clip: float = Field(1.0, gt=0)  # maximal gradient norm
+    limit: int | None = Field(None, ge=1)  # training samples, drawn as by --limit
+    val_limit: int | None = Field(512, ge=1)  # validation samples of all categories together
     micro_tokens: int = Field(4096, ge=1)
     save_minutes: float = Field(10.0, ge=0)
     processes: int = Field(0, ge=0)
 
     def what(self) -> dict[str, Any]:
-        """What decides the weights: all but validation and the last three."""
+        """The settings that decide the weights: all but validation and the last three."""
         return self.model_dump(exclude={"val_limit", "micro_tokens", "save_minutes", "processes"})
 
 
@@ -98,7 +97,7 @@ class Profile(BaseModel):
 
     @property
     def trusts_code(self) -> bool:
-        """Whether code in the language model's folder may be run: only where the user says so by this name."""
+        """Whether code in the language model's folder may run. Only the user's own setting allows it."""
         return self.engine.get("trust_remote_code") is True
 
     @property
@@ -107,10 +106,10 @@ class Profile(BaseModel):
 
 
 class RunConfig(BaseModel):
-    """One cell of a grid, resolved: everything that decides its result, and nothing else.
+    """One cell of a grid, resolved: everything that decides its result.
 
-    `retriever` is None (and k 0) for methods that use none. Options hold every option of the method and
-    the retriever, defaults included, so that a changed default is a changed run.
+    `retriever` is None, and k is 0, for methods without a retriever. The options of method and retriever include
+    defaults, so that a changed default is a changed run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -133,7 +132,7 @@ class RunConfig(BaseModel):
 
     @property
     def label(self) -> str:
-        """Readable start of the run folder's name."""
+        """The readable part of the run folder's name."""
         retriever = f"-{self.retriever}-k{self.k}" if self.retriever else ""
         return f"{Path(self.data).name}-{self.method}{retriever}-seed{self.seed}"
 
@@ -144,21 +143,24 @@ def fingerprint(value: Mapping[str, Any]) -> str:
 
 
 def identity(config: RunConfig, *, generator: Mapping[str, Any], sources: Mapping[str, str]) -> str:
-    """What makes two runs the same run: configuration, engine and weights, and the method's own source.
+    """sha256 of everything that can change a text: configuration, engine, weights and source code.
 
-    What changes no text does not count: the profile's name, title, metrics, its K (the cell has its own), the encoders'
-    names and how modules are trained (the weights of encoders and checkpoints that are used are among the sources).
+    The profile's name, title, metrics and K (the cell has its own) change no text. Nor do the names of encoders and the
+    training settings: `sources` has the weights of the encoders and checkpoints that the run uses.
     """
     cell = config.model_dump(mode="json")
     for key in ("name", "title", "metrics", "options", "k", "embedder", "retrieval_encoder", "train"):
         cell["profile"].pop(key)
-    for key in ("data", "generator_options"):  # the data's fingerprint and the generator's identity stay
+    for key in (
+        "data",
+        "generator_options",
+    ):  # data_fingerprint and `generator` count instead
         cell.pop(key)
     return fingerprint({"cell": cell, "generator": generator, "sources": sources})
 
 
 def profiles() -> dict[str, Path]:
-    """name -> file of the shipped profiles."""
+    """name -> file of each shipped profile."""
     folder = Path(str(resources.files("bench"))) / "profiles"
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
@@ -194,7 +196,7 @@ def _override(values: dict[str, Any], key: str, value: Any) -> None:
 
 
 def variant(config: RunConfig) -> str:
-    """The options that differ from their defaults, as they would be given: `rag.order=chronological`."""
+    """The options that differ from their defaults, as on the command line: `rag.order=chronological`."""
     parts = []
     for kind, name, options in (
         ("method", config.method, config.method_options),
@@ -202,6 +204,6 @@ def variant(config: RunConfig) -> str:
     ):
         if name:
             defaults = registry.options_of(kind, name)  # type: ignore[arg-type]
-            # As JSON: a configuration that was read from its file has lists where defaults are tuples.
+            # Compared as JSON: a configuration from a file has lists where the defaults are tuples.
             parts += [f"{name}.{k}={v}" for k, v in options.items() if json.dumps(v) != json.dumps(defaults.get(k))]
     return ", ".join(parts)

@@ -1,7 +1,7 @@
-"""Errors that carry one line for the user, and nothing else.
+"""Errors that are one line for the user.
 
-Exit codes (bench.cli): a `UserError` ends with 2, a run with failed samples with 1,
-`EngineError` and `PluginError` with 1. Anything else is a bug of ours and keeps its traceback.
+Exit codes (bench.cli): 2 for a `UserError`; 1 for an `EngineError`, a `PluginError`, or a run with failed samples. Any
+other exception is a bug of ours and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ if TYPE_CHECKING:
 
 
 class BenchError(Exception):
-    """Base: the message is one line naming the thing, the cause and the next command."""
+    """Base: the message is one line that names the thing, the cause and the next command."""
 
     exit_code = 1
 
 
 class UserError(BenchError):
-    """Something that the user gave, or that the machine lacks. Exit code 2."""
+    """Something wrong in what the user gave, or missing on the machine. Exit code 2."""
 
     exit_code = 2
 
 
 class WrongContent(UserError, ValueError):
-    """A file of ours can be read and does not hold what it must: it was edited, or is of another version."""
+    """A file of a run is valid JSON with wrong content: it was edited, or another version wrote it."""
 
 
 class EngineError(BenchError):
-    """The engine died or never started. What was finished is stored: the same command goes on."""
+    """The engine died or never started. Finished answers are stored, so the same command continues."""
 
 
 class PluginError(BenchError):
-    """A plug-in's own code failed at work. What was generated is stored: mended, the same command goes on."""
+    """The code of a plug-in failed. Finished answers are stored, so the same command continues once it is mended."""
 
 
 class SampleFailure(BenchError):
-    """One sample could not be written. It is recorded on its row, counted, and scores 0."""
+    """One sample could not be written. Its row records this; the sample is counted as failed and scores 0."""
 
 
-# What a disk refuses because it is full, broken or not ours.
+# Errors of a disk that is full, broken or not ours.
 _OF_THE_DISK = {
     errno.ENOSPC,
     errno.EDQUOT,
@@ -57,7 +57,7 @@ _OF_THE_DISK = {
 
 
 def of_the_disk(error: OSError) -> UserError | None:
-    """One line for what was refused of a named file, or by a full or broken disk; None for another error: a bug."""
+    """The error as one line, if it names a file or the disk is full or broken. None for any other error: a bug."""
     if error.filename is None and error.errno not in _OF_THE_DISK:
         return None
     return UserError(
@@ -74,7 +74,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
 
 
 def no_file(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """`unknown`, for what may also be a file's path: a path that is none is said to be one."""
+    """`unknown` for a name that may also be a path: a missing file is called a file."""
     if name.endswith(".toml") or "/" in name:
         return UserError(
             f"{kind} file {name} does not exist; check the path, or name one of {', '.join(sorted(known))}"
@@ -83,17 +83,17 @@ def no_file(kind: str, name: str, known: Iterable[str]) -> UserError:
 
 
 def mistake(error: ValidationError) -> str:
-    """The first mistake in a file that pydantic checked: `train.lr = 'fast': Input should be a valid number`."""
+    """The first error that pydantic found, in one line: `train.lr = 'fast': Input should be a valid number`."""
     first = error.errors(include_url=False)[0]
-    where = ".".join(map(str, first["loc"]))
-    # A check of our own says what it has to say, and may be about what must not be shown.
+    where = ".".join(map(str, first["loc"])) or "a key"
+    # Our own validators name the value themselves, unless it is a secret.
     given = "" if first["type"] in ("missing", "value_error") else f" = {shown(first['input'])}"
     return f"{where}{given}: {first['msg'].removeprefix('Value error, ')}"
 
 
-# ---------------------------------------------------------------- what must not be shown or kept
+# ---------------------------------------------------------------- secrets: neither shown nor kept
 
-# A key of OpenAI's, of the Hugging Face hub, of GitHub.
+# API keys of OpenAI, the Hugging Face hub and GitHub.
 _KEY = re.compile(r"(?<![A-Za-z0-9])(?:sk-(?=[\w-]*\d)[\w-]{6,}|hf_[A-Za-z0-9]{16,}|gh[opsu]_[A-Za-z0-9]{16,})")
 _LONG = re.compile(r"(?=\w*\d)(?=\w*[A-Za-z])[\w-]{32,}")
 _SECRET = re.compile(r"api_?key|secret|password|passwd|credential|(?:^|[^a-z])auth(?:orization)?$", re.IGNORECASE)
@@ -103,7 +103,7 @@ HIDDEN = "***"
 
 
 def without_keys(word: str) -> str:
-    """A word of a command line as it may be kept: keys, and the value of what is named like one, are stars."""
+    """A word of a command line with stars for keys, and for the value of an option that is named like a secret."""
     name, equals, _ = word.removeprefix("--set=").partition("=")
     if equals and (_SECRET.search(name) or _TOKEN.search(name)):
         return f"{word[: word.index(name) + len(name)]}={HIDDEN}"
@@ -111,14 +111,14 @@ def without_keys(word: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A refused value as a message may show it: short, and not at all where it looks like a key."""
+    """A wrong value for a message: shortened, and hidden where it looks like a key."""
     text = repr(value)
     looks = _KEY.search(text) or (isinstance(value, str) and _LONG.fullmatch(value))
     return f"{HIDDEN} (it looks like a key)" if looks else f"{text:.60}"
 
 
 def secrets(values: Any, name: str = "") -> Iterator[str]:
-    """The names in a table, also of tables below it, that look like a secret's or whose value looks like a key."""
+    """The names in a nested table that look like those of secrets, or whose values look like keys."""
     if isinstance(values, dict):
         for key, value in values.items():
             yield from secrets(value, f"{name}.{key}" if name else str(key))

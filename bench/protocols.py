@@ -1,8 +1,7 @@
-"""The whole contract: what a method, retriever, generator, embedder and metric are.
+"""The whole contract: what a method, retriever, generator, embedder, dataset and metric are.
 
-Plug points are protocols, not base classes: a third party's class needs no import of ours. A class
-that implements one of them is a dataclass, and the fields of the dataclass are its options
-(`--set rag.order=chronological`), validated by `bench.registry`.
+They are protocols, not base classes, so that a plug-in needs no import of ours. A class that implements a protocol is a
+dataclass; its fields are its options (`--set rag.order=chronological`), and `bench.registry` checks them.
 """
 
 from __future__ import annotations
@@ -22,69 +21,69 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-# A prompt as a pure function of what the budget may shorten: the sample (its item's
-# description) and the past reviews, best first.
+# A pure function from what the budget may shorten to a prompt: the sample (the description of its item) and past
+# reviews, best first.
 PromptBuilder = Callable[["Sample", tuple["Review", ...]], "Prompt"]
 
 
 class Context(Protocol):
-    """What one sample's method may ask for. Owns budgets, seeds, batching, storing and accounting."""
+    """What a method may ask for while it writes one sample. Owns budgets, seeds, batching, storing and accounting."""
 
     def retrieve(self, sample: Sample) -> tuple[Review, ...]:
         """The run's retriever: at most K reviews of the sample's own history, best first."""
         ...
 
     def peers(self, review: Review, *, before: int | None = None) -> tuple[Review, ...]:
-        """Other users' reviews of the same item, by user id; never a validation or test target of theirs.
+        """Other users' reviews of the same item, by user id. Their validation and test targets are left out.
 
-        With `before` (ms since 1970) only older ones.
+        `before` (ms since 1970) leaves out the reviews from then on.
         """
         ...
 
     def reviews_of(self, category: str, user_id: str, *, before: int | None = None) -> tuple[Review, ...]:
-        """What this user wrote in the category, in corpus order; never a validation or test target.
+        """This user's reviews in the category, in corpus order. Validation and test targets are left out.
 
-        Of the sample's own user it is the sample's history, whatever was written later. `before` as for `peers`.
+        For the sample's own user this is the sample's history, without later reviews. `before` as for `peers`.
         """
         ...
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """(n, d) vectors of the profile's embedder, in order. Only texts that `EmbeddingMethod.texts` named."""
+        """(n, d) vectors of the profile's embedder, in order. Only for texts that `EmbeddingMethod.texts` returned."""
         ...
 
     def note(self, name: str, value: Any) -> None:
-        """Puts a JSON value on the sample's row in samples.jsonl, under `notes`."""
+        """Adds a JSON value to the sample's row in samples.jsonl, under `notes`."""
         ...
 
     def fit(self, build: PromptBuilder, sample: Sample, reviews: tuple[Review, ...] = (), *, keep: int = 1) -> Prompt:
-        """`build(sample, reviews)` inside the input budget (spec, Retrieval); records what was cut.
+        """`build(sample, reviews)` within the input budget (spec, Retrieval). Records what was dropped or truncated.
 
-        The first `keep` reviews are not dropped but shortened. Raises SampleFailure where even the parts that
-        are never cut exceed the budget.
+        The first `keep` reviews may be truncated but not dropped. Raises SampleFailure where the parts that are never
+        cut already exceed the budget.
         """
         ...
 
     async def generate(self, prompt: Prompt, *, stage: str, key: str = "", max_new_tokens: int | None = None) -> str:
-        """The model's answer, stripped. Never generated again once stored.
+        """The model's answer, stripped. A stored answer is not generated again.
 
-        The seed derives from (run seed, stage, key); key defaults to the sample's id. Requests that
-        several samples or cells share (an item's comparison, say) name themselves by a key of their own.
-        `max_new_tokens` lowers the profile's limit for this request.
+        The seed derives from (run seed, stage, key); key defaults to the sample's id. A request that several samples
+        or cells share (the comparison of an item, say) needs a key of its own. `max_new_tokens` lowers the profile's
+        limit for this request.
         """
         ...
 
 
 class Method(Protocol):
-    """How one sample is written. Many samples run at once; no stage waits for another sample."""
+    """Writes one sample. Many samples are written at once, and none waits for a stage of another."""
 
     @property
     def label(self) -> str:
-        """The name in tables, as papers spell it."""
+        """The name in tables, spelled as in the papers."""
         ...
 
     @property
     def uses_retriever(self) -> bool:
-        """False: the run has no retriever and no K, and a grid has it once."""
+        """False: its runs have no retriever and no K, so a grid has one cell of it, not one a retriever and K."""
         ...
 
     @property
@@ -99,18 +98,18 @@ class EmbeddingMethod(Method, Protocol):
     """A method that compares texts in the embedder's space."""
 
     def texts(self, sample: Sample, ctx: Context) -> Iterable[str]:
-        """What `write` will ask `ctx.embed` for; embedded for all samples in one go, before the engine starts.
+        """The texts that `write` passes to `ctx.embed`. Those of all samples are embedded before the engine starts.
 
-        May call `ctx.retrieve`, `ctx.peers` and `ctx.reviews_of`, nothing else of the context.
+        May call `ctx.retrieve`, `ctx.peers` and `ctx.reviews_of`, and nothing else of the context.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Space:
-    """The two ends of a soft-prompt module: the embedder's vectors and the rows of the language model's table.
+    """The input and output of a soft-prompt module: the embedder's vectors and the language model's token embeddings.
 
-    `mean` and `std`, (rows,) fp32, are of the table's rows, coordinate by coordinate; `norm` is their mean length.
+    `mean` and `std`, (hidden_size,) fp32, are over all token embeddings; `norm` is their mean Euclidean norm.
     """
 
     vector_size: int
@@ -121,33 +120,33 @@ class Space:
 
 
 class SoftModule(Protocol):
-    """A `torch.nn.Module` (fp32) that turns slots into rows. Frozen vectors of it are buffers, kept with the rest."""
+    """A `torch.nn.Module` (fp32) from slots to soft prompt embeddings. Frozen vectors are buffers, which are saved."""
 
     @property
     def loss_weights(self) -> Mapping[str, float]:
-        """What each auxiliary loss is multiplied by in the total: total = cross entropy + sum of weight * loss."""
+        """The weight of each auxiliary loss: total = cross entropy + sum of weight * loss."""
         ...
 
     def __call__(self, slots: Sequence[Slot]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """(n, hidden size) rows in the slots' order, and the auxiliary losses by name, unweighted.
+        """(n, hidden_size) embeddings in the order of the n slots, and the auxiliary losses by name, unweighted.
 
-        In training the slots are those of a whole effective batch, so that statistics are over the batch's rows.
+        In training the slots are those of a whole effective batch, so that a loss may use statistics of the batch.
         """
         ...
 
 
 @runtime_checkable
 class SoftPromptMethod(EmbeddingMethod, Protocol):
-    """A method with trained rows in its prompt. The language model stays frozen; the module is what is trained."""
+    """A method with soft prompt embeddings in its prompt. Its module is trained; the language model stays frozen."""
 
     @property
     def training(self) -> Mapping[str, Any]:
-        """What these options change in the profile's [train]; an explicit `--set train.x` goes before it."""
+        """Changes to the profile's [train] that the method's options need. `--set train.x` overrides them."""
         ...
 
     @property
     def varies(self) -> bool:
-        """True: `prompt` follows its `variation`, and the trainer asks for the examples of every epoch anew."""
+        """True: `prompt` depends on `variation`, and the trainer makes new examples for every epoch."""
         ...
 
     def module(self, space: Space) -> torch.nn.Module:
@@ -155,16 +154,16 @@ class SoftPromptMethod(EmbeddingMethod, Protocol):
         ...
 
     def prompt(self, sample: Sample, ctx: Context, *, variation: int = 0) -> Prompt:
-        """The prompt, fitted, with slots that hold their features. `write` generates from it.
+        """The prompt within the budget, with slots that hold their features. `write` generates from it.
 
-        `variation` is a seed of the trainer's, new for each epoch, for methods that vary what they train on; 0 asks for
-        the prompt as it is.
+        `variation` is a seed of the trainer, new for each epoch, for methods that vary their training prompts. 0 asks
+        for the prompt as it is written from.
         """
         ...
 
 
 class TextVectors(Protocol):
-    """Vectors of texts, wherever they come from."""
+    """Vectors of texts: computed, or read from the vector store."""
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """(n, d) float32, in order; each distinct text is computed once."""
@@ -179,7 +178,7 @@ class RetrievalContext(TextVectors, Protocol):
 
 
 class Retriever(Protocol):
-    """Ranks a sample's own history. Stateless: everything it needs comes in by its arguments."""
+    """Ranks a sample's own history. Stateless: everything it needs is an argument."""
 
     @property
     def uses_embeddings(self) -> bool:
@@ -187,7 +186,7 @@ class Retriever(Protocol):
         ...
 
     def texts(self, samples: Sequence[Sample]) -> Iterable[str]:
-        """The texts whose vectors `rank` will ask for; embedded in one go before the run."""
+        """The texts whose vectors `rank` needs. They are embedded before the first request."""
         ...
 
     def rank(self, sample: Sample, k: int, ctx: RetrievalContext) -> tuple[Review, ...]:
@@ -200,20 +199,20 @@ class PromptEncoder(Protocol):
 
     @property
     def slot_id(self) -> int:
-        """The id that stands at every slot and nowhere else. Raises UserError where the tokenizer has none to spare."""
+        """The token id of every slot, used nowhere else. Raises UserError where the tokenizer has no unused id."""
         ...
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]: ...
 
 
 class Generator(Protocol):
-    """A language model behind an engine: continuous batching is the engine's, order is nobody's."""
+    """A language model behind an engine. The engine batches requests; they may finish in any order."""
 
     @property
     def encoder(self) -> PromptEncoder: ...
 
     def identity(self) -> Mapping[str, Any]:
-        """Everything but the request that can change a completion. Part of every store key."""
+        """Everything besides the request that can change a completion. Part of every key of the request store."""
         ...
 
     async def start(self) -> None: ...
@@ -232,36 +231,36 @@ class Embedder(Protocol):
     """A frozen text encoder."""
 
     def identity(self) -> str:
-        """Names the weights, pooling and limits: the key under which vectors are kept."""
+        """Names the weights, pooling and limits. Part of every key of the vector store."""
         ...
 
     def encode(self, texts: Sequence[str]) -> Vectors: ...
 
 
 class DataSource(Protocol):
-    """A dataset of a plug-in's."""
+    """A dataset of a plug-in."""
 
     def folder(self) -> Path:
-        """Where the dataset lies, in the layout of `bench.data.folder`; made by this call if it must be."""
+        """The folder of the dataset, in the layout of `bench.data.folder`. This call may make it first."""
         ...
 
 
 class Metric(Protocol):
-    """Compares texts. Per-sample rows are stored; corpus values are aggregated from rows alone.
+    """Compares texts. Gives a row (a dict) a sample, which is stored, and values of a corpus from rows alone.
 
-    So a table can be re-sliced or resampled without the texts: BLEU's rows are n-gram statistics. A class with
-    `per_pair = True` promises that a row depends on its own pair alone: its pairs are spread over processes.
+    So tables can select and resample samples without their texts: the rows of BLEU are n-gram counts. A class with
+    `per_pair = True` promises that a row depends on its own pair only; pairs are then spread over processes.
     """
 
     @property
     def columns(self) -> tuple[Column, ...]: ...
 
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:
-        """One row a pair, JSON values only. An empty prediction gets a row that scores 0."""
+        """One row for each pair, of JSON values. An empty prediction gets a row that scores 0."""
         ...
 
     def aggregate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        """One value a column over these rows."""
+        """column -> value over these rows."""
         ...
 
     def versions(self) -> dict[str, str]:
@@ -270,15 +269,15 @@ class Metric(Protocol):
 
 
 class CorpusMetric(Metric, Protocol):
-    """A metric whose values are no means of its rows: they are made of sums over rows, as corpus BLEU is of counts.
+    """A metric whose values come from sums over rows, as corpus BLEU comes from sums of counts.
 
-    Every other metric's column is the mean of the rows' entry of the same name, those without one left out.
+    The columns of every other metric are means: of the entries of the same name in the rows that have one.
     """
 
     def statistics(self, row: Mapping[str, Any]) -> Sequence[float]:
-        """The m numbers of one row that are summed."""
+        """The m numbers of one row that are summed over rows."""
         ...
 
     def values(self, sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        """(..., m) sums to (...) values a column: equal to `aggregate` over the rows that were summed."""
+        """column -> (...) values from (..., m) sums: what `aggregate` gives for the rows that were summed."""
         ...

@@ -1,4 +1,4 @@
-"""Seeds derived from what they are for, so that no seed depends on order or on other requests."""
+"""Seeds derived from their purpose, so that no seed depends on the order of requests."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from hashlib import sha256
 
 
 def derive(*parts: str | int) -> int:
-    """A seed in [0, 2**63) from all parts, their types and their borders: ("a", "bc") is not ("ab", "c").
+    """A seed in [0, 2**63) from the parts, their types and their borders: ("a", "bc") and ("ab", "c") differ.
 
-    The same on every machine and Python version. Lone surrogates are allowed.
+    Equal on every machine and Python version. Parts may hold lone surrogates.
     """
     digest = sha256(b"".join(_encode(part) for part in parts)).digest()
     return int.from_bytes(digest[:8], "big") >> 1

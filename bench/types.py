@@ -1,8 +1,7 @@
-"""The nouns of the suite: plain frozen data that every part passes to every other.
+"""The nouns of the suite: plain frozen data that all parts exchange.
 
-A `Sample` deliberately has no review text. The text a method has to write lives in the
-corpus (`Corpus.reference`), which methods and retrievers never see, so that no prompt, query or
-embedding can leak it by accident.
+A `Sample` deliberately has no review text. The text that a method has to write is in the corpus (`Corpus.reference`),
+which methods and retrievers never see, so that no prompt, query or embedding can leak it by accident.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ Split = Literal["train", "val", "test"]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A reviewed product. Identified by (category, item_id): ids repeat across categories."""
+    """A reviewed product, identified by (category, item_id), as ids repeat across categories."""
 
     category: str
     item_id: str
@@ -29,7 +28,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One review that was really written: by a user in the past, or by a peer.
+    """A real review: of the user's history, or by a peer.
 
     `timestamp` is in milliseconds since 1970, or None where the source has none.
     """
@@ -49,7 +48,7 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What has to be written: user u' reviews item i' with this rating and title (spec, Task).
+    """A review to be written: of item i', by user u', with this rating and title (spec, Task).
 
     `history` holds the user's earlier reviews in corpus order, newest first.
     """
@@ -70,10 +69,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """The place of one trained row in a user message. Being no text, no text can imitate it.
+    """A placeholder in a user message for one soft prompt embedding. It is no text, so no text can imitate it.
 
-    `name` says which part of the method's module makes the row; `features`, each (n, d) or (d,) fp32, are what it is
-    made of. Slots of one name are equal: they look the same to a tokenizer.
+    The part of the method's module called `name` computes the embedding from `features`, each (n, d) or (d,) fp32.
+    Slots with the same name are equal: a tokenizer cannot tell them apart.
     """
 
     name: str
@@ -84,7 +83,7 @@ class Slot:
 class Prompt:
     """A system and a user message. The model's own chat template renders it (bench.generate.prompts.chat).
 
-    A soft prompt's user message is a sequence of texts and slots.
+    The user message of a soft prompt is a sequence of texts and slots.
     """
 
     system: str
@@ -92,7 +91,7 @@ class Prompt:
 
     @property
     def parts(self) -> tuple[str | Slot, ...]:
-        """The user message with neighbouring texts joined, so that a tokenizer sees them as one."""
+        """The user message with neighbouring texts joined, so that they are tokenized as one."""
         if isinstance(self.user, str):
             return (self.user,)
         joined: list[str | Slot] = []
@@ -109,15 +108,15 @@ class Prompt:
 
     @property
     def text(self) -> str:
-        """The user message for reading: a slot as its name in angle brackets."""
+        """The user message for people: a slot is its name in angle brackets."""
         return "".join(part if isinstance(part, str) else f"<{part.name}>" for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn. Explicit and complete: a model's generation_config is never applied.
+    """How tokens are sampled. The model's generation_config is never applied.
 
-    temperature 0 is greedy. `max_new_tokens` counts the end token.
+    Temperature 0 is greedy. `max_new_tokens` counts the end token.
     """
 
     temperature: float = 0.8
@@ -129,9 +128,9 @@ class Sampling:
 class Request:
     """One call of the model: rendered token ids, how to sample, and a seed of its own.
 
-    `embeds`, (n, hidden size) fp32, are the soft prompt embeddings that stand in for the n ids that are the encoder's
-    `slot_id`, in order. `stage` is the
-    method's name for the request, for counting; it changes no answer and no store key.
+    `embeds`, (n, hidden_size) fp32, are the soft prompt embeddings that replace the n ids equal to the encoder's
+    `slot_id`, in order. `stage` is the method's name for the request, under which costs are summed. It changes neither
+    the answer nor its key in the request store.
     """
 
     ids: tuple[int, ...]
@@ -143,11 +142,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What the model answered. `text` has no special tokens; `ids` are the new tokens.
+    """The model's answer. `text` has no special tokens; `ids` are the new tokens.
 
-    `n_cached` of the `n_prompt` tokens were served by the engine's prefix cache; `seconds` is the
-    time from hand-in to the last token, waiting included. `counted` is the number of new tokens where a
-    server tells that but not which they are.
+    `n_cached` of the `n_prompt` tokens came from the engine's prefix cache. `seconds` runs from the call to the last
+    token, waiting included. `counted` is the number of new tokens where a server reports no ids.
     """
 
     text: str
@@ -165,9 +163,9 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A number that a metric reports: key in the files, label in tables, digits shown.
+    """A value of a metric: its key in files, its label in tables, and the digits to show.
 
-    `main` columns stand in every table; the others only where they are asked for.
+    Every table shows the `main` columns; the others are shown on request.
     """
 
     key: str
@@ -179,7 +177,7 @@ class Column:
 
 @dataclass(slots=True)
 class Dropped:
-    """What the input budget took out of a sample's prompts (spec, Retrieval). Zero means untouched."""
+    """What the input budget cut from a sample's prompts (spec, Retrieval). Zero: nothing."""
 
     reviews: int = 0
     description_chars: int = 0
@@ -193,7 +191,7 @@ class Dropped:
 
 @dataclass(slots=True)
 class StageCost:
-    """What one stage of one sample (or, summed, of a run) cost."""
+    """The cost of one stage of one sample, or of a whole run."""
 
     requests: int = 0
     from_store: int = 0
@@ -213,7 +211,7 @@ class StageCost:
 
 @dataclass(slots=True)
 class EngineUse:
-    """What the engine did in this process, and was spared by the store. Seconds: first to last request."""
+    """The engine's work in this process. `from_store` counts stored answers; seconds: first to last request."""
 
     requests: int = 0
     from_store: int = 0
@@ -235,7 +233,7 @@ class EngineUse:
 
 @dataclass(slots=True)
 class Trace:
-    """What happened while one sample was written; becomes part of its row in samples.jsonl."""
+    """What happened while one sample was written. Becomes part of its row in samples.jsonl."""
 
     retrieved: tuple[str, ...] = ()
     dropped: Dropped = field(default_factory=Dropped)

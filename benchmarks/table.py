@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bench.record import runs
+from bench.record import contents, runs
 from bench.record.runs import RunFolder
 from bench.score import score_arrays
 
@@ -54,6 +54,7 @@ def scores(samples: int, seed: int) -> list[dict[str, Any]]:
 def summary(name: str, number: int, samples: int) -> dict[str, Any]:
     values = {key: 0.1 + number / 1000 for key, _, _ in COLUMNS}
     return {
+        "format": contents.FORMAT,
         "run": name,
         "method": "nonperso" if number == 0 else "rag",
         "label": "Non-Perso" if number == 0 else "RAG",
@@ -91,7 +92,7 @@ def write(out: Path, *, count: int, samples: int) -> None:
     for number in range(count):
         folder = RunFolder(out / f"run{number:03}")
         folder.path.mkdir(parents=True)
-        folder.write(runs.CONFIG, {})
+        folder.write(runs.CONFIG, {"format": contents.FORMAT})
         mine = rows if number % 10 else scores(samples, number)
         folder.write_rows(runs.SCORES, mine)
         folder.write(runs.SUMMARY, summary(folder.path.name, number, samples))

@@ -93,14 +93,14 @@ def test_a_mistake_in_a_profile_is_one_line_with_its_key(tmp_path: Path, edit: t
     assert "\n" not in str(error.value)
 
 
-def test_a_profile_that_is_no_text(tmp_path: Path) -> None:
+def test_a_profile_that_is_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     path.write_bytes(b"k = 2\ntitle = '\xff'")
     with pytest.raises(UserError, match=r"p\.toml: line 2 is no UTF-8 .*decode"):
         load_profile(str(path))
 
 
-def test_what_is_no_file_is_no_profile_and_no_suite(tmp_path: Path) -> None:
+def test_a_folder_or_a_device_is_refused_as_profile_and_as_suite(tmp_path: Path) -> None:
     folder, pipe, device = tmp_path / "folder.toml", tmp_path / "pipe.toml", tmp_path / "device.toml"
     folder.mkdir()
     os.mkfifo(pipe)
@@ -126,7 +126,7 @@ def test_what_is_no_file_is_no_profile_and_no_suite(tmp_path: Path) -> None:
         ("options.judge.api_key", "hunter2", "judge.api_key"),
     ],
 )
-def test_a_secret_is_refused_and_not_said(key: str, value: Any, named: str) -> None:
+def test_a_secret_is_refused_and_not_shown(key: str, value: Any, named: str) -> None:
     table = key.partition(".")[0]
     with pytest.raises(
         UserError, match=rf"^profile tiny, {table}: {re.escape(named)} would be kept with every"
@@ -135,7 +135,7 @@ def test_a_secret_is_refused_and_not_said(key: str, value: Any, named: str) -> N
     assert not re.search("anything|hunter2|123|abcdef", str(error.value))
 
 
-def test_what_only_sounds_like_a_secret() -> None:
+def test_names_that_only_sound_like_secrets_are_allowed() -> None:
     engine = {
         "max_num_batched_tokens": 8, "tokenizer": "org/sk-learn", "hf_token": True, "spec_tokens": 3,
         "hf_overrides": {"eos_token": "</s>", "pad_token_id": 0}, "long_prefill_token_threshold": 4, "seed": None,

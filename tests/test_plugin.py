@@ -1,4 +1,4 @@
-"""`--plugin my.py`: a method, a retriever, a metric and a dataset from one file, and what such a file may be."""
+"""`--plugin my.py`: a method, a retriever, a metric and a dataset from one file, and what is refused in such a file."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ def helper():
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The plug-in, which nothing knows yet and nothing remembers afterwards."""
+    """The plug-in file, not loaded yet, and forgotten after the test."""
     monkeypatch.setattr(registry, "_from_files", {})
-    monkeypatch.setattr(registry, "_files", [])
+    monkeypatch.setattr(plugins, "_loaded", [])
     monkeypatch.setitem(registry.BUILTIN["generator"], "fake", fakes.FAKE)
-    path = tmp_path / "my_plugs.py"
+    path = tmp_path / "my_components.py"
     path.write_text(PLUGIN.replace("PLACE", str(tmp_path / "data")))
     yield path
-    sys.modules.pop("my_plugs", None)
+    sys.modules.pop("my_components", None)
 
 
 def test_one_file_brings_a_method_a_retriever_a_metric_and_data(
@@ -108,10 +108,10 @@ def test_one_file_brings_a_method_a_retriever_a_metric_and_data(
 
 
 def forget() -> None:
-    """As a new process would meet the file."""
-    sys.modules.pop("my_plugs", None)
+    """As in a new process."""
+    sys.modules.pop("my_components", None)
     registry._from_files.clear()
-    registry._files.clear()
+    plugins._loaded.clear()
     score_arrays._metric.cache_clear()
 
 
@@ -160,7 +160,7 @@ def forget() -> None:
         ),
     ],
 )
-def test_what_can_be_seen_at_once_is_refused_at_once(
+def test_a_broken_protocol_is_refused_before_an_engine_starts(
     file: Path,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
@@ -286,7 +286,7 @@ def test_a_metric_that_fails_leaves_the_run_unscored_and_its_texts_kept(
         ("return {'letters': 1}", "TypeError: it gave {'letters': 1}, not a dict of texts"),
     ],
 )
-def test_a_metric_without_versions_is_met_before_anything_is_generated(
+def test_a_metric_without_versions_fails_before_anything_is_generated(
     file: Path,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
@@ -329,13 +329,13 @@ def test_a_retriever_that_fails_on_a_sample_fails_that_sample(
     assert {name for name, row in rows.items() if row["error"]} == {"Books/u1/r4", "Films/u1/r4"}
     row = rows["Books/u1/r4"]
     assert row["error"] == f"retriever 'oldest' of {file} failed on sample Books/u1/r4: {says}"
-    assert "my_plugs.py" in row["traceback"] or "prefetch.py" in row["traceback"]
+    assert "my_components.py" in row["traceback"] or "prefetch.py" in row["traceback"]
     assert (row["text"], rows["Books/u0/r4"]["retrieved"]) == ("", ["Books/u0/r0", "Books/u0/r1"])
     assert world.folder().read(runs.SUMMARY)["failed"] == 2
 
 
 @pytest.mark.parametrize("new", ["[1 / (one.user_id != 'u1') for one in samples] and ()", "[5 for one in samples]"])
-def test_texts_that_a_retriever_cannot_name(file: Path, tmp_path: Path, new: str) -> None:
+def test_a_retriever_whose_texts_fails(file: Path, tmp_path: Path, new: str) -> None:
     file.write_text(file.read_text().replace("return ()", f"return {new}"))
     world = World(tmp_path)
     assert world.run("--plugin", file, "--retriever", "oldest", method="echoes") == 1
@@ -343,9 +343,7 @@ def test_texts_that_a_retriever_cannot_name(file: Path, tmp_path: Path, new: str
     assert failed == (["Books/u1/r4", "Films/u1/r4"] if "1 /" in new else [row["sample_id"] for row in world.rows()])
 
 
-def test_texts_that_a_method_cannot_name_and_an_exit(
-    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_method_whose_texts_fails_or_that_exits(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("run.cells", "context.prefetch"):
         monkeypatch.setattr(f"bench.{module}.create_encoder", lambda config: FakeEmbedder())
     text = file.read_text().replace("uses_embeddings = False\n    varies", "uses_embeddings = True\n    varies")
@@ -368,7 +366,7 @@ def test_texts_that_a_method_cannot_name_and_an_exit(
     ("new", "says"),
     [("return None", "TypeError: it gave NoneType, not a path"), ("raise ValueError('x')", "ValueError: x")],
 )
-def test_data_that_has_no_folder(
+def test_a_dataset_whose_folder_fails(
     file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], new: str, says: str
 ) -> None:
     file.write_text(file.read_text().replace("return Path(self.place)", new))
@@ -380,9 +378,9 @@ def test_a_changed_plug_in_is_a_changed_run(file: Path, tmp_path: Path) -> None:
     world = World(tmp_path)
     assert world.run("--plugin", file, method="echoes") == 0
     file.write_text(file.read_text().replace('"Write."', '"Write it."'))
-    sys.modules.pop("my_plugs")
+    sys.modules.pop("my_components")
     registry._from_files.clear()
-    registry._files.clear()
+    plugins._loaded.clear()
     assert world.run("--plugin", file, method="echoes") == 0
     assert len(runs.find(world.out)) == 2
 
@@ -392,7 +390,7 @@ def test_a_table_without_the_plug_in_still_shows_its_runs(
 ) -> None:
     world = World(tmp_path)
     assert world.run("--plugin", file, "--metric", "rouge,letters", method="echoes") == 0
-    sys.modules.pop("my_plugs")
+    sys.modules.pop("my_components")
     registry._from_files.clear()
     capfd.readouterr()
     assert bench("table", world.out) == 0
@@ -402,9 +400,9 @@ def test_a_table_without_the_plug_in_still_shows_its_runs(
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("my_plugs.txt", "", "is no Python file"),
+        ("my_components.txt", "", "is no Python file"),
         ("absent.py", None, "is no Python file"),
-        ("my_nothing.py", "x = 1\n", "holds no plug: a dataclass with one of write (method), rank (retriever)"),
+        ("my_nothing.py", "x = 1\n", "holds no component: a dataclass with one of write (method), rank (retriever)"),
         ("my_broken.py", "import nothing_of_that_name\n", "cannot be imported: ModuleNotFoundError: No module named"),
         ("json.py", "", "a module 'json' is there already; rename the file"),
         ("my.dotted.py", "x = 1\n", "is no Python file"),
@@ -413,12 +411,12 @@ def test_a_table_without_the_plug_in_still_shows_its_runs(
         ("my_bytes.py", "x = '\0'\n", "cannot be imported: "),
     ],
 )
-def test_what_is_no_plug_in(file: Path, name: str, text: str | None, message: str) -> None:
+def test_a_file_that_is_not_a_plug_in_is_named(file: Path, name: str, text: str | None, message: str) -> None:
     path = file.with_name(name)
     if text is not None:
         path.write_text(text)
     with pytest.raises(UserError) as error:
-        registry.load_plugins([str(path)])
+        plugins.load([str(path)])
     assert message in str(error.value)
 
 
@@ -427,22 +425,22 @@ def test_a_built_in_name_is_refused(file: Path, cls: str, kind: str) -> None:
     old = {"method": "Echoes", "retriever": "Oldest", "data": "Toys"}[kind]
     file.write_text(file.read_text().replace(f"class {old}", f"class {cls}"))
     with pytest.raises(UserError, match=f"class {cls} would be {kind} '{cls.lower()}', which is there already; rename"):
-        registry.load_plugins([str(file)])
+        plugins.load([str(file)])
     assert registry.load("method", "rag").__module__ == "methods.rag"
 
 
-def test_a_name_of_two_files_is_refused(file: Path, tmp_path: Path) -> None:
+def test_two_files_cannot_add_the_same_name(file: Path, tmp_path: Path) -> None:
     other = tmp_path / "my_others.py"
     other.write_text(file.read_text())
-    registry.load_plugins([str(file)])
+    plugins.load([str(file)])
     with pytest.raises(
         UserError, match=r"my_others\.py: class Echoes would be method 'echoes', which is there already"
     ):
-        registry.load_plugins([str(other)])
+        plugins.load([str(other)])
     sys.modules.pop("my_others", None)
 
 
-def test_data_of_a_plug_in_that_is_not_there(file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_dataset_whose_folder_is_missing(file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert bench("run", "--plugin", file, "--data", "toys", "--out", tmp_path / "runs") == 2
     err = capfd.readouterr().err
     assert err == f"bench: data 'toys' of a plug-in: its folder() gave {tmp_path / 'data'}, which is not there\n"
@@ -455,7 +453,7 @@ def test_a_run_of_a_plug_in_that_is_not_named_says_so(
 ) -> None:
     world = World(tmp_path)
     assert world.run("--plugin", file, method="echoes") == 0
-    sys.modules.pop("my_plugs")
+    sys.modules.pop("my_components")
     registry._from_files.clear()
     capfd.readouterr()
     for command in ("score", "verify"):

@@ -1,4 +1,4 @@
-"""Names to classes: built-in, from entry points, and everything that can be wrong with the latter."""
+"""Names to classes: built-in ones, entry points, and what can be wrong with an entry point."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from bench import registry
 from bench.commands import listing
-from bench.config import RunConfig, load_profile
+from bench.config import RunConfig, load_profile, variant
 from bench.errors import UserError
 from bench.suite import grid
 from methods.rag import Rag
@@ -130,14 +130,14 @@ def test_a_built_in_name_cannot_be_taken_over() -> None:
         ("mine", {"n": 13}, r"^method 'mine': 13 is not for me$"),
     ],
 )
-def test_what_is_wrong_with_a_plug_in_is_one_line(name: str, options: dict[str, object], message: str) -> None:
+def test_a_mistake_in_a_plug_in_is_one_line(name: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message) as error:
         registry.create("method", name, options)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.usefixtures("plugin")
-def test_lists_and_all_run_no_code_of_an_installed_package() -> None:
+def test_lists_and_all_do_not_import_installed_packages() -> None:
     rows = {name: rest for name, *rest in listing.rows("methods", ROOT)}
     assert rows["mine"] == ["installed: my_plugin:Mine, imported when it is asked for by name", ""]
     assert rows["rag"][1] == "order='rank'"
@@ -149,15 +149,15 @@ def test_lists_and_all_run_no_code_of_an_installed_package() -> None:
 
 
 @pytest.mark.usefixtures("plugin")
-def test_a_run_is_named_by_the_options_that_differ(tmp_path: Path) -> None:
+def test_the_variant_of_a_run_names_the_options_that_differ(tmp_path: Path) -> None:
     profile = load_profile(str(profile_file(tmp_path)))
     options = registry.options_of("method", "mine")
-    for change, variant in (({}, ""), ({"n": 4}, "mine.n=4"), ({"names": ("b",)}, "mine.names=['b']")):
+    for change, says in (({}, ""), ({"n": 4}, "mine.n=4"), ({"names": ("b",)}, "mine.names=['b']")):
         config = RunConfig(
             method="mine", method_options={**options, **change}, k=0, data="d", data_fingerprint="f", profile=profile
         )
         again = RunConfig.model_validate_json(config.model_dump_json())
-        assert config.variant(again) == variant
+        assert variant(again) == says
 
 
 def test_options_of_the_built_in_retrievers_are_checked() -> None:

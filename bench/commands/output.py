@@ -35,9 +35,9 @@ SuiteRuns = Annotated[
 
 
 def _load_plugins(files: list[Path] | None) -> list[Path] | None:
-    from bench import registry
+    from bench import plugins
 
-    registry.load_plugins(map(str, files or []))
+    plugins.load(map(str, files or []))
     return files
 
 

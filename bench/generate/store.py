@@ -15,37 +15,55 @@ from array import array
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
+
+from pydantic import ConfigDict
 
 from bench.errors import UserError
 from bench.record import sqlite
-from bench.record.shapes import NUMBER, TEXT, WHOLE, Every, Has, Is, Maybe, Shape
+from bench.record.contents import Content, Count, Number, Text
 from bench.types import Completion, Prompt, Request
 
 _SCHEMA = "CREATE TABLE completions (key TEXT PRIMARY KEY, prompt BLOB, completion TEXT NOT NULL)"
 
 _DAMAGED = "move it away and run the same command again: what samples.jsonl holds is not made again"
 
-_COMPLETION = Has(
-    {
-        "text": TEXT,
-        "ids": Every(Is("a whole number", lambda value: type(value) is int)),
-        "finish": Is("stop or length", lambda value: value in ("stop", "length")),
-        "n_prompt": WHOLE,
-    },
-    {"n_cached": WHOLE, "seconds": NUMBER, "counted": Maybe(WHOLE)},
-    only=True,
-)
-_PROMPT = Has({"system": TEXT, "user": TEXT}, only=True)
+
+class StoredAnswer(Content):
+    """A `bench.types.Completion` as JSON. The keys with defaults are missing in older stores."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Text
+    ids: list[int]
+    finish: Literal["stop", "length"]
+    n_prompt: Count
+    n_cached: Count = 0
+    seconds: Number = 0.0
+    counted: Count | None = None
+
+    def completion(self) -> Completion:
+        return Completion(**{**dict(self), "ids": tuple(self.ids)})
 
 
-def _read(text: Any, shape: Shape) -> dict[str, Any] | None:
-    """JSON of this shape, else None: a row that was damaged, or is of another version, is none."""
+class StoredPrompt(Content):
+    """A `bench.types.Prompt` as `bench show` shows it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    system: Text
+    user: Text
+
+
+Stored = TypeVar("Stored", StoredAnswer, StoredPrompt)
+
+
+def _read(text: Any, content: type[Stored]) -> Stored | None:
+    """None for text that is not JSON or has other content: the row is damaged, or another version wrote it."""
     try:
-        values: dict[str, Any] = json.loads(text)
+        return content.model_validate(json.loads(text))
     except (ValueError, TypeError, RecursionError):
         return None
-    return None if shape.mistake(values) else values
 
 
 def request_key(request: Request, identity: Mapping[str, Any]) -> str:
@@ -88,8 +106,8 @@ class RequestStore:
     def get(self, key: str) -> Completion | None:
         """The answer; None where there is none that can be read: it is asked for again."""
         row = self._one("SELECT completion FROM completions WHERE key = ?", key)
-        values = _read(row[0], _COMPLETION) if row else None
-        return Completion(**{**values, "ids": tuple(values["ids"])}) if values else None
+        answer = _read(row[0], StoredAnswer) if row else None
+        return answer.completion() if answer else None
 
     def put(self, key: str, prompt: Prompt, completion: Completion) -> Completion:
         """Keeps an answer, unless another process has kept one meanwhile. Returns what is kept."""
@@ -106,10 +124,10 @@ class RequestStore:
         if row is None:
             return None
         try:
-            values = _read(zlib.decompress(row[0]), _PROMPT)
+            kept = _read(zlib.decompress(row[0]), StoredPrompt)
         except (zlib.error, TypeError):
-            values = None
-        return Prompt(**values) if values else Prompt("", "no longer readable")
+            kept = None
+        return Prompt(kept.system, kept.user) if kept else Prompt("", "no longer readable")
 
     def __len__(self) -> int:
         count: int = self._one("SELECT COUNT(*) FROM completions")[0]

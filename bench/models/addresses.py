@@ -1,4 +1,4 @@
-"""Addresses of model servers. They stand in configurations, store keys and messages, so they hold no secrets."""
+"""Addresses of model servers. Configurations, store keys and messages show them, so they may hold no secrets."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ EXAMPLE = "like http://localhost:8000/v1"
 def checked(address: str) -> str:
     """The address without a slash at its end.
 
-    Raises UserError for what is no address, and for one with a password or a query: these may be secret, and
-    the key belongs in the environment.
+    Raises UserError for anything else, and for an address with a password or a query: these may be secret, and the key
+    belongs in the environment.
     """
     try:
         parts = urlsplit(address)

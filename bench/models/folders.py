@@ -1,4 +1,4 @@
-"""Model folders: what one must hold, where the hub keeps one, and a digest of what it is."""
+"""Model folders: the files that one must have, the hub's snapshots, and digests."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from bench.errors import UserError
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 MODEL_FILES = ("*.json", "*.jinja", "*.txt", "*.model", "*.safetensors", "*.bin", "*.pt", "*.py", "*/config.json")
-MARKER = "asset.json"  # says of a fetched folder what it is; no part of the model
+MARKER = "asset.json"  # describes a fetched asset; not part of the model
 HUB_IGNORED = ["onnx/*", "openvino/*", "original/*", "*.onnx", "*.gguf", "*.h5", "*.msgpack", "*.ot", "*.pth"]
 LARGE = 1 << 20
 
 
 def checked(folder: Path, model: str) -> Path:
-    """The folder, if a model can be loaded from it. Raises UserError that names what is missing."""
+    """The folder, if a model can be loaded from it. Raises UserError that names missing files."""
     shards = {name for index in folder.glob("*.index.json") for name in _json(index).get("weight_map", {}).values()}
     absent = [name for name in ("config.json", *sorted(shards)) if not (folder / name).is_file()]
     if not any((folder / name).is_file() for name in TOKENIZERS):
@@ -37,12 +37,12 @@ def checked(folder: Path, model: str) -> Path:
 
 @contextlib.contextmanager
 def loading(model: str) -> Iterator[None]:
-    """Loading a model's files: whatever a library makes of damaged ones is a UserError in one line."""
+    """Around loading a model's files: turns any exception of a library into a UserError of one line."""
     try:
         yield
     except UserError:
         raise
-    except Exception as error:  # transformers, safetensors and torch raise what they like
+    except Exception as error:  # transformers, safetensors and torch raise many types
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"model '{model}' cannot be loaded: {reason}; copy its folder or pull it again") from error
 
@@ -58,9 +58,9 @@ def _json(file: Path) -> dict[str, Any]:
 
 
 def snapshot(model: str, revision: str | None, *, known: Iterable[str] = ()) -> Path:
-    """The folder of a hub model that is already on this machine. Never uses the network.
+    """The folder of a hub model that is on this machine. Never uses the network.
 
-    Raises UserError; `known` are the names that the message offers besides folders and hub ids.
+    Raises UserError, which offers the names `known` besides folders and hub ids.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
@@ -78,7 +78,7 @@ def snapshot(model: str, revision: str | None, *, known: Iterable[str] = ()) -> 
 
 
 def pull_snapshot(model: str, revision: str | None) -> Path:
-    """Fetches a hub model into the hub's cache. Pickled weights come only where there is nothing else.
+    """Fetches a hub model into the hub's cache. Pickled weights are fetched only where there are no others.
 
     Raises UserError where the hub cannot be reached or refuses.
     """
@@ -96,19 +96,19 @@ def pull_snapshot(model: str, revision: str | None) -> Path:
 
 
 def fingerprint(folder: Path, *, notes: Path) -> str:
-    """sha256 over configs, tokenizer, templates and weights. `notes` keeps the digests of large files."""
+    """sha256 over configs, tokenizer, templates and weights. The folder `notes` caches digests of large files."""
     files = {file for pattern in MODEL_FILES for file in folder.glob(pattern) if file.name != MARKER}
     return _combined({file.relative_to(folder): _digest(file, notes) for file in files})
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Relative path -> sha256 of every file of a folder but an asset's marker; "" for one that cannot be read."""
+    """Relative path -> sha256 of every file in a folder except an asset's marker; "" for an unreadable file."""
     files = [file for file in folder.rglob("*") if file.is_file() and file.relative_to(folder) != Path(MARKER)]
     return {file.relative_to(folder).as_posix(): _sha256_or_nothing(file) for file in sorted(files)}
 
 
 def tree(digests: Mapping[str, str]) -> str:
-    """sha256 over the digests of every file of a folder, names included."""
+    """sha256 over the names and digests of all files in a folder."""
     return _combined({Path(name): digest for name, digest in digests.items()})
 
 
@@ -138,7 +138,7 @@ def _digest(file: Path, notes: Path) -> str:
     if known := _noted(kept, key):
         return known
     digest = _sha256(file)
-    # Kept for speed alone: a cache folder that cannot be written costs seconds, not the run.
+    # Only a cache: where it cannot be written, the next run takes some seconds longer.
     with contextlib.suppress(OSError):
         notes.mkdir(parents=True, exist_ok=True)
         part = notes / f"{key}.{os.getpid()}-{threading.get_ident()}"
@@ -151,12 +151,12 @@ def _digest(file: Path, notes: Path) -> str:
 
 
 def _note(key: str, digest: str) -> str:
-    """A digest with a seal: a run's identity hangs on it, so that a damaged note must not pass for one."""
+    """A digest with a checksum of its own: runs depend on it, so a damaged note must be noticed."""
     return f"{digest} {hashlib.sha256(f'{key} {digest}'.encode()).hexdigest()}\n"
 
 
 def _noted(kept: Path, key: str) -> str | None:
-    """The digest that a note tells, if it is this file's and whole."""
+    """The digest in a note, if the note belongs to this file and is not damaged."""
     try:
         text = kept.read_bytes().decode("ascii") if kept.is_file() else ""
     except (OSError, ValueError):

@@ -1,108 +1,237 @@
-"""What the files of a run hold, as far as it is read again. What else is in them is shown, or kept for people."""
+"""What the files of a run hold, as far as they are read again. What else is in them is shown, or kept for people.
+
+Files may have been edited, merged or cut since they were written. `bench.record.runs` checks each file once, where it
+reads it, so that no reader asks whether a key is there. Nothing is converted: "5" is no number, and true is no integer.
+"""
 
 from __future__ import annotations
 
-from dataclasses import fields
+from typing import Annotated, Any, Literal
 
-from bench.record.shapes import (
-    ANYTHING,
-    COUNTS,
-    FLAG,
-    NUMBER,
-    NUMBERS,
-    OBJECT,
-    TEXT,
-    TEXTS,
-    WHOLE,
-    Each,
-    Every,
-    Has,
-    Is,
-    Maybe,
-)  # fmt: skip
-from bench.types import Dropped, StageCost
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationInfo, field_validator
 
-_COST = Has({key.name: NUMBER for key in fields(StageCost)}, only=True)
-_INTEGER = Is("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
+FORMAT: Literal[2] = 2  # of a run folder; files of format 1 do not name theirs
 
-# config.json; `config` itself is a RunConfig.
-CONFIG = Has(
-    {
-        "identity": TEXT,
-        "generator": Has({"backend": TEXT, "version": ANYTHING}),
-        "sources": TEXTS,
-        "config": OBJECT,
-    },
-    {"trained": Maybe(Has({"epoch": WHOLE}))},
-)
-# provenance.json
-PROVENANCE = Has(
-    {"command": Every(TEXT), "generator": OBJECT},
-    {"git": Has({}, {"commit": TEXT}), "continued": Every(OBJECT)},
-)
-# A row of samples.jsonl.
-SAMPLE = Has(
-    {
-        "sample_id": TEXT,
-        "category": TEXT,
-        "user_id": TEXT,
-        "text": TEXT,
-        "error": Maybe(TEXT),
-        "retrieved": Every(TEXT),
-        "dropped": Has({key.name: WHOLE for key in fields(Dropped)}),
-        "stages": Each(_COST),
-        "requests": Every(Every(TEXT, length=2)),
-    }
-)
-# A row of scores.jsonl: what stands under a metric is that metric's.
-SCORE = Has(
-    {"sample_id": TEXT, "category": TEXT, "user_id": TEXT},
-    {"properties": Each(Maybe(NUMBER))},
-    rest=OBJECT,
-)
-# training.json of a checkpoint.
-TRAINING = Has(
-    {
-        "epochs": Every(OBJECT),
-        "space": Has({"vector_size": WHOLE, "hidden_size": WHOLE}),
-        "trainable": WHOLE,
-        "samples": WHOLE,
-        "steps": WHOLE,
-        "seconds": NUMBER,
-    }
-)
-# A row of steps.jsonl: losses have the names that the method gives them.
-STEP = Has({"step": WHOLE, "epoch": WHOLE, "tokens": WHOLE, "seconds": NUMBER}, rest=Maybe(NUMBER))
-# summary.json
-SUMMARY = Has(
-    {
-        "method": TEXT,
-        "label": TEXT,
-        "retriever": Maybe(TEXT),
-        "k": WHOLE,
-        "seed": _INTEGER,
-        "variant": TEXT,
-        "data": Has({"name": TEXT, "title": TEXT, "synthetic": FLAG, "split": TEXT, "limit": Maybe(WHOLE)}),
-        "profile": Has({"name": TEXT}),
-        "model": TEXT,
-        "engine": TEXT,
-        "generator": TEXT,
-        "encoders": TEXTS,
-        "dtype": TEXT,
-        "sampling": Has({"temperature": NUMBER, "top_p": NUMBER, "max_new_tokens": WHOLE}),
-        "input_budget": WHOLE,
-        "deterministic": FLAG,
-        "n": COUNTS,
-        "users": WHOLE,
-        "failed": WHOLE,
-        "shortened": WHOLE,
-        "stages": Each(_COST),
-        "columns": Every(
-            Has({"key": TEXT, "label": TEXT, "digits": WHOLE, "higher_is_better": FLAG, "main": FLAG}, only=True)
-        ),
-        "scores": Each(NUMBERS),
-        "metric_versions": Each(OBJECT),
-        "finished": ANYTHING,  # `bench score` keeps it as it is
-    },
-    {"commit": TEXT, "files": TEXTS, "metric_options": Each(OBJECT)},
-)
+Text = InstanceOf[str]  # not pydantic's own str: that refuses lone surrogates, which reviews may hold
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Number = Annotated[float, Field(gt=-(2.0**63), lt=2.0**63)]
+Object = dict[Text, Any]
+
+
+class Content(BaseModel):
+    """A JSON object. Models are built when the first file is read."""
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False, defer_build=True)
+
+
+# ---------------------------------------------------------------- config.json, provenance.json
+
+
+class Backend(Content):
+    """What the generator says of itself (`Generator.identity`); the rest of it depends on the backend."""
+
+    backend: Text
+    version: Any
+
+
+class Trained(Content):
+    """The checkpoint of a trained method: the epoch that its validation chose."""
+
+    epoch: Count
+
+
+class Config(Content):
+    """config.json. `config` is a `RunConfig`, which `bench.score.written.read_config` checks."""
+
+    format: Literal[2]
+    identity: Text
+    generator: Backend
+    sources: dict[Text, Text]
+    config: Object
+    trained: Trained | None = None
+
+
+class Git(Content):
+    """The source tree; empty for an installed package."""
+
+    commit: Text = ""
+
+
+class Provenance(Content):
+    """provenance.json (`bench.record.provenance`). `continued` has an entry for every later start."""
+
+    command: list[Text]
+    generator: Object
+    git: Git = Git()
+    continued: list[Object] = []
+
+
+# ---------------------------------------------------------------- samples.jsonl, scores.jsonl
+
+
+class Cost(Content):
+    """A `bench.types.StageCost`. No other key, as it is made of these again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    requests: Number
+    from_store: Number
+    prompt_tokens: Number
+    cached_tokens: Number
+    new_tokens: Number
+    seconds: Number
+
+
+class Dropped(Content):
+    """A `bench.types.Dropped`."""
+
+    reviews: Count
+    description_chars: Count
+    text_chars: Count
+
+
+class Sample(Content):
+    """A row of samples.jsonl. `error` is null for a sample that was written."""
+
+    sample_id: Text
+    category: Text
+    user_id: Text
+    text: Text
+    error: Text | None
+    retrieved: list[Text]  # review ids, best first
+    dropped: Dropped
+    stages: dict[Text, Cost]
+    requests: list[Annotated[list[Text], Field(min_length=2, max_length=2)]]  # stage, key in the request store
+
+
+class Score(Content):
+    """A row of scores.jsonl. Every other key is a metric, with what its values are made of."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Object]
+
+    sample_id: Text
+    category: Text
+    user_id: Text
+    properties: dict[Text, Number | None] = {}  # by which tables are sliced
+
+
+# ---------------------------------------------------------------- training.json, steps.jsonl of a checkpoint
+
+
+class Sizes(Content):
+    """The part of a `bench.protocols.Space` that is no array."""
+
+    vector_size: Count
+    hidden_size: Count
+
+
+class Training(Content):
+    """training.json, written when a checkpoint is trained to its end."""
+
+    epochs: list[Object]
+    space: Sizes
+    trainable: Count  # parameters
+    samples: Count
+    steps: Count
+    seconds: Number
+
+
+class Step(Content):
+    """A row of steps.jsonl. Every other key is a loss, by the name that the method gives it."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Number | None]
+
+    step: Count
+    epoch: Count
+    tokens: Count
+    seconds: Number
+
+
+# ---------------------------------------------------------------- summary.json
+
+
+class Data(Content):
+    """What was written for."""
+
+    name: Text
+    title: Text
+    synthetic: bool
+    split: Text
+    limit: Count | None
+
+
+class ProfileName(Content):
+    """The profile, by name."""
+
+    name: Text
+
+
+class Sampling(Content):
+    """A `bench.types.Sampling`."""
+
+    temperature: Number
+    top_p: Number
+    max_new_tokens: Count
+
+
+class Column(Content):
+    """A `bench.types.Column`. No other key, as it is made of these again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: Text
+    label: Text
+    digits: Count
+    higher_is_better: bool
+    main: bool
+
+
+class EngineUse(Content):
+    """What `bench run --dry-run` reads of `engine_use`. No part of Summary: `bench score` keeps it, right or wrong."""
+
+    requests: Number = 0
+    tokens_per_second: Number = 0
+
+
+class Summary(Content):
+    """summary.json: what tables ask of a finished run. Counts and scores are by category."""
+
+    format: Literal[2]
+    method: Text
+    label: Text
+    retriever: Text | None
+    k: Count
+    seed: int
+    variant: Text
+    data: Data
+    profile: ProfileName
+    model: Text
+    engine: Text
+    generator: Text
+    encoders: dict[Text, Text]
+    dtype: Text
+    sampling: Sampling
+    input_budget: Count
+    deterministic: bool
+    n: dict[Text, Count]
+    users: Count
+    failed: Count
+    shortened: Count
+    stages: dict[Text, Cost]
+    columns: list[Column]
+    scores: dict[Text, dict[Text, Number]]
+    metric_versions: dict[Text, Object]
+    metric_options: dict[Text, Object] = {}
+    commit: Text = ""
+    files: dict[Text, Text] = {}
+    finished: Any  # `bench score` keeps it as it is
+
+    @field_validator("scores")
+    @classmethod
+    def _of_all_categories(cls, scores: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        written = {category for category, n in info.data.get("n", {}).items() if n}
+        if scores.keys() != written:
+            raise ValueError(f"found {sorted(scores)!r:.60}, expected the categories of n")
+        return scores

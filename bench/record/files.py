@@ -1,4 +1,4 @@
-"""Files that a user may own: replaced whole or not at all, and read only where they are files."""
+"""Files of users and of runs: a write is complete or does not happen, and only regular files are read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.errors import UserError
 
 @contextmanager
 def naming(file: Path) -> Iterator[None]:
-    """Where a write fails, says of which file: the system's error does not."""
+    """Adds the file's name to an OSError: that of a failed write has none."""
     try:
         yield
     except OSError as error:
@@ -26,9 +26,9 @@ def naming(file: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """A temporary file beside this one, which takes its place at the end; where that fails, the old one is as it was.
+    """A temporary file beside this one, which replaces it at the end. After a failure the old file is unchanged.
 
-    A link keeps leading to where it led.
+    A link stays a link: the file that it points to is replaced.
     """
     target = Path(os.path.realpath(file))
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -40,11 +40,11 @@ def replacing(file: Path) -> Iterator[Path]:
             temporary.replace(target)
     finally:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)  # of a full disk, it would take the room that is left
+            temporary.unlink(missing_ok=True)  # on a full disk it would take the remaining room
 
 
 def write(file: Path, content: str | bytes) -> None:
-    """Whole or not at all; the folders above are made. A device or a pipe is written as it is."""
+    """Writes all or nothing, and makes the folders above. A device or a pipe is written to directly."""
     data = content.encode() if isinstance(content, str) else content
     with naming(file):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -56,14 +56,14 @@ def write(file: Path, content: str | bytes) -> None:
 
 
 def check_regular(path: Path, cure: str) -> None:
-    """Raises UserError for what is there and no file: a folder cannot be read, and a pipe is waited for without end."""
+    """Raises UserError for a path that is not a file: a folder cannot be read, and reading a pipe may never end."""
     if path.exists() and not path.is_file():
         kind = "a folder" if path.is_dir() else "a device or a pipe"
         raise UserError(f"{path} is {kind}, not a file; {cure}")
 
 
 def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """For json.loads: of a key that is there twice, one value would silently be lost. Raises ValueError."""
+    """For json.loads: raises ValueError for a key that is there twice, where one value would silently be lost."""
     values = dict(pairs)
     if len(values) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -72,7 +72,7 @@ def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def toml(path: Path, kind: str) -> dict[str, Any]:
-    """What a user's TOML file holds. Raises UserError that names it and, where it is none, the line."""
+    """The content of a user's TOML file. Raises UserError that names the file and the line of an error."""
     check_regular(path, "name a TOML file")
     content = path.read_bytes()
     try:
@@ -87,7 +87,7 @@ def toml(path: Path, kind: str) -> dict[str, Any]:
 
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Waits for whoever else holds this lock; the folders above are made."""
+    """Holds this lock, after waiting for any other process that has it. Makes the folders above."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Where a run came from: commit, versions, weights, hardware, times."""
+"""Where a run comes from: commit, versions, weights, hardware, times."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def now() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Installed versions of what results depend on; what is not installed is left out."""
+    """Versions of the installed packages that results depend on."""
     found = {}
     for name in PACKAGES:
         try:
@@ -44,9 +44,9 @@ def versions() -> dict[str, str]:
 
 @cache
 def commit() -> dict[str, Any]:
-    """Git commit of this source tree and whether it has local changes: other lines in any file, or more files of code.
+    """Git commit of this source tree, and whether it is dirty: a file has changed, or code was added.
 
-    Empty for an installed package. Asked once: what runs was loaded at the start, and a grid has many cells.
+    Empty for an installed package. Asked once: the running code was loaded at the start, and a grid has many cells.
     """
     folder = Path(__file__).resolve().parent
 
@@ -78,7 +78,7 @@ def _cpu() -> str:
 
 
 def _gpus() -> list[str]:
-    """Name, memory and driver of each, by NVIDIA's own tool: importing torch would take seconds."""
+    """Name, memory and driver of each GPU, from nvidia-smi: importing torch would take seconds."""
     query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     try:
         return subprocess.run(query, capture_output=True, text=True, check=True, timeout=20).stdout.splitlines()
@@ -87,9 +87,9 @@ def _gpus() -> list[str]:
 
 
 def source_hash(cls: type) -> str:
-    """sha256 over the file of a class and those of the same top package that it imports, directly or not.
+    """sha256 over the file of a class and all files of its top package that it imports, directly or not.
 
-    A changed prompt is a changed run, even where the configuration is the same.
+    So a changed prompt is a changed run, even under the same configuration.
     """
     package = cls.__module__.partition(".")[0]
     sources: dict[str, bytes] = {}
@@ -105,7 +105,7 @@ def source_hash(cls: type) -> str:
 
 
 def _imports(source: bytes, package: str) -> Iterator[str]:
-    """Dotted names that a module of this package imports: `from a import b` gives a and a.b, as b may be a module."""
+    """Dotted names that a module of this package imports. `from a import b` gives a and a.b, as b may be a module."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -118,12 +118,12 @@ def _imports(source: bytes, package: str) -> Iterator[str]:
 def _spec(module: str) -> ModuleSpec | None:
     try:
         return find_spec(module)
-    except ModuleNotFoundError:  # "a.b" where a is no package: b is a name in a
+    except ModuleNotFoundError:  # "a.b" where a is not a package: b is a name in a
         return None
 
 
 def collect(generator: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, Any]:
-    """`details`: what the generator says of itself that changes no text (`GenerationService.details`)."""
+    """The facts of a start, for provenance.json. `details` of the generator change no text (`GenerationService`)."""
     return {
         "started": now(),
         "command": [without_keys(word) for word in sys.argv[1:]],
@@ -137,6 +137,6 @@ def collect(generator: Mapping[str, Any], details: Mapping[str, Any]) -> dict[st
 
 
 def continued(first: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
-    """The first start's facts; "continued" lists for each later start its time and whatever else is different."""
+    """The facts of the first start. "continued" lists each later start: its time, and what differs from the first."""
     news = {key: value for key, value in later.items() if key == "started" or value != first.get(key)}
     return {**first, "continued": [*first.get("continued", []), news]}

@@ -1,14 +1,14 @@
-"""The run folder: one cell of a grid, on disk, explaining itself.
+"""The run folder: one cell of a grid on disk, which explains itself.
 
     config.json      the resolved configuration and the run's identity
     provenance.json  versions, weights, commit, hardware, times
-    samples.jsonl    a row a sample, appended as it completes
-    scores.jsonl     a row a sample: under each metric what its values are made of, and the sample's properties
+    samples.jsonl    one row per sample, appended as it completes
+    scores.jsonl     one row per sample: what each metric's values are made of, and the sample's properties
     scores.npz       the same as arrays, for tables (bench.score.score_arrays); made from scores.jsonl
-    summary.json     written last, by rename: its presence means done
+    summary.json     written last, by rename: its presence means that the run is done
 
-Rows are lines of JSON. A last line that a kill tore is dropped; its sample is written again. What the files hold is
-checked where they are read (`bench.record.contents`).
+Rows are lines of JSON. A kill may cut off the last line: it is dropped, and its sample is written again. Reading a file
+checks its content (`bench.record.contents`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.errors import UserError, WrongContent
+from pydantic import ValidationError
+
+from bench.errors import UserError, WrongContent, mistake
 from bench.record import contents, files
-from bench.record.shapes import Shape
+from bench.record.contents import FORMAT, Content
 
 CONFIG, PROVENANCE, SAMPLES, SCORES, SUMMARY = (
     "config.json",
@@ -32,28 +34,28 @@ CONFIG, PROVENANCE, SAMPLES, SCORES, SUMMARY = (
     "summary.json",
 )
 
-SHAPES: dict[str, Shape] = {
-    CONFIG: contents.CONFIG,
-    PROVENANCE: contents.PROVENANCE,
-    SAMPLES: contents.SAMPLE,
-    SCORES: contents.SCORE,
-    "training.json": contents.TRAINING,  # of a checkpoint (bench.train.checkpoint), as steps.jsonl is
-    "steps.jsonl": contents.STEP,
+CONTENTS: dict[str, type[Content]] = {
+    CONFIG: contents.Config,
+    PROVENANCE: contents.Provenance,
+    SAMPLES: contents.Sample,
+    SCORES: contents.Score,
+    "training.json": contents.Training,  # of a checkpoint (bench.train.checkpoint), as steps.jsonl is
+    "steps.jsonl": contents.Step,
 }
 
 
 def dump(value: Any, *, indent: int | None = None) -> str:
-    """JSON; NaN is a bug of ours and raises."""
+    """JSON. Raises ValueError for NaN, which is a bug of ours."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False, indent=indent)
 
 
 def plain(value: Any) -> Any:
-    """As JSON has it: what is compared with a file that was read must be of the same types."""
+    """The value with the types of JSON, to be compared with the content of a file."""
     return json.loads(dump(value))
 
 
-def _row(line: bytes, shape: Shape | None) -> dict[str, Any]:
-    """Raises ValueError that says what was found and what was expected."""
+def _row(line: bytes, content: type[Content] | None) -> dict[str, Any]:
+    """The object of one line. Raises ValueError that says what was found and what was expected."""
     try:
         values = json.loads(line)
     except json.JSONDecodeError as error:
@@ -62,9 +64,17 @@ def _row(line: bytes, shape: Shape | None) -> dict[str, Any]:
         raise ValueError("not JSON (nested too deeply)") from None
     if not isinstance(values, dict):
         raise ValueError(f"found {values!r:.60}, expected an object")
-    if shape is not None and (wrong := shape.mistake(values)):
-        raise ValueError(wrong)
+    check(values, content)
     return values
+
+
+def check(values: dict[str, Any], content: type[Content] | None) -> None:
+    """Raises ValueError that names the first wrong or missing value, and what is expected in its place."""
+    try:
+        if content is not None:
+            content.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(mistake(error)) from None
 
 
 class RunFolder:
@@ -76,34 +86,54 @@ class RunFolder:
         return (self.path / SUMMARY).is_file()
 
     def read(self, name: str) -> dict[str, Any]:
-        """One of the JSON files. Raises UserError where it is missing, broken or holds something else."""
+        """One of the JSON files. Raises UserError where it is missing, damaged or holds something else."""
+        values = self._json(name)
+        self._check(name, values, CONTENTS.get(name), f"delete {self.path} and run the cell again")
+        return values
+
+    def summary(self) -> dict[str, Any]:
+        """summary.json, checked. Raises UserError where the run is not finished or a value is wrong."""
+        values = self._json(SUMMARY)
+        self._check(SUMMARY, values, contents.Summary, f"`bench score {self.path}` writes it anew")
+        return values
+
+    def _json(self, name: str) -> dict[str, Any]:
+        """A JSON file, whatever it holds."""
         file = self.path / name
-        cure = f"delete {self.path} and run the cell again"
-        files.check_regular(file, cure)
+        files.check_regular(file, f"delete {self.path} and run the cell again")
         try:
-            values: dict[str, Any] = json.loads(file.read_text())
+            values = json.loads(file.read_text())
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"{self.path} has no {name}; name a run folder (`bench ls runs` lists them)") from None
         except (ValueError, RecursionError) as error:
             raise UserError(f"{file} is damaged ({error}); delete the folder and run the cell again") from error
         if not isinstance(values, dict):
             raise UserError(f"{file} is damaged (no JSON object); delete the folder and run the cell again")
-        if name in SHAPES and (wrong := SHAPES[name].mistake(values)):
-            raise WrongContent(f"{file}, {wrong}; {cure}")
         return values
 
-    def summary(self) -> dict[str, Any]:
-        """What tables ask of a finished run. Raises UserError where it is not finished, or lacks some of that."""
-        summary, file = self.read(SUMMARY), self.path / SUMMARY
-        wrong = contents.SUMMARY.mistake(summary)
-        if wrong is None and summary["scores"].keys() != {category for category, n in summary["n"].items() if n}:
-            wrong = f"scores: found {list(summary['scores'])!r:.60}, expected the categories of n"
-        if wrong:
-            raise WrongContent(f"{file}, {wrong}; `bench score {self.path}` writes it anew")
-        return summary
+    def _check(self, where: str, values: dict[str, Any], content: type[Content] | None, cure: str) -> None:
+        """Raises WrongContent that names the file, the first wrong value and the cure."""
+        try:
+            check(values, content)
+        except ValueError as error:
+            self._check_format()
+            raise WrongContent(f"{self.path / where}, {error}; {cure}") from None
+
+    def _check_format(self) -> None:
+        """Raises WrongContent where another version wrote the folder. Then a single wrong value says too little."""
+        if not (self.path / CONFIG).is_file():  # a checkpoint, which has a format of its own
+            return
+        found = self._json(CONFIG).get("format", 1)
+        if found != FORMAT:
+            newer = isinstance(found, int) and found > FORMAT
+            cure = "update dep-bench" if newer else f"delete {self.path} and run its command again"
+            raise WrongContent(
+                f"{self.path / CONFIG} was written by {'a newer' if newer else 'an older'} version "
+                f"(format {found!r:.60}, this is {FORMAT}); {cure}"
+            )
 
     def write(self, name: str, value: Mapping[str, Any]) -> None:
-        """Whole or not at all."""
+        """Replaces a file, completely or not at all."""
         self._replace(name, dump(value, indent=2) + "\n")
 
     def write_rows(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -118,9 +148,9 @@ class RunFolder:
             file.write(dump(row) + "\n")
 
     def rows(self, name: str) -> Iterator[dict[str, Any]]:
-        """Complete rows. A torn last line is skipped, and so is, while the run is not done, any that is no row.
+        """The rows of a file. A last line that was cut off is skipped; until the run is done, so is any broken line.
 
-        Raises UserError for another line that is none.
+        Raises UserError for any other broken line.
         """
         file = self.path / name
         files.check_regular(file, self._cure(name))
@@ -130,14 +160,15 @@ class RunFolder:
         for number, line in enumerate(lines, start=1):
             try:
                 if line.strip():
-                    yield _row(line, SHAPES.get(name))
+                    yield _row(line, CONTENTS.get(name))
             except ValueError as error:
                 if number == len(lines) or (name in (SAMPLES, SCORES) and not self.done):
                     continue
+                self._check_format()
                 raise WrongContent(f"{file}, line {number}: {error}; {self._cure(name)}") from error
 
     def _cure(self, name: str) -> str:
-        """The command that writes rows again which cannot be read."""
+        """The command that writes broken rows again."""
         if name == SCORES:
             return f"`bench score {self.path}` writes them again"
         if name == SAMPLES:
@@ -146,14 +177,14 @@ class RunFolder:
         return f"delete {self.path} and run again"
 
     def keep_finished(self) -> set[str]:
-        """Rewrites samples.jsonl of a run that is not done, without torn or failed rows; what is left needs no work."""
+        """Drops broken and failed rows from samples.jsonl of a run that is not done. Returns the ids of the rest."""
         rows = [row for row in self.rows(SAMPLES) if row["error"] is None]
         self.write_rows(SAMPLES, rows)
         return {row["sample_id"] for row in rows}
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """One process a run. Raises UserError where another holds it, or where nothing can be written."""
+        """One process at a time. Raises UserError where another has the lock, or where nothing can be written."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             handle = (self.path / ".lock").open("w")
@@ -166,19 +197,19 @@ class RunFolder:
                 raise UserError(
                     f"another bench is working on {self.path}; wait for it or choose another --out"
                 ) from None
-            for part in self.path.glob(".*.tmp"):  # what a kill cut off
+            for part in self.path.glob(".*.tmp"):  # of a killed process
                 part.unlink(missing_ok=True)
             yield
 
 
 def named(given: Path, out: Path = Path("runs")) -> Path:
-    """A run or output folder as it was given; where that is none, the run of this name below `out`, if it is there."""
+    """The given path of a run or output folder; or, for the mere name of a run in `out`, the path of that run."""
     below = out / given
     return below if (below / CONFIG).is_file() and not find(given) else given
 
 
 def find(out: Path) -> list[RunFolder]:
-    """Run folders below `out` (or `out` itself), by name."""
+    """The run folders in `out`, by name; or `out` itself, if it is a run folder."""
     if (out / CONFIG).is_file():
         return [RunFolder(out)]
     return [RunFolder(config.parent) for config in sorted(out.glob(f"*/{CONFIG}"))] if out.is_dir() else []

@@ -1,4 +1,4 @@
-"""SQLite files that several processes may make at once, and that can be read where nothing can be written."""
+"""SQLite files that several processes may create at once, and that are readable in a read-only folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-WAIT = 60.0  # seconds for another process that holds the file
+WAIT = 60.0  # seconds to wait for another process that holds the file
 
 _CURES = {  # by SQLite's primary result code
     sqlite3.SQLITE_BUSY: "another program holds it: end that, then run the same command again",
@@ -18,7 +18,7 @@ _CURES = {  # by SQLite's primary result code
 
 
 def cure(error: Exception, *, damaged: str) -> str:
-    """What to do about an error of a file: `damaged` where that is what it is."""
+    """What to do about an error. `damaged` is the cure for a damaged file."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):  # ERROR: no such table
         return damaged
@@ -26,9 +26,9 @@ def cure(error: Exception, *, damaged: str) -> str:
 
 
 def connect(path: Path, *, autocommit: bool = False) -> sqlite3.Connection:
-    """A connection that waits for others. Without `autocommit` what is written is one transaction.
+    """A connection that waits for others. Without `autocommit` all writes are one transaction.
 
-    In a folder that cannot be written it reads, and refuses to write.
+    In a read-only folder it reads, and refuses to write.
     """
     isolation: Literal["DEFERRED"] | None = None if autocommit else "DEFERRED"
     if path.exists() and not os.access(path.parent, os.W_OK):
@@ -39,7 +39,7 @@ def connect(path: Path, *, autocommit: bool = False) -> sqlite3.Connection:
 
 
 def _reading(path: Path, isolation: Literal["DEFERRED"] | None) -> sqlite3.Connection:
-    """Beside a file in WAL mode its readers want to write, too, unless they are told that nobody does."""
+    """Readers of a file in WAL mode create files beside it, unless they are told that the file is immutable."""
     address = f"{path.absolute().as_uri()}?mode=ro"
     db = sqlite3.connect(address, timeout=WAIT, isolation_level=isolation, uri=True)
     try:
@@ -53,9 +53,9 @@ def _reading(path: Path, isolation: Literal["DEFERRED"] | None) -> sqlite3.Conne
 
 
 def ensure(path: Path, schema: str) -> None:
-    """A file in WAL mode with this schema, unless there is one.
+    """Creates a file in WAL mode with this schema, unless there is one.
 
-    The file appears complete: two processes that both switch a new one to WAL can fail as locked.
+    It appears complete, by a link: if two processes switch a new file to WAL at once, one may find it locked.
     """
     if path.exists():
         return

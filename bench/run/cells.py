@@ -15,7 +15,7 @@ from bench.embed.encoders import create as create_encoder
 from bench.errors import UserError
 from bench.generate.service import GenerationService
 from bench.protocols import Method, SoftPromptMethod
-from bench.record import provenance, runs
+from bench.record import contents, provenance, runs
 from bench.record.runs import RunFolder
 from bench.score import keep
 from bench.train import checkpoint as checkpoints
@@ -58,7 +58,8 @@ class Cell:
     def open(self, service: GenerationService) -> Cell:
         """Records how the run starts, and finds out what is left: finished samples stay, the rest is pending."""
         (self.folder.path / runs.SUMMARY).unlink(missing_ok=True)
-        about = {"identity": self.identity, "generator": service.identity, "sources": self.sources}
+        origins = {"generator": service.identity, "sources": self.sources}
+        about = {"format": contents.FORMAT, "identity": self.identity, **origins}
         self.folder.write(runs.CONFIG, {**about, "config": self.config.model_dump(mode="json")})
         origin = provenance.collect(service.identity, service.details())
         if (self.folder.path / runs.PROVENANCE).is_file():

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from bench import registry
 from bench.context import prefetch
@@ -25,7 +27,7 @@ from bench.generate.service import GenerationService
 from bench.generate.store import request_key
 from bench.protocols import Embedder
 from bench.record import runs
-from bench.record.shapes import NUMBERS
+from bench.record.contents import EngineUse
 from bench.run.cells import Cell
 from bench.run.writing import write_sample
 from bench.seeds import derive
@@ -112,9 +114,9 @@ def speeds(out: Path, engine: Mapping[str, Any]) -> Speeds:
         if not folder.done or folder.read(runs.CONFIG)["generator"] != dict(engine):
             continue
         summary = folder.summary()
-        use = summary.get("engine_use") or {}
-        if NUMBERS.mistake(use) is None and use.get("requests") and use.get("tokens_per_second"):
-            found.per_second.append(use["tokens_per_second"])
+        with suppress(ValidationError):
+            use = EngineUse.model_validate(summary.get("engine_use") or {})
+            found.per_second += [use.tokens_per_second] if use.requests and use.tokens_per_second else []
         for stage, cost in summary["stages"].items():
             found.per_request.setdefault(stage, []).append(cost["new_tokens"] / max(1, cost["requests"]))
     return found

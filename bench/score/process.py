@@ -16,7 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from bench import registry
+from bench import plugins
 from bench.data.corpus import Corpus, load
 from bench.generate.engine import reaper
 from bench.record.runs import RunFolder
@@ -62,7 +62,7 @@ class ScoringProcess:
                 self._reaper = reaper.start()
                 # Spawned, not forked: this process may hold an engine's threads.
                 self._pool = ProcessPoolExecutor(
-                    1, get_context("spawn"), initializer=_begin, initargs=(registry.plugin_files(),)
+                    1, get_context("spawn"), initializer=_begin, initargs=(plugins.loaded(),)
                 )
             return self._pool
 
@@ -87,7 +87,7 @@ class ScoringProcess:
 def _begin(files: tuple[str, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to answer
     os.nice(NICE)
-    registry.load_plugins(files)
+    plugins.load(files)
 
 
 _corpus = cache(load)

@@ -105,7 +105,7 @@ def _pool(workers: int) -> Iterator[Executor | None]:
         yield None
         return
     with ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=registry.load_plugins, initargs=(registry.plugin_files(),)
+        workers, get_context("spawn"), initializer=plugins.load, initargs=(plugins.loaded(),)
     ) as pool:
         yield pool
 

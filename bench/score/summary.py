@@ -8,6 +8,7 @@ from typing import Any
 from bench import registry
 from bench.config import fingerprint, variant
 from bench.data.corpus import Corpus
+from bench.record.contents import FORMAT
 from bench.score.written import Written
 from bench.types import StageCost
 
@@ -21,6 +22,7 @@ def describe(run: Written, corpus: Corpus) -> dict[str, Any]:
             stages.setdefault(stage, StageCost()).add(StageCost(**cost))
     generator, sources = run.about["generator"], run.about["sources"]
     return {
+        "format": FORMAT,
         "run": run.name,
         "method": config.method,
         "label": registry.load("method", config.method).label,  # type: ignore[attr-defined]

@@ -10,7 +10,6 @@ import pytest
 from typer.exceptions import TyperException
 from typer.main import get_command
 
-from bench import registry
 from bench.cli import app
 from tests.docs import blocks, workshop
 from tests.docs.blocks import Command
@@ -53,7 +52,7 @@ def _parse(command: Any, words: list[str]) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_exists_with_its_options(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "load_plugins", lambda files: None)
+    monkeypatch.setattr("bench.plugins.load", lambda files: None)
     wrong = {str(one): mistake(one) for one in blocks.commands(PAGES[page])}
     assert {one: said for one, said in wrong.items() if said} == {}
     named = {str(one): mistake(one) or "" for one in blocks.inline(PAGES[page])}

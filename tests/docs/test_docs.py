@@ -29,7 +29,7 @@ from tests.paths import ROOT
 def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Path]]:
     """class -> file of every example of docs/plugins.md."""
     monkeypatch.setattr(registry, "_from_files", {})
-    monkeypatch.setattr(registry, "_files", [])
+    monkeypatch.setattr("bench.plugins._loaded", [])
     monkeypatch.setitem(registry.BUILTIN["generator"], "fake", "bench.generate.engine.echo:EchoGenerator")
     files = plugin_files(tmp_path)
     yield files

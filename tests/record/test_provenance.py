@@ -1,4 +1,4 @@
-"""A changed prompt is a changed run: which files the hash of a method's source covers."""
+"""The hash of a method's source covers every file that it imports; provenance names commit, versions and command."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def test_every_file_that_the_method_imports_counts(source_hash: Callable[..., st
     assert len(set(hashes)) == len(hashes)
 
 
-def test_nothing_else_counts(source_hash: Callable[..., str]) -> None:
+def test_other_files_do_not_count(source_hash: Callable[..., str]) -> None:
     assert source_hash(other="class Other: changed = True\n", lazy="LATER = 2\n") == source_hash()
 
 
-def test_versions_name_what_is_installed_only() -> None:
+def test_versions_are_of_installed_packages_only() -> None:
     versions = provenance.versions()
     assert versions["torch"] and versions["sacrebleu"]
     assert "no-such-package" not in versions
@@ -69,9 +69,7 @@ def test_versions_name_what_is_installed_only() -> None:
     ("told", "dirty"),
     [("", False), ("?? notes.txt", False), (" M README.md", True), ("?? methods/mine.py", True), ("A  x.toml", True)],
 )
-def test_a_tree_with_code_that_no_commit_holds_is_dirty(
-    told: str, dirty: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tree_with_uncommitted_code_is_dirty(told: str, dirty: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     def git(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 0, "abc\n" if "rev-parse" in command else f"{told}\n")
 

@@ -1,4 +1,4 @@
-"""The run folder on disk."""
+"""The run folder on disk: writing, reading, and what is said of a broken file."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def test_values_and_rows_come_back(folder: RunFolder) -> None:
     assert sorted(file.name for file in folder.path.iterdir()) == [runs.SAMPLES, runs.SUMMARY]
 
 
-def test_rows_of_no_file_are_none(folder: RunFolder) -> None:
+def test_a_missing_file_has_no_rows(folder: RunFolder) -> None:
     assert list(folder.rows(runs.SCORES)) == []
 
 
-def test_the_summary_is_what_makes_a_run_done(folder: RunFolder) -> None:
+def test_a_run_is_done_once_it_has_a_summary(folder: RunFolder) -> None:
     assert not folder.done
     folder.write(runs.SUMMARY, {})
     assert folder.done
@@ -64,7 +64,7 @@ def test_nan_is_never_written(folder: RunFolder) -> None:
     assert folder.read(runs.SUMMARY) == {"a": 1}
 
 
-def test_a_torn_last_line_is_dropped_at_every_place_where_it_can_tear(folder: RunFolder) -> None:
+def test_a_last_line_that_was_cut_off_anywhere_is_dropped(folder: RunFolder) -> None:
     folder.append(runs.SAMPLES, row("a"))
     folder.append(runs.SAMPLES, row("b"))
     file = folder.path / runs.SAMPLES
@@ -77,7 +77,7 @@ def test_a_torn_last_line_is_dropped_at_every_place_where_it_can_tear(folder: Ru
     assert list(folder.rows(runs.SAMPLES)) == [row("a"), row("b")]
 
 
-def test_a_torn_line_does_not_swallow_the_row_that_is_appended_next(folder: RunFolder) -> None:
+def test_a_row_appended_after_a_line_that_was_cut_off_is_kept(folder: RunFolder) -> None:
     folder.append(runs.SAMPLES, row("a"))
     with (folder.path / runs.SAMPLES).open("a") as file:
         file.write(json.dumps(row("b"))[:20])
@@ -86,28 +86,28 @@ def test_a_torn_line_does_not_swallow_the_row_that_is_appended_next(folder: RunF
     assert list(folder.rows(runs.SAMPLES)) == [row("a"), row("b")]
 
 
-def test_failed_rows_are_open_again(folder: RunFolder) -> None:
+def test_failed_samples_are_written_again(folder: RunFolder) -> None:
     for made in (row("a"), row("b", "it broke"), row("c")):
         folder.append(runs.SAMPLES, made)
     assert folder.keep_finished() == {"a", "c"}
     assert list(folder.rows(runs.SAMPLES)) == [row("a"), row("c")]
 
 
-# A line that is no row, and what is said of it.
-NO_ROWS = [
+# A broken line, and the message.
+BROKEN = [
     ('{"sample', "not JSON"),
     ("[]", r"found \[\], expected an object"),
-    ("{}", "sample_id: found nothing, expected a value"),
-    (json.dumps({**row("b"), "error": 5}), "error: found 5, expected text"),
-    (json.dumps({**row("b"), "requests": [["review"]]}), r"requests\[0\]: found \['review'\], expected a list of 2"),
-    (json.dumps({**row("b"), "stages": {"x": {"requests": 1}}}), "stages.x.from_store: found nothing"),
-    (json.dumps({**row("b"), "dropped": []}), r"dropped: found \[\], expected an object"),
+    ("{}", "sample_id: Field required"),
+    (json.dumps({**row("b"), "error": 5}), "error = 5: Input should be an instance of str"),
+    (json.dumps({**row("b"), "requests": [["x"]]}), r"requests.0 = \['x'\]: List should have at least 2 items"),
+    (json.dumps({**row("b"), "stages": {"x": {"requests": 1}}}), "stages.x.from_store: Field required"),
+    (json.dumps({**row("b"), "dropped": []}), r"dropped = \[\]: Input should be a valid dictionary"),
     ("[" * 100_000, "nested too deeply"),
 ]
 
 
-@pytest.mark.parametrize(("line", "says"), NO_ROWS)
-def test_a_line_that_is_no_row_is_written_again_until_the_run_is_done_and_then_named(
+@pytest.mark.parametrize(("line", "says"), BROKEN)
+def test_a_broken_line_is_written_again_until_the_run_is_done_and_then_named(
     line: str, says: str, folder: RunFolder
 ) -> None:
     (folder.path / runs.SAMPLES).write_text(f"{json.dumps(row('a'))}\n{line}\n{json.dumps(row('c'))}\n")
@@ -121,7 +121,7 @@ def test_a_line_that_is_no_row_is_written_again_until_the_run_is_done_and_then_n
 
 
 @pytest.mark.parametrize("name", [runs.CONFIG, runs.PROVENANCE, runs.SAMPLES, runs.SCORES])
-def test_what_is_no_regular_file_is_named_and_not_waited_for(name: str, folder: RunFolder) -> None:
+def test_a_folder_or_a_pipe_in_place_of_a_file_is_named_and_not_waited_for(name: str, folder: RunFolder) -> None:
     read = folder.read if name.endswith(".json") else lambda name: list(folder.rows(name))
     for make, kind in ((Path.mkdir, "a folder"), (os.mkfifo, "a device or a pipe")):
         make(folder.path / name)  # type: ignore[operator]
@@ -139,13 +139,13 @@ def test_a_file_that_is_missing_or_damaged_is_named(folder: RunFolder, content: 
     assert "\n" not in str(error.value)
 
 
-def test_a_file_in_place_of_a_folder_is_no_run(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_run_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"file has no config\.json; name a run folder"):
         RunFolder(tmp_path / "file").read(runs.CONFIG)
 
 
-def test_a_run_is_locked_until_the_first_is_done_with_it(folder: RunFolder) -> None:
+def test_a_lock_is_held_until_the_first_process_is_done(folder: RunFolder) -> None:
     with folder.locked(), pytest.raises(UserError, match="another bench is working on"), folder.locked():
         pass
     with folder.locked():
@@ -163,7 +163,7 @@ def test_a_lock_makes_the_folder_or_says_why_not(tmp_path: Path) -> None:
         pass
 
 
-def test_find(tmp_path: Path) -> None:
+def test_run_folders_are_found_below_an_output_folder(tmp_path: Path) -> None:
     assert runs.find(tmp_path / "nowhere") == []
     for name in ("b", "a", ".store"):
         (tmp_path / name).mkdir()
@@ -171,3 +171,26 @@ def test_find(tmp_path: Path) -> None:
         (tmp_path / name / runs.CONFIG).write_text("{}")
     assert [found.path.name for found in runs.find(tmp_path)] == ["a", "b"]
     assert [found.path for found in runs.find(tmp_path / "b")] == [tmp_path / "b"]
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ({}, r"was written by an older version \(format 1, this is 2\); delete {path} and run its command again$"),
+        ({"format": 3}, r"was written by a newer version \(format 3, this is 2\); update dep-bench$"),
+    ],
+)
+def test_a_run_of_another_version_is_one_line_whatever_is_read_of_it(
+    written: dict[str, Any], says: str, folder: RunFolder
+) -> None:
+    for name in (runs.CONFIG, runs.SUMMARY, runs.PROVENANCE):
+        folder.write(name, {**written, "another": "key"})
+    folder.write_rows(runs.SAMPLES, [{"sample": "a"}, {"sample": "b"}])
+    for read in (
+        lambda: folder.read(runs.CONFIG),
+        lambda: folder.read(runs.PROVENANCE),
+        folder.summary,
+        lambda: list(folder.rows(runs.SAMPLES)),
+    ):
+        with pytest.raises(UserError, match=rf"^{folder.path / runs.CONFIG} {says.format(path=folder.path)}"):
+            read()

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from bench.record import runs
+from bench.record import contents, runs
 from bench.record.runs import RunFolder
 from metrics.bleu import Bleu
 from metrics.rouge import Rouge
@@ -52,7 +52,7 @@ def finished(folder: Path, summary: dict[str, Any], scores: list[dict[str, Any]]
     }
     counts = {category: len(mine) for category, mine in of.items()}
     run = RunFolder(folder)
-    run.write(runs.CONFIG, {"config": {}})
+    run.write(runs.CONFIG, {"format": contents.FORMAT, "config": {}})
     run.write_rows(runs.SCORES, scores)
     versions = {"rouge": {"rouge-score": "0.1.2"}, "bleu": {"sacrebleu": "2"}}
     whole = {**summary, "run": folder.name, "scores": values, "n": counts, "columns": COLUMNS}

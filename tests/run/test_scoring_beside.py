@@ -180,7 +180,7 @@ def test_a_metric_that_fails_fails_beside_the_engine_as_it_does_here(
 ) -> None:
     monkeypatch.setattr(scoring, "PATIENCE", 0.0)
     monkeypatch.setattr(registry, "_from_files", {})
-    monkeypatch.setattr(registry, "_files", [])
+    monkeypatch.setattr("bench.plugins._loaded", [])
     path = tmp_path / "picky_metric.py"
     path.write_text(PLUGIN)
     assert world.run("--plugin", path, "--set", 'metrics=["picky"]', method="nonperso,rag") == 1

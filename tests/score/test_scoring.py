@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import config, registry
+from bench import config, plugins, registry
 from bench.errors import PluginError, UserError
 from bench.models import assets
 from bench.protocols import Metric
@@ -49,10 +49,10 @@ WORDS = [
 @pytest.fixture
 def letters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(registry, "_from_files", {})
-    monkeypatch.setattr(registry, "_files", [])
+    monkeypatch.setattr(plugins, "_loaded", [])
     path = tmp_path / "my_letters.py"
     path.write_text(PLUGIN)
-    registry.load_plugins([str(path)])
+    plugins.load([str(path)])
     yield path
     sys.modules.pop("my_letters", None)
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from bench.errors import UserError
 from bench.record import runs
+from bench.record.contents import FORMAT
 from bench.record.runs import RunFolder
 from results.tables.assemble import leaderboards
 from results.tables.finished_runs import FinishedRun, find_finished
@@ -38,6 +39,7 @@ def summary(
 ) -> dict[str, Any]:
     """A finished run on two categories; `value` and `other` are its ROUGE-1."""
     made = {
+        "format": FORMAT,
         "run": "x",
         "method": method,
         "label": {"rag": "RAG", "nonperso": "Non-Perso"}.get(method, method),
