@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from results.statistics import statistics
+from results.statistics import inference
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from bench.score.score_arrays import ScoreArrays
-    from results.statistics.statistics import Array
+    from results.statistics.inference import Array
 
     Mask = NDArray[np.bool_]
 
@@ -85,7 +85,7 @@ def _of_group(
         if key not in keys:
             continue
         value, left_out, again = (_over_seeds(array, seeds, len(rows)) for array in arrays)
-        low, high = statistics.interval(again, users)
+        low, high = inference.interval(again, users)
         for place in np.flatnonzero(np.isfinite(value)).tolist():
             found[place, key] = Estimate(
                 value=float(value[place]),
@@ -139,16 +139,16 @@ def _over_seeds(values: Array, rows: NDArray[np.int64], count: int) -> Array:
 def _draws(users: int) -> NDArray[np.float32]:
     import numpy as np
 
-    return statistics.counts(users).astype(np.float32)
+    return inference.counts(users).astype(np.float32)
 
 
 def p_value(a: Estimate, b: Estimate) -> float:
     """The p-value of no difference, paired over users. Both must belong to the same samples."""
-    error = float(statistics.standard_error(a.left_out - b.left_out))
-    return statistics.p_value(a.value - b.value, error, a.users)
+    error = float(inference.standard_error(a.left_out - b.left_out))
+    return inference.p_value(a.value - b.value, error, a.users)
 
 
 def difference(a: Estimate, b: Estimate) -> Difference:
     """a - b, paired over users. Both must belong to the same samples."""
-    low, high = statistics.interval(a.resampled - b.resampled, a.users)
+    low, high = inference.interval(a.resampled - b.resampled, a.users)
     return Difference(a.value - b.value, float(low), float(high), p_value(a, b))

@@ -12,7 +12,7 @@ from bench.errors import UserError, unknown
 from bench.record import runs
 from bench.record.runs import RunFolder
 from bench.types import Column
-from results.statistics import resampling, statistics
+from results.statistics import inference, resampling
 from results.statistics.resampling import Difference, Estimate
 from results.tables import finished_runs, notes, run_settings, significance
 from results.tables.assemble import leaderboards
@@ -42,7 +42,7 @@ class Line:
     @property
     def significance(self) -> str:
         """The dagger: "†" where A is better, "‡" where A is worse, "" where p is above the level."""
-        if not self.p <= statistics.LEVEL:
+        if not self.p <= inference.LEVEL:
             return ""
         return significance.BETTER if notes.better(self.column, self.difference.value) else significance.WORSE
 
@@ -79,7 +79,7 @@ def _lines(scores: Sequence[Sequence[ScoreArrays]], columns: Sequence[Column]) -
         if (0, category, column.key) in found and (1, category, column.key) in found
     ]
     differences = [resampling.difference(one, other) for _, _, one, other in pairs]
-    adjusted = statistics.holm([one.p for one in differences])
+    adjusted = inference.holm([one.p for one in differences])
     return tuple(Line(*pair, made, p) for pair, made, p in zip(pairs, differences, adjusted, strict=True))
 
 
@@ -141,7 +141,7 @@ def show(console: Console, comparison: Comparison) -> None:
         grid.add_row(escape(line.category), line.column.label, *_numbers(line))
     console.print(grid)
     console.print(
-        f"Paired by sample. Intervals: bootstrap over users ({statistics.DRAWS:,} draws). p: t-test over users, "
+        f"Paired by sample. Intervals: bootstrap over users ({inference.DRAWS:,} draws). p: t-test over users, "
         f"Holm-corrected over the {len(comparison.lines)} lines. † A is better, ‡ A is worse, level 5 %.",
         style="dim",
         markup=False,

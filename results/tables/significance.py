@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bench.errors import UserError
 from bench.record.runs import SCORES
-from results.statistics import resampling, statistics
+from results.statistics import inference, resampling
 from results.statistics.resampling import Estimates
 from results.tables import notes
 from results.tables.finished_runs import FinishedRun
@@ -99,7 +99,7 @@ def _with_intervals(board: Leaderboard, found: Estimates) -> Leaderboard:
     return replace(
         board,
         rows=tuple(rows),
-        notes=notes.with_intervals(board.notes, users=counts, draws=statistics.DRAWS),
+        notes=notes.with_intervals(board.notes, users=counts, draws=inference.DRAWS),
     )
 
 
@@ -124,11 +124,11 @@ def _with_daggers(board: Leaderboard, found: Estimates, baseline: str) -> Leader
         for (place, label, key), one in found.items()
         if place != base and (base, label, key) in found
     }
-    adjusted = statistics.holm([resampling.p_value(*pair) for pair in compared.values()])
+    adjusted = inference.holm([resampling.p_value(*pair) for pair in compared.values()])
     columns = {column.key: column for column in board.columns}
     daggers: dict[int, dict[Cell, str]] = defaultdict(dict)
     for ((place, cell), (ours, theirs)), p in zip(compared.items(), adjusted, strict=True):
-        if p <= statistics.LEVEL:
+        if p <= inference.LEVEL:
             better = notes.better(columns[cell[1]], ours.value - theirs.value)
             daggers[place][cell] = BETTER if better else WORSE
     rows = [replace(row, significance=daggers[place]) for place, row in enumerate(board.rows)]

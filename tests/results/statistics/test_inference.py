@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from metrics.bleu import Bleu
-from results.statistics import statistics
+from results.statistics import inference
 
 Array = NDArray[np.float64]
 
@@ -22,13 +22,13 @@ Array = NDArray[np.float64]
 
 def test_holm_by_hand() -> None:
     # Sorted .01 .02 .03 .04: times 4, 3, 2, 1 = .04 .06 .06 .04, then never falling.
-    assert statistics.holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
-    assert statistics.holm([0.9, 0.6]) == [1.0, 1.0]
-    assert statistics.holm([]) == []
+    assert inference.holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert inference.holm([0.9, 0.6]) == [1.0, 1.0]
+    assert inference.holm([]) == []
 
 
 def test_holm_does_not_count_what_was_not_tested() -> None:
-    adjusted = statistics.holm([0.02, math.nan, 0.03])
+    adjusted = inference.holm([0.02, math.nan, 0.03])
     assert adjusted[0] == pytest.approx(0.04)
     assert math.isnan(adjusted[1])
     assert adjusted[2] == pytest.approx(0.04)
@@ -41,7 +41,7 @@ def test_holm_is_the_closed_test_of_bonferroni(p_values: list[float]) -> None:
     sets = [[i for i in range(n) if mask >> i & 1] for mask in range(1, 1 << n)]
     bonferroni = {tuple(chosen): min(1.0, len(chosen) * min(p_values[i] for i in chosen)) for chosen in sets}
     expected = [max(p for chosen, p in bonferroni.items() if i in chosen) for i in range(n)]
-    assert statistics.holm(p_values) == pytest.approx(expected)
+    assert inference.holm(p_values) == pytest.approx(expected)
 
 
 # ---------------------------------------------------------------- standard errors and tests
@@ -52,9 +52,9 @@ def test_with_one_sample_a_user_the_test_is_the_paired_t_test() -> None:
     a, b = rng.normal(0.1, 1, 40), rng.normal(0, 1, 40)
     difference = a - b
     left_out = (difference.sum() - difference) / 39
-    error = float(statistics.standard_error(left_out))
+    error = float(inference.standard_error(left_out))
     assert error == pytest.approx(stats.sem(difference))
-    p = statistics.p_value(float(difference.mean()), error, 40)
+    p = inference.p_value(float(difference.mean()), error, 40)
     assert p == pytest.approx(stats.ttest_rel(a, b).pvalue)
 
 
@@ -64,34 +64,34 @@ def test_with_equal_clusters_the_error_is_the_cluster_robust_one() -> None:
     rng = np.random.default_rng(1)
     x = rng.normal(0, 1, (25, 1)) + rng.normal(0, 1, (25, 4))
     sums = x.sum(axis=1)
-    error = float(statistics.standard_error((x.sum() - sums) / (x.size - 4)))
+    error = float(inference.standard_error((x.sum() - sums) / (x.size - 4)))
     residual = sums - 4 * x.mean()
     assert error == pytest.approx(math.sqrt((residual**2).sum() * 25 / 24) / x.size)
 
 
 def test_equal_scores_have_p_1_and_one_user_has_no_test() -> None:
-    assert statistics.p_value(0.0, 0.0, 9) == 1.0
-    assert statistics.p_value(0.5, 0.0, 9) == 0.0
-    assert math.isnan(statistics.p_value(0.5, 0.1, 1))
-    assert math.isnan(float(statistics.standard_error(np.array([0.3]))))
-    assert np.isnan(statistics.interval(np.zeros(1000), 1)).all()
+    assert inference.p_value(0.0, 0.0, 9) == 1.0
+    assert inference.p_value(0.5, 0.0, 9) == 0.0
+    assert math.isnan(inference.p_value(0.5, 0.1, 1))
+    assert math.isnan(float(inference.standard_error(np.array([0.3]))))
+    assert np.isnan(inference.interval(np.zeros(1000), 1)).all()
 
 
 # ---------------------------------------------------------------- intervals
 
 
 def test_draws_are_of_users_with_replacement_and_repeat() -> None:
-    counts = statistics.counts(50, draws=200)
+    counts = inference.counts(50, draws=200)
     assert counts.shape == (200, 50)
     assert (counts.sum(axis=1) == 50).all()
-    assert np.array_equal(counts, statistics.counts(50, draws=200))
+    assert np.array_equal(counts, inference.counts(50, draws=200))
     assert counts.var() == pytest.approx(1 - 1 / 50, rel=0.05)  # of a multinomial
 
 
 def test_the_interval_of_a_mean_is_student_s() -> None:
     for users in (15, 60, 300):
         x = np.random.default_rng(users).normal(size=users)
-        low, high = statistics.interval(statistics.counts(users, draws=20_000) @ x / users, users)
+        low, high = inference.interval(inference.counts(users, draws=20_000) @ x / users, users)
         expected = stats.t.interval(0.95, users - 1, x.mean(), stats.sem(x))
         assert (low, high) == pytest.approx(expected, abs=0.06 * (expected[1] - expected[0]))
 
@@ -100,7 +100,7 @@ def test_percentiles_are_numpy_s_at_their_level() -> None:
     x = np.random.default_rng(3).normal(size=(1000, 2))
     wide = stats.t.ppf(0.975, 99) * math.sqrt(100 / 99)
     tail = stats.norm.cdf(-wide)
-    assert statistics.interval(x, 100) == pytest.approx(np.quantile(x, [tail, 1 - tail], axis=0))
+    assert inference.interval(x, 100) == pytest.approx(np.quantile(x, [tail, 1 - tail], axis=0))
 
 
 # ---------------------------------------------------------------- by simulation, with clustered users
@@ -121,8 +121,8 @@ def clustered(rng: np.random.Generator, users: int) -> tuple[Array, Array]:
 @pytest.mark.parametrize(("users", "least"), [(8, 0.90), (20, 0.92), (60, 0.93), (300, 0.93)])
 def test_intervals_cover_about_95_percent(users: int, least: float) -> None:
     sizes, sums = clustered(np.random.default_rng(users), users)
-    counts = statistics.counts(users)
-    low, high = statistics.interval(counts @ sums / (counts @ sizes)[:, None], users)
+    counts = inference.counts(users)
+    low, high = inference.interval(counts @ sums / (counts @ sizes)[:, None], users)
     covered = float(((low <= 2.0) & (high >= 2.0)).mean())
     assert least < covered < 0.96
 
@@ -135,8 +135,8 @@ def test_the_paired_test_holds_its_level_with_clustered_users(users: int) -> Non
     b = sizes[:, None] * rng.gamma(2.0, 1.0, a.shape) + np.sqrt(sizes)[:, None] * rng.normal(size=a.shape)
     d, n = a - b, sizes.sum()
     values = d.sum(axis=0) / n
-    errors = statistics.standard_error((d.sum(axis=0) - d) / (n - sizes)[:, None])
-    p_values = [statistics.p_value(value, error, users) for value, error in zip(values, errors, strict=True)]
+    errors = inference.standard_error((d.sum(axis=0) - d) / (n - sizes)[:, None])
+    p_values = [inference.p_value(value, error, users) for value, error in zip(values, errors, strict=True)]
     assert 0.03 < np.mean(np.array(p_values) < 0.05) < 0.065
     # A test that takes samples as independent errs far more often: it ignores the spread between users.
     alone = np.sqrt((sizes[:, None] * (d / sizes[:, None] - values) ** 2).sum(axis=0) + 2 * n) / n
@@ -158,7 +158,7 @@ def bleu_rows(seed: int, n: int) -> list[list[float]]:
 @pytest.mark.parametrize("seed", range(4))
 def test_resampled_bleu_is_sacrebleu_s(seed: int) -> None:
     rows = np.array(bleu_rows(seed, 25))
-    counts = statistics.counts(25, draws=60, seed=seed)
+    counts = inference.counts(25, draws=60, seed=seed)
     sums = np.concatenate([counts @ rows, rows, rows[:, None, :].cumsum(axis=0)[:, 0]])
     fast = Bleu().values(sums)["bleu"]
     for value, one in zip(fast, sums, strict=True):
