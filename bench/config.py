@@ -32,7 +32,7 @@ class EncoderConfig:
 
 
 class TrainConfig(BaseModel):
-    """How soft-prompt modules are trained (spec, DEP): `[train]` of a profile, `--set train.lr=1e-4`.
+    """How soft-prompt modules are trained (docs/training.md): `[train]` of a profile, `--set train.lr=1e-4`.
 
     The last three change no result: the tokens of one pass through the language model, the minutes between saved
     states, and the number of training processes (0: one per GPU).

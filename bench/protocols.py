@@ -56,7 +56,7 @@ class Context(Protocol):
         ...
 
     def fit(self, build: PromptBuilder, sample: Sample, reviews: tuple[Review, ...] = (), *, keep: int = 1) -> Prompt:
-        """`build(sample, reviews)` within the input budget (spec, Retrieval). Records what was dropped or truncated.
+        """`build(sample, reviews)` within the input budget (docs/concepts.md). Records what was dropped or truncated.
 
         The first `keep` reviews may be truncated but not dropped. Raises SampleFailure where the parts that are never
         cut already exceed the budget.

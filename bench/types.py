@@ -48,7 +48,7 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A review to be written: of item i', by user u', with this rating and title (spec, Task).
+    """A review to be written: of item i', by user u', with this rating and title.
 
     `history` holds the user's earlier reviews in corpus order, newest first.
     """
@@ -177,7 +177,7 @@ class Column:
 
 @dataclass(slots=True)
 class Dropped:
-    """What the input budget cut from a sample's prompts (spec, Retrieval). Zero: nothing."""
+    """What the input budget cut from a sample's prompts. Zero: nothing."""
 
     reviews: int = 0
     description_chars: int = 0

@@ -1,7 +1,7 @@
 """A loaded dataset: samples, references, peers. Methods never see the texts that they have to write.
 
 The texts of the targets stay here. A `Sample` has no text. `Corpus.peers` and `Corpus.reviews_of` never return the
-target of a validation or test sample (spec, Task).
+target of a validation or test sample (docs/concepts.md).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Corpus:
         return [sample for sample in found if sample.sample_id in drawn]
 
     def training_samples(self, *, limit: int | None = None) -> list[Sample]:
-        """Per category and user the most recent train sample (spec, Data), in corpus order; at most `limit` of them.
+        """Per category and user the most recent train sample, in corpus order; at most `limit` of them.
 
         A limit draws as in `samples`. Between samples with equal or missing times, the longer history is more recent.
         """

@@ -93,7 +93,7 @@ class MeanPoolingEncoder:
 
 @dataclass(frozen=True)
 class Bgem3Encoder:
-    """Dense vector of `BAAI/bge-m3` by its authors' FlagEmbedding: [CLS], no instruction (spec, Embedding)."""
+    """Dense vector of `BAAI/bge-m3` by its authors' FlagEmbedding: [CLS], no instruction."""
 
     config: EncoderConfig
 

@@ -1,4 +1,4 @@
-"""Unique and Non-Unique users (spec, Uniqueness; the paper's figure 3, after DPL).
+"""Unique and Non-Unique users (the paper's figure 3, after DPL).
 
 A user's vector is the mean embedding of the history, made by the profile's embedder. In each category, a user is Unique
 if the vector's distance from the mean over all users is above the median distance. Ties are Non-Unique. All users of

@@ -1,4 +1,4 @@
-"""DPL's filters over the reviews of one category (spec, Data), as queries of the database.
+"""DPL's filters over the reviews of one category (docs/data.md), as queries of the database.
 
 A table of reviews has `person` and `item` (numbers), `seq` (counts a person's reviews, newest first), `words` (a hash
 of the text), `file` and `number` (the raw line). After `unique` it holds one review per person and item.

@@ -1,4 +1,4 @@
-"""Builds a dataset from raw Amazon Reviews 2023 files by DPL's rules (spec, Data), in a fixed amount of memory.
+"""Builds a dataset from raw Amazon Reviews 2023 files by DPL's rules (docs/data.md), in a fixed amount of memory.
 
 The files are read twice. The first reading keeps ids, times and verdicts; the filters choose among these; the second
 reading takes the texts of the chosen reviews and items.

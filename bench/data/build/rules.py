@@ -9,7 +9,7 @@ from bench.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """DPL's thresholds by default (spec, Data). Lengths are in characters, before white space is collapsed.
+    """DPL's thresholds by default (docs/data.md). Lengths are in characters, before white space is collapsed.
 
     `require` names fields of the item metadata that must not be empty; `min_description=0` admits items without a
     description. A user's newest two reviews become a test and a val sample, the next `train_inputs` train samples.

@@ -1,4 +1,4 @@
-"""Keeps prompts inside the input budget: what is cut, and in which order (spec, Retrieval).
+"""Keeps prompts inside the input budget: what is cut, and in which order (docs/concepts.md).
 
 Lowest-ranked reviews are dropped first. If even one review does not fit (two, for a method that compares), item
 descriptions are shortened, and then review texts. Instruction, rating, title and assistant header are never cut. A
