@@ -1,4 +1,4 @@
-"""The rules against a slow reading of spec.md, Data, that shares no code with the build."""
+"""The rules against a slow reading of the same rules (docs/data.md) that shares no code with the build."""
 
 from __future__ import annotations
 
