@@ -250,6 +250,7 @@ class Metric(Protocol):
 
     So tables can select and resample samples without their texts: the rows of BLEU are n-gram counts. A class with
     `per_pair = True` promises that a row depends on its own pair only; pairs are then spread over processes.
+    A class with `uses_gpu = True` scores only when no engine holds the GPU.
     """
 
     @property

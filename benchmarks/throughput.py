@@ -72,7 +72,7 @@ class Unscored:
     def take(self, cell: Cell) -> None:
         pass
 
-    def validate(self, cell: Cell, metric: str) -> dict[str, Any]:
+    async def validate(self, cell: Cell, metric: str) -> dict[str, Any]:
         raise AssertionError("nothing is trained here")
 
 

@@ -37,6 +37,11 @@ class BertScore:
     device: str = ""
     columns = (Column("bertscore", "BS."),)
 
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether the model goes to a GPU, where an engine at work leaves no room for it."""
+        return self.device != "cpu" and Path("/dev/nvidiactl").exists()
+
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:
         """Raises UserError for a model that is absent or unfit, ValueError for lists of different length."""
         compared = pairs(predictions, references)

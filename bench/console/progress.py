@@ -80,8 +80,9 @@ class Progress:
     def say(self, message: str) -> None:
         if self._quiet:
             return
-        if self._live is not None:
-            self._live.console.print(inert(message), highlight=False, markup=False)
+        live = self._live  # of one moment: scores are reported by another thread
+        if live is not None:
+            live.console.print(inert(message), highlight=False, markup=False)
         else:
             print(inert(message), file=self._stderr, flush=True)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class Cell:
     checkpoint: Checkpoint | None = None  # of a trained method
     epoch: int | None = None  # of a validation cell; a test cell has the best one
     pending: list[Sample] = field(default_factory=list)
-    lock: ExitStack = field(default_factory=ExitStack)  # holds the folder while the cell is open
+    is_locked: bool = False  # by this process
 
     @property
     def name(self) -> str:
@@ -50,10 +50,18 @@ class Cell:
             return "finished"
         return "new" if not self.folder.path.exists() else "started"
 
-    def locked(self) -> ExitStack:
-        """Locks the folder until the cell's `lock` is closed. Raises UserError where another process holds it."""
-        self.lock.enter_context(self.folder.locked())
-        return self.lock
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the folder, unless it is held already. Raises UserError where another process holds it."""
+        if self.is_locked:
+            yield
+            return
+        with self.folder.locked():
+            self.is_locked = True
+            try:
+                yield
+            finally:
+                self.is_locked = False
 
     def open(self, service: GenerationService) -> Cell:
         """Records how the run starts, and finds out what is left: finished samples stay, the rest is pending."""
@@ -124,19 +132,15 @@ def unfinished(cells: Sequence[Cell], *, retry: bool) -> list[Cell]:
     return [cell for cell in cells if not cell.folder.done or (retry and cell.folder.summary()["failed"])]
 
 
-def without_scores(cells: Sequence[Cell], todo: Sequence[Cell], stack: ExitStack) -> list[Cell]:
-    """The cells to score: those that are open, and finished ones that lack metrics, which this locks."""
-    outdated = [cell for cell in cells if cell.lacks_metrics()]
-    for cell in outdated:
-        stack.enter_context(cell.locked())
-    return [*todo, *outdated]
-
-
-def opened(cells: Sequence[Cell], service: GenerationService, stack: ExitStack, *, retry: bool = False) -> list[Cell]:
-    """Locks and opens the cells, until the stack is closed. Leaves out what another process has finished meanwhile."""
+def lock(cells: Sequence[Cell], stack: ExitStack) -> None:
+    """Holds the cells until the stack is closed. Raises UserError where another process has one."""
     for cell in cells:
         stack.enter_context(cell.locked())
-    return [cell.open(service) for cell in unfinished(cells, retry=retry)]
+
+
+def without_scores(cells: Sequence[Cell], todo: Sequence[Cell]) -> list[Cell]:
+    """The cells to score: those that are open, and finished ones that lack metrics."""
+    return [*todo, *(cell for cell in cells if cell.lacks_metrics())]
 
 
 def _checkpoint(config: RunConfig, path: Path | None, out: Path) -> Checkpoint:

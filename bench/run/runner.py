@@ -16,7 +16,7 @@ from bench.console.progress import Progress
 from bench.data.corpus import Corpus
 from bench.generate.service import GenerationService
 from bench.generate.store import RequestStore
-from bench.run.cells import Cell, opened, unfinished, without_scores
+from bench.run.cells import Cell, lock, unfinished, without_scores
 from bench.run.jobs import prefetched
 from bench.run.scoring import Scorer
 from bench.run.selection import Choice
@@ -58,16 +58,17 @@ def run(
             judges.check(cell.config, out=out)
         todo = unfinished(cells, retry=retry)
         selections, validated = trained(todo, corpus, service, say=progress.say)
-        validated = opened(validated, service, stack)
-        todo = opened(todo, service, stack, retry=retry)
-        to_score = without_scores(cells, todo, stack)
+        lock([*validated, *todo], stack)
+        todo = unfinished(todo, retry=retry)  # another command may have finished some meanwhile
+        opened = [cell.open(service) for cell in [*validated, *todo]]
+        to_score = without_scores(cells, todo)
         progress.expect(map(task, [*cells, *validated]))
-        jobs = prefetched([*validated, *todo], corpus, service, out, progress=progress)
+        jobs = prefetched(opened, corpus, service, out, progress=progress)
         scorer = stack.enter_context(Scorer(corpus, service, judges, progress.say))
         write(jobs, selections, service, scorer, progress)
         progress.say(what_was_done(service, n_before=len(cells) - len(todo), n=len(cells)))
         scorer.finish(to_score)
-    return [cell.folder.summary() for cell in cells]
+        return [cell.folder.summary() for cell in cells]
 
 
 def train(
@@ -77,9 +78,10 @@ def train(
     with ExitStack() as stack:
         judges = stack.enter_context(Judges(say=progress.say))
         selections, validated = trained(cells, corpus, service, say=progress.say)
-        validated = opened(validated, service, stack)
-        progress.expect(map(task, validated))
-        jobs = prefetched(validated, corpus, service, out, progress=progress)
+        lock(validated, stack)
+        opened = [cell.open(service) for cell in validated]
+        progress.expect(map(task, opened))
+        jobs = prefetched(opened, corpus, service, out, progress=progress)
         scorer = stack.enter_context(Scorer(corpus, service, judges, progress.say))
         write(jobs, selections, service, scorer, progress)
     return [(cell, selections[cell.identity].choice) for cell in cells if cell.identity in selections]

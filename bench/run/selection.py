@@ -6,7 +6,7 @@ with the retrieved reviews that the training had. It is kept under the checkpoin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -88,21 +88,17 @@ class Selection:
             raise UserError(f"{file} names no epoch that was compared; delete it, and the epoch is chosen again")
         return choice
 
-    def choose(self, score: Callable[[Cell, str], Mapping[str, Any]]) -> Choice:
-        """Compares the epochs once all their samples are written, and keeps the choice. A failed sample scores 0.
-
-        `score` gives a cell's summary by one metric.
-        """
+    def choose(self, summaries: Sequence[Mapping[str, Any]]) -> Choice:
+        """Compares the epochs by their cells' summaries, in order, and keeps the choice. A failed sample scores 0."""
         meteor: dict[str, float] = {}
         failed = 0
-        for cell in self.cells:
-            summary = score(cell, METRIC)
+        for cell, summary in zip(self.cells, summaries, strict=True):
             n, scores = summary["n"], summary["scores"]
             values = [scores[category][METRIC] * n[category] for category in scores]
             meteor[str(cell.epoch)] = sum(values) / sum(n.values())
             failed += summary["failed"]
         best = max(meteor, key=lambda epoch: (meteor[epoch], -int(epoch)))
         choice = Choice(int(best), meteor, len(self.cells[0].samples), failed)
-        about = {"generator": summary["engine"], "sampling": summary["sampling"], "chosen": provenance.now()}
+        about = {"generator": summaries[0]["engine"], "sampling": summaries[0]["sampling"], "chosen": provenance.now()}
         self.checkpoint.folder.write(self.file, {**asdict(choice), **about})
         return choice

@@ -22,7 +22,7 @@ from bench.protocols import Method
 from bench.record import runs
 from bench.run.cells import Cell
 from bench.run.jobs import Job
-from bench.run.selection import Choice, Selection
+from bench.run.selection import METRIC, Choice, Selection
 from bench.types import Sample
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class NextStage(Protocol):
         """Takes a cell whose samples are all written. Returns at once."""
         ...
 
-    def validate(self, cell: Cell, metric: str) -> Mapping[str, Any]:
-        """The summary of a written validation cell by one metric. May block."""
+    async def validate(self, cell: Cell, metric: str) -> Mapping[str, Any]:
+        """The summary of a written validation cell by one metric."""
         ...
 
 
@@ -122,7 +122,7 @@ class Writer:
         async with asyncio.TaskGroup() as group:
             for job in jobs:
                 group.create_task(self._samples(at_epoch(job, job.cell.epoch or 0)))
-        choice = await asyncio.to_thread(selection.choose, self.next_stage.validate)
+        choice = selection.choose([await self.next_stage.validate(cell, METRIC) for cell in selection.cells])
         self.progress.say(choice.line(selection.checkpoint.path.name))
         return choice
 

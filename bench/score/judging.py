@@ -37,9 +37,10 @@ class AskingMetric(Metric, Protocol):
     respondent: Respondent | None
 
 
-def asks_a_model(profile: Profile) -> bool:
-    """Whether one of the profile's metrics does."""
-    return any(isinstance(metric, AskingMetric) for metric in scoring.create(profile).values())
+def waiting(profile: Profile) -> list[str]:
+    """The profile's metrics that need memory which an engine at work holds: they ask a model or use the GPU."""
+    metrics = scoring.create(profile)
+    return [name for name, one in metrics.items() if isinstance(one, AskingMetric) or getattr(one, "uses_gpu", False)]
 
 
 class Answering(Completer, Protocol):

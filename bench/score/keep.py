@@ -61,6 +61,8 @@ def with_those_before(
         summary = folder.read(EARLIER) if interrupted(folder) else folder.summary() if folder.done else {}
     except WrongContent:
         summary = {}
+    if not all(isinstance(summary.get(key, {}), dict) for key in ("metric_options", "metric_versions")):
+        summary = {}  # of the old summary that a cut-off scoring put aside
     before = {name: values for name, values in summary.get("metric_options", {}).items() if name not in options}
     return list(dict.fromkeys([*summary.get("metric_versions", {}), *names])), {**before, **options}
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import threading
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
 from functools import cache
@@ -33,13 +32,13 @@ Summary = dict[str, Any]
 class ScoringProcess:
     """One process with a queue of runs to score."""
 
-    def __init__(self) -> None:
-        self._starting = threading.Lock()
+    def __init__(self, *, nice: int = NICE) -> None:
+        self._nice = nice
         self._pool: ProcessPoolExecutor | None = None
         self._reaper: subprocess.Popen[bytes] | None = None
 
     @property
-    def running(self) -> bool:
+    def started(self) -> bool:
         return self._pool is not None
 
     def submit(
@@ -47,24 +46,24 @@ class ScoringProcess:
     ) -> Future[Summary]:
         """The summary of a completely written run. `metrics` None: the profile's.
 
-        The future raises what `score_folder` raises, and BrokenProcessPool where the process was ended from outside.
+        The future raises what `score_folder` raises, BrokenProcessPool where the process was ended from outside, and
+        OSError where it cannot be started.
         """
         try:
-            return self._started().submit(_score, folder, metrics, engine)
-        except RuntimeError as error:  # the process is gone
+            return self._start().submit(_score, folder, metrics, engine)
+        except (RuntimeError, OSError) as error:  # the process is gone, or the machine has room for no other
             gone: Future[Summary] = Future()
             gone.set_exception(error)
             return gone
 
-    def _started(self) -> ProcessPoolExecutor:
-        with self._starting:
-            if self._pool is None:
-                self._reaper = reaper.start()
-                # Spawned, not forked: this process may hold an engine's threads.
-                self._pool = ProcessPoolExecutor(
-                    1, get_context("spawn"), initializer=_begin, initargs=(plugins.loaded(),)
-                )
-            return self._pool
+    def _start(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            self._reaper = self._reaper or reaper.start()
+            # Spawned, not forked: this process may hold an engine's threads.
+            self._pool = ProcessPoolExecutor(
+                1, get_context("spawn"), initializer=_begin, initargs=(plugins.loaded(), self._nice)
+            )
+        return self._pool
 
     def close(self) -> None:
         """Ends the process, even in the middle of a run, which is then scored by the next command."""
@@ -75,6 +74,7 @@ class ScoringProcess:
                 with suppress(ProcessLookupError, ValueError):
                     process.terminate()
                     process.join(SECONDS_TO_END)
+                    process.kill()
         if self._reaper is not None:
             self._reaper.kill()
             self._reaper.wait()
@@ -84,9 +84,10 @@ class ScoringProcess:
 # ---------------------------------------------------------------- in the process
 
 
-def _begin(files: tuple[str, ...]) -> None:
+def _begin(files: tuple[str, ...], nice: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to answer
-    os.nice(NICE)
+    os.nice(nice)
+    reaper.start()  # what this process starts ends with it: metrics of one pair at a time are spread over processes
     plugins.load(files)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,11 +17,14 @@ import pytest
 
 from bench import registry
 from bench.data.corpus import load
+from bench.errors import UserError
 from bench.generate.engine import reaper
 from bench.record import runs
 from bench.record.runs import RunFolder
-from bench.run import scoring
+from bench.run import runner, scoring
+from bench.run.cells import Cell
 from bench.score import keep, process
+from metrics.bleu import Bleu
 from tests.fakes import FAKE, FakeGenerator, Plan, World
 from tests.paths import ROOT
 
@@ -31,10 +35,17 @@ SCRIPT = """
 import signal; signal.signal(signal.SIGINT, signal.default_int_handler)
 from bench import registry
 from bench.cli import main
-from bench.run import scoring
+from bench.errors import UserError
+from bench.run import runner, scoring
+from bench.run.cells import Cell
+from metrics.bleu import Bleu
 registry.BUILTIN["generator"]["fake"] = "tests.fakes:FakeGenerator"
 if __name__ == "__main__":
-    scoring.PATIENCE = 0.0
+    import os
+    from tests.fakes import FakeGenerator, Plan
+    scoring.PATIENCE = float(os.environ.get("PATIENCE", 0))
+    if "FAKE_DIE" in os.environ:
+        FakeGenerator.plan = Plan(die_after=int(os.environ["FAKE_DIE"]))
     main()
 """
 
@@ -71,14 +82,19 @@ def test_values_are_those_of_cells_scored_at_the_end(
     ]
 
 
-@pytest.fixture
-def grid(world: World, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A grid whose RAG cells are never answered."""
-    script = tmp_path / "command.py"
+def command(world: World, *words: object, **environment: str) -> subprocess.Popen[str]:
+    """`bench run` of Non-Perso and RAG in a process of its own."""
+    script = world.path / "command.py"
     script.write_text(SCRIPT)
-    words = [sys.executable, str(script), *world.words(*GRID, method="nonperso,rag")]
-    env = {**os.environ, "FAKE_HANG": "Past", "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}
-    started = subprocess.Popen(words, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    given = [sys.executable, str(script), *world.words(*words, "-k", "2,3", method="nonperso,rag")]
+    env = {**os.environ, **environment, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}
+    return subprocess.Popen(given, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def grid(world: World) -> Iterator[subprocess.Popen[str]]:
+    """A grid whose RAG cells are never answered."""
+    started = command(world, *GRID[:2], FAKE_HANG="Past")
     yield started
     started.kill()
     started.communicate()
@@ -134,8 +150,8 @@ def test_a_validation_is_scored_beside_the_engine_by_the_one_metric(
     for patience in (0.0, 1e9):
         monkeypatch.setattr(scoring, "PATIENCE", patience)
         with scoring.Scorer(load(str(world.data)), Any, Any, print) as scorer:  # type: ignore[arg-type]
-            values.append(scorer.validate(cell, "rouge")["scores"])
-            assert scorer._process.running == (patience == 0)
+            values.append(asyncio.run(scorer.validate(cell, "rouge"))["scores"])
+            assert scorer._validations.started == (patience == 0)
     assert values[0] == values[1]
     assert {"rouge1", "rougeL"} <= set(values[0]["Books"])
 
@@ -152,7 +168,7 @@ def test_a_process_that_is_ended_from_outside_costs_no_cell(
     assert all(folder.done for folder in world.folders().values())
 
 
-def end_at_once(files: tuple[str, ...]) -> None:
+def end_at_once(files: tuple[str, ...], nice: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -191,3 +207,127 @@ def test_a_metric_that_fails_fails_beside_the_engine_as_it_does_here(
         assert not folder.done and not keep.interrupted(folder)
         assert "a bug of the plug-in's" in (folder.path / "scoring-error.txt").read_text()
     sys.modules.pop("picky_metric", None)
+
+
+def test_a_cell_that_is_written_early_is_scored_without_another_one_after_it(world: World) -> None:
+    started = command(world, *GRID[:2], FAKE_HANG="Past", PATIENCE="3")
+    try:
+        first_scores(world, started)
+    finally:
+        started.kill()
+        started.communicate()
+
+
+def test_no_process_that_can_start_costs_no_cell(
+    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refuse() -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(scoring, "PATIENCE", 0.0)
+    monkeypatch.setattr(process.reaper, "start", refuse)
+    assert world.run(*GRID, method="nonperso,rag") == 0
+    assert capfd.readouterr().err.count("could not be scored beside the engine (BlockingIOError") == CELLS
+    assert all(folder.done for folder in world.folders().values())
+
+
+def test_written_cells_get_their_scores_where_the_engine_dies(
+    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(scoring, "PATIENCE", 1e9)
+    FakeGenerator.plan = Plan(die_after=6)
+    assert world.run(*GRID, method="nonperso,rag") == 1
+    assert "the fake engine died" in capfd.readouterr().err
+    done = [folder for folder in world.folders().values() if folder.done]
+    assert [folder.summary()["method"] for folder in done] == ["nonperso"]
+
+
+def test_folders_are_held_until_the_grid_has_read_their_summaries(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "PATIENCE", 0.0)
+    finish = scoring.Scorer.finish
+
+    def meanwhile(scorer: scoring.Scorer, cells: Sequence[Cell]) -> None:
+        finish(scorer, cells)
+        for cell in cells:
+            with pytest.raises(UserError, match="another bench is working on"), RunFolder(cell.folder.path).locked():
+                raise AssertionError
+
+    monkeypatch.setattr(scoring.Scorer, "finish", meanwhile)
+    assert world.run(*GRID, method="nonperso,rag") == 0
+    for folder in world.folders().values():
+        with folder.locked():
+            pass
+
+
+def test_a_cell_that_another_command_finished_meanwhile_gets_its_missing_metric(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = runner.trained
+
+    def meanwhile(*words: Any, **options: Any) -> Any:
+        monkeypatch.setattr(runner, "trained", trained)
+        assert world.run("--set", 'metrics=["rouge"]') == 0
+        return trained(*words, **options)
+
+    monkeypatch.setattr(runner, "trained", meanwhile)
+    assert world.run("--set", 'metrics=["rouge","bleu"]') == 0
+    assert list(world.folder().summary()["metric_versions"]) == ["rouge", "bleu"]
+
+
+def test_metrics_that_need_the_engines_memory_come_when_it_is_free(
+    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(scoring, "PATIENCE", 0.0)
+    monkeypatch.setattr(Bleu, "uses_gpu", True, raising=False)
+    assert world.run("--set", 'metrics=["rouge","bleu"]', "-k", "2,3", method="nonperso,rag") == 0
+    said = capfd.readouterr().err
+    assert said.count("is scored") == CELLS and said.count(" by bleu (") == CELLS
+    assert all(list(one.summary()["metric_versions"]) == ["rouge", "bleu"] for one in world.folders().values())
+
+
+SLOW = """
+import os, time
+from dataclasses import dataclass
+from pathlib import Path
+from bench.types import Column
+from bench.score import scoring
+scoring.SPREAD_FROM = 2  # so that a process of its own takes each chunk
+
+@dataclass(frozen=True)
+class Slow:
+    columns = (Column("slow", "S."),)
+    per_pair = True
+
+    def score(self, predictions, references):
+        Path(os.environ["SLOW_MARK"], str(os.getpid())).touch()
+        time.sleep(60)
+
+    def aggregate(self, rows):
+        return {}
+
+    def versions(self):
+        return {}
+"""
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core: pairs are not spread")
+def test_ctrl_c_leaves_none_of_the_processes_that_pairs_are_spread_over(world: World, tmp_path: Path) -> None:
+    path, marks = tmp_path / "plug-in" / "slow_metric.py", tmp_path / "marks"
+    path.parent.mkdir()
+    path.write_text(SLOW)
+    marks.mkdir()
+    settings = ("--plugin", path, "--set", 'metrics=["slow"]')
+    started = command(world, *settings, FAKE_HANG="Past", SLOW_MARK=str(marks))
+    end = time.monotonic() + 120
+    while not list(marks.iterdir()) and started.poll() is None and time.monotonic() < end:
+        time.sleep(0.1)
+    known = reaper.descendants({started.pid}, reaper.processes())
+    assert {int(mark.name) for mark in marks.iterdir()} <= set(known)
+    started.send_signal(signal.SIGINT)
+    _, said = started.communicate(timeout=60)
+    assert started.returncode == 130 and "Traceback" not in said, said
+    while (left := reaper.alive(known, reaper.processes())) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not left

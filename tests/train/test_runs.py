@@ -99,6 +99,19 @@ def test_train_leaves_checkpoints_that_say_what_they_are(world: World, trained: 
     assert names == []
 
 
+@pytest.mark.parametrize("lost", ["selection-*.json", "validation-*/epoch-2/summary.json"])
+def test_an_epoch_is_chosen_again_from_what_is_left(world: World, copy: Path, plan: Plan, lost: str) -> None:
+    """As after a kill between the scoring of two epochs, or where the user deletes the selection."""
+    before = {path: json.loads(path.read_text()) for path in copy.glob("checkpoints/*/selection-*.json")}
+    for file in [*before, *copy.glob(f"checkpoints/*/{lost}")]:
+        file.unlink(missing_ok=True)
+    assert call(world, "train", "--method", "soft,dep", out=str(copy)) == 0
+    assert plan.requests == []
+    for path, chosen in before.items():
+        again = json.loads(path.read_text())
+        assert {**again, "chosen": ""} == {**chosen, "chosen": ""}
+
+
 def test_run_uses_what_train_made_and_every_k_the_same_checkpoint(world: World, copy: Path, plan: Plan) -> None:
     assert call(world, "run", "--method", "nonperso,dep", "-k", "0,1,2", out=str(copy)) == 0
     assert len(checkpoints.find(copy)) == 2
@@ -198,9 +211,9 @@ def cut(name: str, size: int) -> Callable[[Path], None]:
         (changed(MANIFEST, spec=[1]), "is no checkpoint of this version"),
         (cut(MANIFEST, 9), f"{MANIFEST} is damaged"),
         (cut("training.json", 40), "training.json is damaged"),
-        (changed("training.json", space=None), "training.json, space: found nothing"),
-        (changed("training.json", space={"hidden_size": 64}), "training.json, space.vector_size: found nothing"),
-        (changed("training.json", epochs="two"), "training.json, epochs: found 'two'"),
+        (changed("training.json", space=None), "training.json, space: Field required"),
+        (changed("training.json", space={"hidden_size": 64}), "training.json, space.vector_size: Field required"),
+        (changed("training.json", epochs="two"), "training.json, epochs = 'two': Input should be a valid"),
         (
             changed("training.json", space={"vector_size": 64, "hidden_size": 63}),
             "tensors do not fit the method",
