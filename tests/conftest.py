@@ -12,13 +12,16 @@ import typer.main
 
 from bench.models import assets
 
-if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # before torch is imported: threads that wait for a taken core spin
-    cores = len(os.sched_getaffinity(0)) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores)))
-    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+# With `pytest -n 2`, tests of real engines share one worker: two engines at once would want all the memory there is.
+# What takes longest comes first, so that no worker is left alone with it at the end.
+ENGINES = ("tests/engine/", "tests/server/")
+FIRST = (*ENGINES, "tests/train/", "tests/run/", "tests/fuzz/")
 
-# Started first, so that no worker is left with them alone at the end. The folders on a line share one worker.
-LONGEST = (("tests/engine/", "tests/server/"), ("tests/train/",), ("tests/run/",), ("tests/fuzz/",))
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    # Before torch and vLLM are imported: OpenMP threads that share a core with another worker wait for each other.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // int(workers))))
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,13 +46,19 @@ def require_assets() -> Callable[..., None]:
     return require
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if workers:
+        items.sort(key=lambda item: [not item.nodeid.startswith(part) for part in FIRST])
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `pytest -n 2`: a file is one worker's, as its fixtures are made once. So are all tests of a real engine."""
+    """A file goes to one worker, because its fixtures are made once a worker."""
     from xdist.scheduler.loadfile import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "engine" if nodeid.startswith(LONGEST[0]) else super()._split_scope(nodeid)
+            return "engines" if nodeid.startswith(ENGINES) else super()._split_scope(nodeid)
 
+    config.option.loadscopereorder = False
     return Scheduling(config, log)

@@ -20,7 +20,7 @@ from tests.paths import ROOT
 from tests.train.toy import World
 from tests.train.worker import Worker, forked
 
-pytestmark = pytest.mark.models
+pytestmark = [pytest.mark.models, pytest.mark.slow]
 
 STEPS_IN_ALL = 6  # 7 samples in batches of 3, two epochs
 

@@ -1,7 +1,7 @@
 """`bench.train.worker` with the toy method. `DIE_IN_SAVE=N` kills it while it writes its N-th tensor file.
 
-`forked` starts it as a process of its own too, but from one that has imported torch and transformers already: that takes
-far longer than these trainings.
+`forked` starts it as a process of its own too, but from one that has imported torch and transformers already: that
+takes far longer than these trainings.
 """
 
 from __future__ import annotations
