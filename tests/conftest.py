@@ -12,10 +12,8 @@ import typer.main
 
 from bench.models import assets
 
-# With `pytest -n 2`, tests of real engines share one worker: two engines at once would want all the memory there is.
-# What takes longest comes first, so that no worker is left alone with it at the end.
-ENGINES = ("tests/engine/", "tests/server/")
-FIRST = (*ENGINES, "tests/train/", "tests/run/", "tests/fuzz/")
+# With `pytest -n 2`: what takes longest comes first, so that no worker is left alone with it at the end.
+FIRST = ("tests/engine/", "tests/server/", "tests/train/", "tests/run/", "tests/fuzz/")
 
 if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     # Before torch and vLLM are imported: OpenMP threads that share a core with another worker wait for each other.
@@ -53,12 +51,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A file goes to one worker, because its fixtures are made once a worker."""
+    """A file goes to one worker, and so do all tests of the one live engine: fixtures are made once a worker."""
     from xdist.scheduler.loadfile import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "engines" if nodeid.startswith(ENGINES) else super()._split_scope(nodeid)
+            return "engine" if nodeid.startswith("tests/engine/") else super()._split_scope(nodeid)
 
     config.option.loadscopereorder = False
     return Scheduling(config, log)
