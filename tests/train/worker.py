@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from importlib import import_module
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -32,8 +33,9 @@ def dying(self: Checkpoint, name: str, tensors: Any, about: Any) -> None:
 
 whole = Checkpoint.write_tensors
 
+GPU = Path("/dev/nvidiactl").exists()
 FORKING = get_context("forkserver")
-if not Path("/dev/nvidiactl").exists():  # CUDA does not outlive a fork
+if not GPU:  # CUDA does not outlive a fork
     FORKING.set_forkserver_preload(["tests.train.preloaded"])
 
 
@@ -60,7 +62,16 @@ def work(folder: Path) -> None:
     registry.BUILTIN["method"]["toy"] = "tests.train.toy:ToySoft"
     if "DIE_IN_SAVE" in os.environ:
         Checkpoint.write_tensors = dying  # type: ignore[method-assign]
+    if "WORLD_SIZE" in os.environ:
+        without_compiler()
     worker.run(folder)
+
+
+def without_compiler() -> None:
+    """DeepSpeed compiles an all-reduce for more than a minute, which inference alone would call."""
+    os.environ.setdefault("DS_ACCELERATOR", "cuda" if GPU else "cpu")
+    backend = import_module("deepspeed.comm.torch")  # as an attribute of its package it is torch itself
+    backend.build_shm_op = lambda: None  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":
