@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -26,10 +26,11 @@ STEPS_IN_ALL = 6  # 7 samples in batches of 3, two epochs
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, require_assets: Callable[..., None]) -> World:
+def world(tmp_path_factory: pytest.TempPathFactory, require_assets: Callable[..., None]) -> Iterator[World]:
     require_assets(SMOLLM)
-    registry.BUILTIN["method"]["toy"] = "tests.train.toy:ToySoft"
-    return World(tmp_path_factory.mktemp("world"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(registry.BUILTIN["method"], "toy", "tests.train.toy:ToySoft")
+        yield World(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="module")
