@@ -43,7 +43,7 @@ beside_lint = @($(LINT)) >.venv/lint.txt 2>&1 & lint=$$!; $(BIN)/python -m pytes
 test: setup
 	$(call beside_lint)
 
-# The quick part of `make test`, for while you work: no real engine and no training.
+# The quick part of `make test`, for while you work: no real engine, no training, no fuzzing.
 check: setup
 	$(call beside_lint,-m "not engine and not slow")
 

@@ -160,6 +160,8 @@ PLUGIN = """
 from dataclasses import dataclass
 from bench.types import Column
 
+pytestmark = pytest.mark.slow
+
 @dataclass(frozen=True)
 class Picky:
     columns = (Column("picky", "P."),)
