@@ -24,6 +24,8 @@ from bench.score import keep, process
 from tests.fakes import FAKE, FakeGenerator, Plan, World
 from tests.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 GRID = ("--set", 'metrics=["rouge"]', "-k", "2,3")
 CELLS = 3  # Non-Perso, RAG with K = 2 and 3
 # `bench` with the fake engine, which scores beside it from the first cell on.
@@ -159,8 +161,6 @@ def end_at_once(files: tuple[str, ...]) -> None:
 PLUGIN = """
 from dataclasses import dataclass
 from bench.types import Column
-
-pytestmark = pytest.mark.slow
 
 @dataclass(frozen=True)
 class Picky:
