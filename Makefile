@@ -12,7 +12,7 @@ ifeq ($(EXTRA),cpu)
 UV += --excludes cpu-excludes.txt -c constraints.txt $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)",--torch-backend cpu)
 endif
 
-.PHONY: setup demo test lint coverage bench-engine bench-stages bench-scoring bench-table bench-training bench-data bench-scale examples chaos docs lock clean
+.PHONY: setup demo test check lint coverage bench-engine bench-stages bench-scoring bench-table bench-training bench-data bench-scale examples chaos docs lock clean
 
 setup: .venv/.installed-$(EXTRA)
 	@$(BIN)/bench models pull
@@ -29,15 +29,23 @@ setup: .venv/.installed-$(EXTRA)
 demo: setup
 	$(BIN)/bench run --limit 24 --out runs/demo
 
-lint: setup
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && \
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-test: setup lint
-	$(BIN)/python -m pytest
+lint: setup
+	$(LINT)
+
+# Linters and types run beside the tests. What they say comes after the tests, and either of the two fails the target.
+WORKERS ?= 2
+beside_lint = @($(LINT)) >.venv/lint.txt 2>&1 & lint=$$!; $(BIN)/python -m pytest -n $(WORKERS) $(1); tests=$$?; \
+	wait $$lint; lint=$$?; cat .venv/lint.txt; exit $$((tests || lint))
+
+test: setup
+	$(call beside_lint)
+
+# The quick part of `make test`, for while you work: no real engine, no training, no fuzzing.
+check: setup
+	$(call beside_lint,-m "not engine and not slow")
 
 # Which lines the tests reach, those that only a GPU reaches included.
 coverage: setup

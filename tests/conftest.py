@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+import typer.main
 
 from bench.models import assets
+
+# With `pytest -n 2`: what takes longest comes first, so that no worker is left alone with it at the end.
+FIRST = ("tests/engine/", "tests/server/", "tests/train/", "tests/run/", "tests/fuzz/")
+
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    # Before torch and vLLM are imported: OpenMP threads that share a core with another worker wait for each other.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // int(workers))))
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_command_line() -> Iterator[None]:
+    """typer builds all commands anew for every call of `bench`. That takes longer than most of the calls in tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +42,21 @@ def require_assets() -> Callable[..., None]:
             pytest.skip(f"not on this machine: {absent}; run `bench models pull`")
 
     return require
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if workers:
+        items.sort(key=lambda item: [not item.nodeid.startswith(part) for part in FIRST])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file goes to one worker, and so do all tests of the one live engine: fixtures are made once a worker."""
+    from xdist.scheduler.loadfile import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "engine" if nodeid.startswith("tests/engine/") else super()._split_scope(nodeid)
+
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 
 from bench.config import RunConfig
 from bench.errors import EngineError
@@ -50,6 +51,7 @@ def command(checkpoint: Checkpoint, processes: int) -> list[str]:
     return [*start, *WORKER, str(checkpoint.path)]
 
 
+@cache  # importing torch takes seconds, and a grid trains many checkpoints
 def _gpus() -> int:
     """The number of GPUs, counted in a short process so that this process takes none of their memory."""
     ask = "import torch; print(torch.cuda.device_count())"

@@ -12,7 +12,7 @@ import pytest
 
 from bench.config import Profile, load_profile
 from bench.generate.engine.vllm import VllmGenerator
-from bench.generate.engine.vllm_arguments import installed
+from bench.generate.engine.vllm_arguments import CACHE, installed
 from bench.types import Completion, Request
 
 SMALL = {"input_budget": 512, "max_new_tokens": 48}  # a small engine starts sooner
@@ -53,6 +53,8 @@ class LiveEngine:
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveEngine]:
     if installed() is None:
         pytest.skip("vllm is not installed: pip install '.[cpu]'")
-    live = LiveEngine(tmp_path_factory.mktemp("engine") / "engine.log")
-    yield live
-    live.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE, "1")  # GiB, all of it written to at the start; the server's tests want their share
+        live = LiveEngine(tmp_path_factory.mktemp("engine") / "engine.log")
+        yield live
+        live.close()

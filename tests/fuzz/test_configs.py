@@ -17,6 +17,8 @@ from results.tables.finished_runs import find_finished
 from tests.fakes import PROFILE, FakeGenerator, World
 from tests.fuzz.cases import NESTED, cases, dates, edited, lines, plain, said, spells, toml, torn, values
 
+pytestmark = pytest.mark.slow
+
 KEYS = (
     "k", "llm", "dtype", "revision", "input_budget", "max_new_tokens", "temperature", "top_p", "metrics", "name",
     "title", "engine", "engine.trust_remote_code", "engine.hf_token", "engine.max_num_seqs", "options", "options.rouge",

@@ -20,6 +20,8 @@ from tests.data.toy import meta, raw
 from tests.fakes import FakeGenerator, World
 from tests.fuzz.cases import NESTED, cases, edited, lines, said, spells, texts, torn, values
 
+pytestmark = pytest.mark.slow
+
 MANIFEST = {"format": 1, "name": "toy", "title": "a toy", "synthetic": True, "categories": list(fakes.CATEGORIES)}
 
 

@@ -32,6 +32,8 @@ from tests.fakes import FakeGenerator, World
 from tests.fuzz.cases import LONG, SPELLS, cases, said, texts
 from tests.generate.folders import SMOLLM
 
+pytestmark = pytest.mark.slow
+
 MINILM = "all-minilm-l6-v2"
 MANIFEST = {"name": "toy", "title": "a toy", "synthetic": True, "categories": list(fakes.CATEGORIES)}
 LONG_ONES = {"reviews": ("text",), "items": ("description",)}

@@ -28,6 +28,8 @@ from metrics.bleu import Bleu
 from tests.fakes import FAKE, FakeGenerator, Plan, World
 from tests.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 GRID = ("--set", 'metrics=["rouge"]', "-k", "2,3")
 CELLS = 3  # Non-Perso, RAG with K = 2 and 3
 # `bench` with the fake engine, which scores beside it from the first cell on.

@@ -70,6 +70,7 @@ def metrics(tmp_path: Path, names: list[str]) -> dict[str, Metric]:
     return scoring.create(config.load_profile(str(profile_file(tmp_path))), names, options={"letters": {"step": 3}})
 
 
+@pytest.mark.slow
 @pytest.mark.models
 def test_any_number_of_processes_gives_the_same_rows(
     tmp_path: Path, letters: Path, require_assets: Callable[..., None], monkeypatch: pytest.MonkeyPatch

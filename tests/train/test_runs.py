@@ -31,7 +31,7 @@ from tests.generate.folders import SMOLLM
 from tests.paths import ROOT
 from tests.train.toy import World
 
-pytestmark = pytest.mark.models
+pytestmark = [pytest.mark.models, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,33 +18,36 @@ from bench.train.checkpoint import MANIFEST, RESUME, STEPS, TRAINING, Checkpoint
 from tests.generate.folders import SMOLLM
 from tests.paths import ROOT
 from tests.train.toy import World
+from tests.train.worker import Worker, forked
 
-pytestmark = pytest.mark.models
+pytestmark = [pytest.mark.models, pytest.mark.slow]
 
 STEPS_IN_ALL = 6  # 7 samples in batches of 3, two epochs
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, require_assets: Callable[..., None]) -> World:
+def world(tmp_path_factory: pytest.TempPathFactory, require_assets: Callable[..., None]) -> Iterator[World]:
     require_assets(SMOLLM)
-    registry.BUILTIN["method"]["toy"] = "tests.train.toy:ToySoft"
-    return World(tmp_path_factory.mktemp("world"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(registry.BUILTIN["method"], "toy", "tests.train.toy:ToySoft")
+        yield World(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="module")
 def unbroken(world: World) -> Checkpoint:
     checkpoint = world.checkpoint("unbroken", world.config())
-    assert start(checkpoint).wait() == 0
+    assert by_command(checkpoint) == 0
     return checkpoint
 
 
-def start(
-    checkpoint: Checkpoint, *, processes: int = 1, stderr: int | None = None, **environment: str
-) -> subprocess.Popen[bytes]:
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
+def start(checkpoint: Checkpoint, **environment: str) -> Worker:
+    return forked(checkpoint.path, {"OMP_NUM_THREADS": "1", **environment})
+
+
+def by_command(checkpoint: Checkpoint, *launcher: str) -> int:
+    """The exit code of the worker's own command, as `bench` starts it."""
     command = [sys.executable, *launcher, "-m", "tests.train.worker", str(checkpoint.path)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.Popen(command, cwd=ROOT, env=env, stderr=stderr)
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode
 
 
 def losses(checkpoint: Checkpoint) -> list[dict[str, float]]:
@@ -85,8 +88,8 @@ def test_killed_between_steps_it_ends_as_if_unbroken(world: World, unbroken: Che
     end = time.monotonic() + 240
     while len(list(checkpoint.folder.rows(STEPS))) < after and time.monotonic() < end:
         time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
     assert start(checkpoint).wait() == 0
     assert losses(checkpoint) == losses(unbroken)
     assert same(final(checkpoint), final(unbroken))
@@ -108,7 +111,8 @@ def test_killed_in_a_save_it_ends_as_if_unbroken(world: World, unbroken: Checkpo
 def test_two_processes_with_zero1_train_what_one_does(world: World, unbroken: Checkpoint) -> None:
     pytest.importorskip("deepspeed")
     checkpoint = world.checkpoint("two", world.config())
-    assert start(checkpoint, processes=2).wait() == 0
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    assert by_command(checkpoint, *launcher) == 0
     assert checkpoint.training["processes"] == 2
     for ours, theirs in zip(losses(checkpoint), losses(unbroken), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
@@ -153,10 +157,11 @@ def test_a_step_that_is_none_is_named(world: World) -> None:
 
 def refused(checkpoint: Checkpoint) -> str:
     """The one line that a worker prints when it gives up."""
-    process = start(checkpoint, stderr=subprocess.PIPE)
-    _, said = process.communicate(timeout=240)
-    err = said.decode()
-    assert process.returncode == 2, err
+    said = checkpoint.path.parent / "stderr.txt"
+    said.unlink(missing_ok=True)
+    code = forked(checkpoint.path, {"OMP_NUM_THREADS": "1"}, stderr=said).wait()
+    err = said.read_text()
+    assert code == 2, err
     assert "Traceback" not in err
     (line,) = [line for line in err.splitlines() if line.startswith("bench: ")]
     return line

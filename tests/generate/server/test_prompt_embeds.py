@@ -6,6 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,15 @@ def llama(tmp_path_factory: pytest.TempPathFactory, require_assets: Callable[...
     return tiny_llama(tmp_path_factory.mktemp("llama"))
 
 
+@cache
+def encoder(folder: Path) -> ChatEncoder:
+    return ChatEncoder(str(folder))
+
+
 @pytest.fixture
 def server(llama: Path) -> Iterator[FakeServer]:
     """Renders as the tiny model does and answers every prompt alike."""
-    tokenizer = ChatEncoder(str(llama)).tokenizer
+    tokenizer = encoder(llama).tokenizer
 
     def tokenize(body: dict[str, Any]) -> dict[str, Any]:
         ids = tokenizer.apply_chat_template(body["messages"], add_generation_prompt=True, return_dict=False)
@@ -49,7 +55,7 @@ def server(llama: Path) -> Iterator[FakeServer]:
 
 def soft(llama: Path, *, seed: int = 0) -> Request:
     embeds = np.random.default_rng(seed).normal(size=(2, 64)).astype(np.float32)
-    return Request(ChatEncoder(str(llama)).encode(SOFT), SAMPLING, seed, embeds=embeds)
+    return Request(encoder(llama).encode(SOFT), SAMPLING, seed, embeds=embeds)
 
 
 def sent(body: dict[str, Any]) -> Any:
@@ -82,7 +88,7 @@ def test_a_soft_prompt_is_sent_as_the_embeddings_of_all_its_tokens(server: FakeS
     assert body["prompt"] is None
     assert (body["temperature"], body["max_tokens"], body["seed"]) == (0.7, 32, 0)
     assert (body["repetition_penalty"], body["presence_penalty"], body["frequency_penalty"]) == (1, 0, 0)
-    at = torch.tensor(one.ids) == ChatEncoder(str(llama)).slot_id
+    at = torch.tensor(one.ids) == encoder(llama).slot_id
     assert sent(body)[at].equal(torch.from_numpy(one.embeds))
     assert sent(body)[~at].equal(table(llama)[torch.tensor(one.ids)[~at]])
 
@@ -214,6 +220,6 @@ def test_embeddings_are_sent_in_a_type_that_holds_the_table_s_and_the_model_s(
     import torch
 
     monkeypatch.setattr(prompt_embeds, "read", lambda folder: table(folder).to(getattr(torch, kept)))
-    slot_id = ChatEncoder(str(llama)).slot_id
+    slot_id = encoder(llama).slot_id
     body = {"prompt_embeds": prompt_embeds.EmbeddingTable(str(llama), dtype=dtype).encode(soft(llama), slot_id=slot_id)}
     assert sent(body).dtype == getattr(torch, expected)
