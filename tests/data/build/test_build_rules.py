@@ -180,6 +180,7 @@ def write_raw(folder: Path, rows: list[Row], rng: random.Random) -> list[Path]:
 SEEDS = range(200)
 
 
+@pytest.mark.slow  # 200 random datasets
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_build_does_what_the_rules_say(tmp_path: Path, seed: int) -> None:
     reviews, items, rules = random_case(seed)
