@@ -56,7 +56,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "engine" if nodeid.startswith("tests/engine/") else super()._split_scope(nodeid)
+            scope = super()._split_scope(nodeid)
+            own_engines = "tests/engine/test_kill.py"  # the longest of all: it goes to the other worker
+            return "engine" if nodeid.startswith("tests/engine/") and scope != own_engines else scope
 
     config.option.loadscopereorder = False
     return Scheduling(config, log)

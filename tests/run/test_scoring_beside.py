@@ -102,6 +102,14 @@ def grid(world: World) -> Iterator[subprocess.Popen[str]]:
     started.communicate()
 
 
+def all_gone(known: reaper.Started) -> bool:
+    """Whether all have ended within half a minute: a reaper looks twice a second."""
+    end = time.monotonic() + 30
+    while (left := reaper.alive(known, reaper.processes())) and time.monotonic() < end:
+        time.sleep(0.1)
+    return not left
+
+
 def first_scores(world: World, command: subprocess.Popen[str]) -> RunFolder:
     """Waits for the one cell that is written."""
     end = time.monotonic() + 120
@@ -119,14 +127,11 @@ def test_a_grid_that_is_killed_keeps_the_scores_of_its_finished_cells(
     folder = first_scores(world, grid)
     assert sum(found.done for found in runs.find(world.out)) == 1
     assert folder.summary()["method"] == "nonperso"
-    started = set(reaper.descendants({grid.pid}, reaper.processes()))
+    started = reaper.descendants({grid.pid}, reaper.processes())
     assert started
     grid.send_signal(signal.SIGKILL)
     grid.wait()
-    end = time.monotonic() + 30
-    while (left := started & reaper.processes().keys()) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert not left
+    assert all_gone(started)
     before = folder.path.joinpath(runs.SUMMARY).read_bytes()
     assert world.run(*GRID, method="nonperso,rag") == 0
     assert "1 of 3 cells were finished before" in capfd.readouterr().err
@@ -135,12 +140,12 @@ def test_a_grid_that_is_killed_keeps_the_scores_of_its_finished_cells(
 
 def test_ctrl_c_ends_the_scoring_process_too(world: World, grid: subprocess.Popen[str]) -> None:
     first_scores(world, grid)
-    started = set(reaper.descendants({grid.pid}, reaper.processes()))
+    started = reaper.descendants({grid.pid}, reaper.processes())
     grid.send_signal(signal.SIGINT)
     _, said = grid.communicate(timeout=60)
     assert grid.returncode == 130
     assert "Traceback" not in said
-    assert not started & reaper.processes().keys()
+    assert all_gone(started)
 
 
 def test_a_validation_is_scored_beside_the_engine_by_the_one_metric(
@@ -330,6 +335,4 @@ def test_ctrl_c_leaves_none_of_the_processes_that_pairs_are_spread_over(world: W
     started.send_signal(signal.SIGINT)
     _, said = started.communicate(timeout=60)
     assert started.returncode == 130 and "Traceback" not in said, said
-    while (left := reaper.alive(known, reaper.processes())) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert not left
+    assert all_gone(known)

@@ -151,7 +151,7 @@ def test_a_manifest_without_a_configuration_is_one_line(world: World) -> None:
 def test_a_step_that_is_none_is_named(world: World) -> None:
     checkpoint = world.checkpoint("step", world.config())
     (checkpoint.path / STEPS).write_text('{}\n{"step": 1, "epoch": 1, "tokens": 5, "seconds": 1, "loss": 2}\n')
-    with pytest.raises(UserError, match=r"steps\.jsonl, line 1: step: found nothing, .*; delete .* and run again"):
+    with pytest.raises(UserError, match=r"steps\.jsonl, line 1: step: Field required; delete .* and run again"):
         list(checkpoint.folder.rows(STEPS))
 
 
