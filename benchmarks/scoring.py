@@ -1,8 +1,8 @@
 """What scoring beside the engine costs the engine: `make bench-scoring`.
 
-The same requests in turns by the engine alone, and by the engine while finished runs are scored beside it without a
-pause, by all metrics of the profile: the worst case, as a grid scores each cell once. Prints new tokens a second of
-both, their ratio, and how many runs were scored meanwhile.
+The same requests in turns by the engine alone, and by the engine while a run of as many samples is scored beside it by
+all metrics of the profile: as in a grid, which scores each cell while it writes the next. Prints new tokens a second of
+both, their ratio, and how long the scores took.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ import argparse
 import asyncio
 import subprocess
 import sys
-from concurrent.futures import Future
+import time
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from bench.config import RunConfig
 from bench.data.corpus import Corpus, load
@@ -27,32 +26,21 @@ from bench.types import Request
 from benchmarks.throughput import Turn, at_once, forget_prefixes, pipeline, started
 
 
-class Repeated:
-    """Scores one run again and again, until it is told to stop."""
-
-    def __init__(self, process: ScoringProcess, folder: Path) -> None:
-        self.count, self.working = 0, True
-        self._process, self._folder = process, folder
-        self._next()
-
-    def _next(self) -> None:
-        self.last = self._process.submit(self._folder)
-        self.last.add_done_callback(self._done)
-
-    def _done(self, last: Future[dict[str, Any]]) -> None:
-        self.count += last.exception() is None
-        if self.working and last.exception() is None:
-            self._next()
-
-
 async def disturbed(
     generator: VllmGenerator, requests: list[Request], process: ScoringProcess, folder: Path
-) -> tuple[Turn, int]:
-    repeated = Repeated(process, folder)
+) -> tuple[Turn, float]:
+    """(the engine's speed, seconds until the run had its scores)."""
+    begin, ended = time.perf_counter(), 0.0
+
+    def note(scored: object) -> None:
+        nonlocal ended
+        ended = time.perf_counter()
+
+    scored = process.submit(folder)
+    scored.add_done_callback(note)
     turn = await at_once(generator, requests)
-    repeated.working = False
-    await asyncio.wrap_future(repeated.last)
-    return turn, repeated.count
+    await asyncio.wrap_future(scored)
+    return turn, ended - begin
 
 
 async def measure(config: RunConfig, corpus: Corpus, folder: Path, turns: int) -> None:
@@ -63,18 +51,18 @@ async def measure(config: RunConfig, corpus: Corpus, folder: Path, turns: int) -
     ratios = []
     for turn in range(turns):
         ways: dict[str, Turn] = {}
-        scored = 0
+        seconds = 0.0
         for way in ("alone", "beside") if turn % 2 == 0 else ("beside", "alone"):
             await forget_prefixes(generator)
             if way == "alone":
                 ways[way] = await at_once(generator, requests)
             else:
-                ways[way], scored = await disturbed(generator, requests, process, folder)
+                ways[way], seconds = await disturbed(generator, requests, process, folder)
         ratios.append(ways["beside"].speed / ways["alone"].speed)
         print(
             f"turn {turn + 1}: {len(requests)} requests; alone {ways['alone']}; with scoring {ways['beside']}", end=""
         )
-        print(f" ({scored} runs scored); ratio {ratios[-1]:.3f}", flush=True)
+        print(f" (scores after {seconds:.1f} s); ratio {ratios[-1]:.3f}", flush=True)
     print(f"ratio, median of {turns}: {median(ratios):.3f}")
     process.close()
     await generator.close()
@@ -82,7 +70,15 @@ async def measure(config: RunConfig, corpus: Corpus, folder: Path, turns: int) -
 
 def written(out: Path, words: list[str]) -> Path:
     """A run to be scored, of texts that need no engine."""
-    command = [sys.executable, "-m", "bench.cli", "run", "--method", "nonperso", "--generator", "echo", *words]
+    command = [
+        str(Path(sys.executable).with_name("bench")),
+        "run",
+        "--method",
+        "nonperso",
+        "--generator",
+        "echo",
+        *words,
+    ]
     subprocess.run([*command, "--out", str(out)], check=True, stdout=subprocess.DEVNULL)
     return runs.find(out)[0].path
 
@@ -90,7 +86,7 @@ def written(out: Path, words: list[str]) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="bundled")
-    parser.add_argument("--limit", type=int, default=60)
+    parser.add_argument("--limit", type=int, default=40)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--profile", default="tiny")
     options = parser.parse_args()
@@ -107,7 +103,9 @@ def main() -> None:
         limit=options.limit,
     )
     with TemporaryDirectory() as folder:
-        run = written(Path(folder), ["--data", options.data, "--profile", options.profile])
+        run = written(
+            Path(folder), ["--data", options.data, "--profile", options.profile, "--limit", str(options.limit)]
+        )
         asyncio.run(measure(config, corpus, run, options.turns))
 
 

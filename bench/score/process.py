@@ -1,4 +1,4 @@
-"""Scores written runs in a process beside the engine, at the lowest priority: a grid's results come one by one.
+"""Scores written runs in a process beside the engine, at a low priority: a grid's results come one by one.
 
 The process starts with the first run, and loads each dataset once. It ends with the command, however that ends.
 """
@@ -23,7 +23,9 @@ from bench.score.finish import score_folder
 from bench.score.written import read_config
 from bench.types import EngineUse
 
-NICE = 19  # the lowest priority: it uses what the engine leaves, and all cores once the engine is done
+# On a machine whose cores the engine fills: a tenth of one core, enough to keep up with it, too little to slow it down
+# (benchmarks/scoring.py). At the lowest priority, 19, scores come when the grid is over.
+NICE = 10
 SECONDS_TO_END = 2.0
 
 Summary = dict[str, Any]

