@@ -187,6 +187,7 @@ AGGREGATE = 'return {"letters": sum(row["letters"] for row in rows) / len(rows)}
 ROWS = '[{"letters": VALUE if "of u1" in text else 1.0} for text in references]'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [

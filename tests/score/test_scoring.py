@@ -71,6 +71,7 @@ def metrics(tmp_path: Path, names: list[str]) -> dict[str, Metric]:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.models
 def test_any_number_of_processes_gives_the_same_rows(
     tmp_path: Path, letters: Path, require_assets: Callable[..., None], monkeypatch: pytest.MonkeyPatch
@@ -94,6 +95,7 @@ def test_rows_say_of_whom_they_are_and_tables_what_they_need(tmp_path: Path, let
     assert [column["key"] for column in values["columns"]] == ["letters"]
 
 
+@pytest.mark.slow
 @pytest.mark.models
 def test_cells_scored_at_once_get_the_rows_of_cells_scored_alone(
     tmp_path: Path, require_assets: Callable[..., None], monkeypatch: pytest.MonkeyPatch
