@@ -115,6 +115,7 @@ class Scorer:
         Raises the first failure, UserError or PluginError. EngineError of a judge is raised at once, as other
         cells would ask the same judge.
         """
+        self._waiting.clear()  # they are scored here
         failures: list[BenchError] = []
         rest = [cell for cell in cells if not self._is_done(cell, failures)]
         for number, cell in enumerate(rest, start=1):

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bench import registry
+from bench import plugins, registry
 from bench.data.corpus import load
 from bench.errors import UserError
 from bench.generate.engine import reaper
@@ -35,7 +35,7 @@ CELLS = 3  # Non-Perso, RAG with K = 2 and 3
 # `bench` with the fake engine, which scores beside it from the first cell on.
 SCRIPT = """
 import signal; signal.signal(signal.SIGINT, signal.default_int_handler)
-from bench import registry
+from bench import plugins, registry
 from bench.cli import main
 from bench.errors import UserError
 from bench.run import runner, scoring
@@ -292,6 +292,20 @@ def test_metrics_that_need_the_engines_memory_come_when_it_is_free(
     said = capfd.readouterr().err
     assert said.count("is scored") == CELLS and said.count(" by bleu (") == CELLS
     assert all(list(one.summary()["metric_versions"]) == ["rouge", "bleu"] for one in world.folders().values())
+
+
+def test_a_metric_that_fails_at_the_end_is_tried_once(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Cells that `finish` has tried are not handed to a process because it failed."""
+    handed: list[Path] = []
+    monkeypatch.setattr(scoring, "PATIENCE", 1e9)
+    monkeypatch.setattr(process.ScoringProcess, "submit", lambda self, folder, **options: handed.append(folder))
+    monkeypatch.setattr(Bleu, "score", lambda self, predictions, references: 1 / 0)
+    monkeypatch.setattr(plugins, "is_ours", lambda kind, name: False)
+    assert world.run("--set", 'metrics=["bleu"]') == 1
+    assert capfd.readouterr().err.count("scoring ") == 1
+    assert handed == []
 
 
 SLOW = """
