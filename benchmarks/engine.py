@@ -7,15 +7,13 @@ turn; the order alternates. Prints new tokens a second and their ratio.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import sys
 from statistics import median
 
 from bench.config import RunConfig
-from bench.data.corpus import Corpus, load
-from bench.suite import grid
-from benchmarks.throughput import at_once, forget_prefixes, pipeline, started
+from bench.data.corpus import Corpus
+from benchmarks.throughput import arguments, at_once, forget_prefixes, one_run, pipeline, started
 
 
 async def measure(config: RunConfig, corpus: Corpus, turns: int) -> None:
@@ -41,24 +39,8 @@ async def measure(config: RunConfig, corpus: Corpus, turns: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="bundled")
-    parser.add_argument("--limit", type=int, default=100)
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--profile", default="tiny")
-    options = parser.parse_args()
-    corpus = load(options.data)
-    (config,) = grid.expand(
-        corpus,
-        data=options.data,
-        methods=["rag"],
-        retrievers=["bm25"],
-        ks=None,
-        seeds=[0],
-        profile=options.profile,
-        set_values={},
-        limit=options.limit,
-    )
+    options = arguments(__doc__, limit=100, turns=3).parse_args()
+    config, corpus = one_run(options, "rag", "bm25")
     asyncio.run(measure(config, corpus, options.turns))
 
 

@@ -7,7 +7,6 @@ both, their ratio, and how long the scores took.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import subprocess
 import sys
@@ -17,13 +16,12 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from bench.config import RunConfig
-from bench.data.corpus import Corpus, load
+from bench.data.corpus import Corpus
 from bench.generate.engine.vllm import VllmGenerator
 from bench.record import runs
 from bench.score.process import ScoringProcess
-from bench.suite import grid
 from bench.types import Request
-from benchmarks.throughput import Turn, at_once, forget_prefixes, pipeline, started
+from benchmarks.throughput import Turn, arguments, at_once, forget_prefixes, one_run, pipeline, started
 
 
 async def disturbed(
@@ -84,24 +82,8 @@ def written(out: Path, words: list[str]) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="bundled")
-    parser.add_argument("--limit", type=int, default=40)
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--profile", default="tiny")
-    options = parser.parse_args()
-    corpus = load(options.data)
-    (config,) = grid.expand(
-        corpus,
-        data=options.data,
-        methods=["rag"],
-        retrievers=["bm25"],
-        ks=None,
-        seeds=[0],
-        profile=options.profile,
-        set_values={},
-        limit=options.limit,
-    )
+    options = arguments(__doc__, limit=40, turns=3).parse_args()
+    config, corpus = one_run(options, "rag", "bm25")
     with TemporaryDirectory() as folder:
         run = written(
             Path(folder), ["--data", options.data, "--profile", options.profile, "--limit", str(options.limit)]

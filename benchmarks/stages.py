@@ -12,16 +12,14 @@ Prints new tokens a second and their ratios.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import sys
 
 from bench.config import RunConfig
-from bench.data.corpus import Corpus, load
+from bench.data.corpus import Corpus
 from bench.generate.engine.vllm import VllmGenerator
-from bench.suite import grid
 from bench.types import Request
-from benchmarks.throughput import Turn, at_once, forget_prefixes, pipeline, started
+from benchmarks.throughput import Turn, arguments, at_once, forget_prefixes, one_run, pipeline, started
 
 
 async def stage_by_stage(generator: VllmGenerator, requests: list[Request]) -> Turn:
@@ -52,25 +50,11 @@ async def measure(config: RunConfig, corpus: Corpus, turns: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="bundled")
-    parser.add_argument("--limit", type=int, default=64)
-    parser.add_argument("--turns", type=int, default=1)
+    parser = arguments(__doc__, limit=64, turns=1)
     parser.add_argument("--max-new-tokens", type=int, default=64)
-    parser.add_argument("--profile", default="tiny")
     options = parser.parse_args()
-    corpus = load(options.data)
-    (config,) = grid.expand(
-        corpus,
-        data=options.data,
-        methods=["dpl"],
-        retrievers=["recency"],
-        ks=[4],
-        seeds=[0],
-        profile=options.profile,
-        set_values={"max_new_tokens": options.max_new_tokens},
-        limit=options.limit,
-    )
+    settings = {"max_new_tokens": options.max_new_tokens}
+    config, corpus = one_run(options, "dpl", "recency", k=4, settings=settings)
     asyncio.run(measure(config, corpus, options.turns))
 
 

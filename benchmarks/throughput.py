@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import time
@@ -12,7 +13,7 @@ from typing import Any
 
 from bench.config import RunConfig
 from bench.console.progress import Progress
-from bench.data.corpus import Corpus
+from bench.data.corpus import Corpus, load
 from bench.generate.engine.vllm import VllmGenerator
 from bench.generate.service import GenerationService
 from bench.generate.store import RequestStore
@@ -20,7 +21,42 @@ from bench.run import cells
 from bench.run.cells import Cell
 from bench.run.jobs import prefetched
 from bench.run.writing import Writer, task
+from bench.suite import grid
 from bench.types import Completion, Prompt, Request
+
+
+def arguments(doc: str | None, *, limit: int, turns: int) -> argparse.ArgumentParser:
+    """The options that all engine benchmarks take, with these defaults."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="bundled")
+    parser.add_argument("--limit", type=int, default=limit)
+    parser.add_argument("--turns", type=int, default=turns)
+    parser.add_argument("--profile", default="tiny")
+    return parser
+
+
+def one_run(
+    options: argparse.Namespace,
+    method: str,
+    retriever: str,
+    *,
+    k: int | None = None,
+    settings: dict[str, Any] | None = None,
+) -> tuple[RunConfig, Corpus]:
+    """The configuration of one run by these options, and its corpus. `k` None: the profile's."""
+    corpus = load(options.data)
+    (config,) = grid.expand(
+        corpus,
+        data=options.data,
+        methods=[method],
+        retrievers=[retriever],
+        ks=None if k is None else [k],
+        seeds=[0],
+        profile=options.profile,
+        set_values=settings or {},
+        limit=options.limit,
+    )
+    return config, corpus
 
 
 @dataclass(frozen=True)
