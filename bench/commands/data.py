@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.output import Data, console
+from bench.commands.options import Data
+from bench.commands.output import console
 
 
 def data_build(

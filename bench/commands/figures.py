@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.output import Plugin, SuiteRuns, to_stderr
+from bench.commands.options import Plugin, SuiteRuns
+from bench.commands.output import to_stderr
 
 
 def plot(

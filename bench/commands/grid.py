@@ -14,11 +14,13 @@ from bench.commands.options import (
     Generator,
     Limit,
     ModelName,
+    Out,
+    Plugin,
     Retry,
     SuiteProfile,
     SuiteSeeds,
 )
-from bench.commands.output import Out, Plugin, console, print_boards, tell_failures, to_stderr
+from bench.commands.output import console, print_boards, tell_failures, to_stderr
 from bench.errors import UserError
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.output import Out, Plugin, console
+from bench.commands.options import Out, Plugin
+from bench.commands.output import console
 
 
 def ls(

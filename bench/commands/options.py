@@ -34,3 +34,33 @@ ModelName = Annotated[str, typer.Option("--model-name", help="Model on that serv
 Deterministic = Annotated[bool, typer.Option("--deterministic", help="Batches of one: same texts every time, slower.")]
 Retry = Annotated[bool, typer.Option("--retry", help="Try the failed samples of finished runs again.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the cells and what is left of them; run nothing.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder of all runs and of the request store.")]
+Data = Annotated[str, typer.Option("--data", help="A shipped dataset or a folder made by `bench data build`.")]
+Runs = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Run folders, names of runs below --out, or output folders. Default: --out."),
+]
+SuiteRuns = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[SUITE] [RUNS]...", help="Run or output folders, default runs/. With a SUITE, only runs of its cells."
+    ),
+]
+
+
+def _load_plugins(files: list[Path] | None) -> list[Path] | None:
+    from bench import plugins
+
+    plugins.load(map(str, files or []))
+    return files
+
+
+Plugin = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        callback=_load_plugins,
+        is_eager=True,
+        help="A Python file with methods, retrievers, metrics or data.",
+    ),
+]

@@ -1,13 +1,11 @@
-"""What the commands share: common options, and printing to stdout and stderr."""
+"""How the commands print to stdout and stderr."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from bench.console.terminal import inert
 
@@ -19,37 +17,6 @@ if TYPE_CHECKING:
     from results.tables.leaderboard import Leaderboard
 
 MOST_LETTERS = 200  # of a sample's failure that are shown
-
-Out = Annotated[Path, typer.Option("--out", help="Folder of all runs and of the request store.")]
-Data = Annotated[str, typer.Option("--data", help="A shipped dataset or a folder made by `bench data build`.")]
-Runs = Annotated[
-    list[Path] | None,
-    typer.Argument(help="Run folders, names of runs below --out, or output folders. Default: --out."),
-]
-SuiteRuns = Annotated[
-    list[Path] | None,
-    typer.Argument(
-        metavar="[SUITE] [RUNS]...", help="Run or output folders, default runs/. With a SUITE, only runs of its cells."
-    ),
-]
-
-
-def _load_plugins(files: list[Path] | None) -> list[Path] | None:
-    from bench import plugins
-
-    plugins.load(map(str, files or []))
-    return files
-
-
-Plugin = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--plugin",
-        callback=_load_plugins,
-        is_eager=True,
-        help="A Python file with methods, retrievers, metrics or data.",
-    ),
-]
 
 
 def to_stderr(message: str) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.output import Plugin, SuiteRuns, console, to_stderr
+from bench.commands.options import Plugin, SuiteRuns
+from bench.commands.output import console, to_stderr
 
 if TYPE_CHECKING:
     from results.checks.regress import Verdict

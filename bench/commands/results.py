@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.commands.output import Out, Plugin, Runs, console, print_boards, to_stderr
+from bench.commands.options import Out, Plugin, Runs
+from bench.commands.output import console, print_boards, to_stderr
 from bench.errors import UserError
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import typer
 from bench.commands.options import (
     BaseUrl,
     Checkpoint,
+    Data,
     Deterministic,
     DryRun,
     Generator,
@@ -18,6 +19,8 @@ from bench.commands.options import (
     Method,
     Metrics,
     ModelName,
+    Out,
+    Plugin,
     Profile,
     Retriever,
     Retry,
@@ -25,7 +28,7 @@ from bench.commands.options import (
     Settings,
     Split,
 )
-from bench.commands.output import Data, Out, Plugin, console, print_boards, tell_failures, to_stderr
+from bench.commands.output import console, print_boards, tell_failures, to_stderr
 from bench.errors import unknown
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.output import Out, Plugin, SuiteRuns, console, print_boards, to_stderr
+from bench.commands.options import Out, Plugin, SuiteRuns
+from bench.commands.output import console, print_boards, to_stderr
 from bench.errors import unknown
 
 if TYPE_CHECKING:

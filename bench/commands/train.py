@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Method, Profile, Retriever, Seeds
-from bench.commands.output import Data, Out, Plugin, console
+from bench.commands.options import Data, Method, Out, Plugin, Profile, Retriever, Seeds
+from bench.commands.output import console
 from bench.errors import UserError
 
 
