@@ -24,11 +24,13 @@ def score_folder(
     engine: EngineUse | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     judges: Judges | None = None,
+    again: bool = True,
 ) -> dict[str, Any]:
     """Reads a completely written run, scores its rows, and keeps scores and summary; returns the summary.
 
     `metrics` are added to those that the run has been scored with; None means the profile's. `options` (metric ->
-    option -> value) go before the profile's. `judges` are handed in where several folders share them.
+    option -> value) go before the profile's. `judges` are handed in where several folders share them. Without `again`,
+    scores of metrics whose versions are unchanged stay as they are.
     Raises what `written.read` raises, PluginError where a plug-in's metric fails, EngineError where a judge's engine
     dies.
     """
@@ -40,7 +42,8 @@ def score_folder(
         stack.enter_context(plugins.traced(folder.path))
         judges = judges or stack.enter_context(Judges())
         chosen = judges.metrics(run.config, names, options=given, out=folder.path.parent)
-        scores, of_metrics = scoring.evaluate(chosen, run.texts, run.references, run.facts)
+        known = {} if again else keep.unchanged(folder, chosen)
+        scores, of_metrics = scoring.evaluate(chosen, run.texts, run.references, run.facts, known=known)
     values = {
         **summary.describe(run, corpus),
         **of_metrics,

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.config import fingerprint
 from bench.errors import WrongContent
+from bench.protocols import Metric
 from bench.record import runs
 from bench.record.runs import RunFolder
 from bench.score import score_arrays
@@ -65,6 +66,14 @@ def with_those_before(
         summary = {}  # of the old summary that a cut-off scoring put aside
     before = {name: values for name, values in summary.get("metric_options", {}).items() if name not in options}
     return list(dict.fromkeys([*summary.get("metric_versions", {}), *names])), {**before, **options}
+
+
+def unchanged(folder: RunFolder, metrics: Mapping[str, Metric]) -> dict[str, Rows]:
+    """metric -> its rows in scores.jsonl of a finished run, for the metrics whose versions are still the same."""
+    versions = folder.summary()["metric_versions"] if folder.done else {}
+    names = [name for name, metric in metrics.items() if versions.get(name) == metric.versions()]
+    rows = list(folder.rows(runs.SCORES)) if names else []
+    return {name: [row[name] for row in rows] for name in names}
 
 
 def digest(summary: Mapping[str, Any]) -> str:

@@ -44,14 +44,22 @@ def create(
 
 
 def evaluate(
-    metrics: Mapping[str, Metric], texts: Sequence[str], references: Sequence[str], facts: Sequence[Mapping[str, Any]]
+    metrics: Mapping[str, Metric],
+    texts: Sequence[str],
+    references: Sequence[str],
+    facts: Sequence[Mapping[str, Any]],
+    *,
+    known: Mapping[str, Rows] | None = None,
 ) -> tuple[Rows, dict[str, Any]]:
     """(a row a sample: its facts and, under each metric's name, that metric's row; what tables say of these rows).
 
-    `facts` hold at least a sample's id, category and user. Raises PluginError where a plug-in's metric fails.
+    `facts` hold at least a sample's id, category and user. `known` (metric -> its rows) are not computed again. Raises
+    PluginError where a plug-in's metric fails.
     """
     ids = [fact["sample_id"] for fact in facts]
-    found = score(metrics, ids, texts, references)
+    there = known or {}
+    new = {name: metric for name, metric in metrics.items() if name not in there}
+    found = {**there, **score(new, ids, texts, references)}
     rows: Rows = [
         {key: fact[key] for key in WHOSE}
         | {name: found[name][place] for name in metrics}

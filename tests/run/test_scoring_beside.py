@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +26,7 @@ from bench.run import runner, scoring
 from bench.run.cells import Cell
 from bench.score import keep, process
 from metrics.bleu import Bleu
+from metrics.rouge import Rouge
 from tests.fakes import FAKE, FakeGenerator, Plan, World
 from tests.paths import ROOT
 
@@ -41,6 +43,7 @@ from bench.errors import UserError
 from bench.run import runner, scoring
 from bench.run.cells import Cell
 from metrics.bleu import Bleu
+from metrics.rouge import Rouge
 registry.BUILTIN["generator"]["fake"] = "tests.fakes:FakeGenerator"
 if __name__ == "__main__":
     import os
@@ -306,6 +309,29 @@ def test_a_metric_that_fails_at_the_end_is_tried_once(
     assert world.run("--set", 'metrics=["bleu"]') == 1
     assert capfd.readouterr().err.count("scoring ") == 1
     assert handed == []
+
+
+def test_a_metric_more_leaves_the_others_scores_as_they_are_unless_they_have_another_version(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: Counter[str] = Counter()
+    for metric in (Rouge, Bleu):
+        score = metric.score
+
+        def counted(self: Any, *pairs: Any, score: Any = score) -> Any:
+            counts[type(self).__name__] += 1
+            return score(self, *pairs)
+
+        monkeypatch.setattr(metric, "score", counted)
+    assert world.run("--set", 'metrics=["rouge"]') == 0
+    before = [row["rouge"] for row in world.folder().rows(runs.SCORES)]
+    assert world.run("--set", 'metrics=["rouge","bleu"]') == 0
+    assert counts == {"Rouge": 1, "Bleu": 1}
+    assert [row["rouge"] for row in world.folder().rows(runs.SCORES)] == before
+    monkeypatch.setattr(Rouge, "versions", lambda self: {"rouge-score": "another"})
+    assert world.run("--set", 'metrics=["rouge","bleu","meteor"]') == 0
+    assert counts == {"Rouge": 2, "Bleu": 1}
+    assert world.folder().summary()["metric_versions"]["rouge"] == {"rouge-score": "another"}
 
 
 SLOW = """
