@@ -69,7 +69,8 @@ class Profile(BaseModel):
     revision: str | None = None
     dtype: Literal["float32", "bfloat16", "float16", "auto"] = "auto"
     k: int = Field(8, ge=0)
-    input_budget: int = Field(2048, ge=1)
+    input_budget: int = Field(2048, ge=1)  # tokens of the prompt that writes the text, chat template included
+    stage_input_budget: int | None = Field(None, ge=1)  # of the prompts of the stages before it; None: input_budget
     max_new_tokens: int = Field(2048, ge=1)
     temperature: float = Field(0.8, ge=0)
     top_p: float = Field(0.95, gt=0, le=1)
@@ -99,6 +100,11 @@ class Profile(BaseModel):
     def trusts_code(self) -> bool:
         """Whether code in the language model's folder may run. Only the user's own setting allows it."""
         return self.engine.get("trust_remote_code") is True
+
+    @property
+    def stage_budget(self) -> int:
+        """The input budget of intermediate stages, in tokens."""
+        return self.stage_input_budget or self.input_budget
 
     @property
     def sampling(self) -> Sampling:

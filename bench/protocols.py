@@ -55,11 +55,20 @@ class Context(Protocol):
         """Adds a JSON value to the sample's row in samples.jsonl, under `notes`."""
         ...
 
-    def fit(self, build: PromptBuilder, sample: Sample, reviews: tuple[Review, ...] = (), *, keep: int = 1) -> Prompt:
+    def fit(
+        self,
+        build: PromptBuilder,
+        sample: Sample,
+        reviews: tuple[Review, ...] = (),
+        *,
+        keep: int = 1,
+        intermediate: bool = False,
+    ) -> Prompt:
         """`build(sample, reviews)` within the input budget (docs/concepts.md). Records what was dropped or truncated.
 
-        The first `keep` reviews may be truncated but not dropped. Raises SampleFailure where the parts that are never
-        cut already exceed the budget.
+        The first `keep` reviews may be truncated but not dropped. `intermediate`: the prompt of a stage before the one
+        that writes the text, which has the profile's `stage_input_budget`. Raises SampleFailure where the parts that
+        are never cut already exceed the budget.
         """
         ...
 

@@ -191,13 +191,14 @@ class Dropped:
 
 @dataclass(slots=True)
 class StageCost:
-    """The cost of one stage of one sample, or of a whole run."""
+    """The cost of one stage of one sample, or of a whole run. `capped`: answers that ended at `max_new_tokens`."""
 
     requests: int = 0
     from_store: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
     new_tokens: int = 0
+    capped: int = 0
     seconds: float = 0.0
 
     def add(self, other: StageCost) -> None:
@@ -206,6 +207,7 @@ class StageCost:
         self.prompt_tokens += other.prompt_tokens
         self.cached_tokens += other.cached_tokens
         self.new_tokens += other.new_tokens
+        self.capped += other.capped
         self.seconds += other.seconds
 
 
@@ -233,9 +235,13 @@ class EngineUse:
 
 @dataclass(slots=True)
 class Trace:
-    """What happened while one sample was written. Becomes part of its row in samples.jsonl."""
+    """What happened while one sample was written. Becomes part of its row in samples.jsonl.
+
+    `kept`: how many past reviews stand in the prompt that writes the text; None where no such prompt was fitted.
+    """
 
     retrieved: tuple[str, ...] = ()
+    kept: int | None = None
     dropped: Dropped = field(default_factory=Dropped)
     stages: dict[str, StageCost] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)  # (stage, store key), in order

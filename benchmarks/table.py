@@ -23,7 +23,7 @@ from bench.score import score_arrays
 
 CATEGORIES = ("Books", "Movies_and_TV", "CDs_and_Vinyl")
 COLUMNS = (("rouge1", "R-1", 4), ("meteor", "MET.", 4), ("bleu", "BL.", 2), ("bertscore", "BS.", 4))
-COST = {"requests": 1, "from_store": 0, "prompt_tokens": 9, "cached_tokens": 0, "new_tokens": 9, "seconds": 1.0}
+COST = {"requests": 1, "from_store": 0, "prompt_tokens": 9, "cached_tokens": 0, "new_tokens": 9, "capped": 0, "seconds": 1.0}
 
 
 def _category(number: int, samples: int) -> str:
@@ -71,6 +71,7 @@ def summary(name: str, number: int, samples: int) -> dict[str, Any]:
         "dtype": "float32",
         "sampling": {"temperature": 0.8, "top_p": 0.95, "max_new_tokens": 128},
         "input_budget": 1024,
+        "stage_input_budget": 2048,
         "deterministic": False,
         "n": dict(Counter(_category(number, samples) for number in range(samples))),
         "users": samples,

@@ -48,6 +48,7 @@ class CellResources:
     vectors: TextVectors
     sampling: Sampling
     input_budget: int
+    stage_budget: int
     seed: int
     slot_encoder: SlotEncoder = untrained
     answered: Callable[[str, StageCost], None] = unseen
@@ -81,9 +82,20 @@ class SampleContext:
     def note(self, name: str, value: Any) -> None:
         self.trace.notes[name] = value
 
-    def fit(self, build: PromptBuilder, sample: Sample, reviews: tuple[Review, ...] = (), *, keep: int = 1) -> Prompt:
-        prompt, dropped = fit(build, sample, reviews, count=self._count, budget=self.cell.input_budget, keep=keep)
+    def fit(
+        self,
+        build: PromptBuilder,
+        sample: Sample,
+        reviews: tuple[Review, ...] = (),
+        *,
+        keep: int = 1,
+        intermediate: bool = False,
+    ) -> Prompt:
+        budget = self.cell.stage_budget if intermediate else self.cell.input_budget
+        prompt, dropped = fit(build, sample, reviews, count=self._count, budget=budget, keep=keep)
         self.trace.dropped.add(dropped)
+        if not intermediate:
+            self.trace.kept = len(reviews) - dropped.reviews
         return prompt
 
     def _count(self, prompt: Prompt) -> int:
@@ -108,6 +120,7 @@ class SampleContext:
             prompt_tokens=completion.n_prompt,
             cached_tokens=0 if from_store else completion.n_cached,
             new_tokens=completion.n_new,
+            capped=int(completion.finish == "length"),
             seconds=0.0 if from_store else completion.seconds,
         )
         self.trace.stages.setdefault(stage, StageCost()).add(cost)

@@ -67,6 +67,7 @@ def resources(
         vectors=vectors(store, create_encoder(config.profile.embedder)),
         sampling=config.profile.sampling,
         input_budget=config.profile.input_budget,
+        stage_budget=config.profile.stage_budget,
         seed=config.seed,
         failed=failed,
     )

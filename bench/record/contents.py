@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationInfo, field_validator
 
-FORMAT: Literal[2] = 2  # of a run folder; files of format 1 do not name theirs
+FORMAT: Literal[3] = 3  # of a run folder; files of format 1 do not name theirs
 
 Text = InstanceOf[str]  # not pydantic's own str: that refuses lone surrogates, which reviews may hold
 Count = Annotated[int, Field(ge=0, lt=2**63)]
@@ -43,7 +43,7 @@ class Trained(Content):
 class Config(Content):
     """config.json. `config` is a `RunConfig`, which `bench.score.written.read_config` checks."""
 
-    format: Literal[2]
+    format: Literal[3]
     identity: Text
     generator: Backend
     sources: dict[Text, Text]
@@ -79,6 +79,7 @@ class Cost(Content):
     prompt_tokens: Number
     cached_tokens: Number
     new_tokens: Number
+    capped: Number
     seconds: Number
 
 
@@ -99,6 +100,7 @@ class Sample(Content):
     text: Text
     error: Text | None
     retrieved: list[Text]  # review ids, best first
+    kept: Count | None  # past reviews in the prompt that wrote the text
     dropped: Dropped
     stages: dict[Text, Cost]
     requests: list[Annotated[list[Text], Field(min_length=2, max_length=2)]]  # stage, key in the request store
@@ -198,7 +200,7 @@ class EngineUse(Content):
 class Summary(Content):
     """summary.json: what tables ask of a finished run. Counts and scores are by category."""
 
-    format: Literal[2]
+    format: Literal[3]
     method: Text
     label: Text
     retriever: Text | None
@@ -214,6 +216,7 @@ class Summary(Content):
     dtype: Text
     sampling: Sampling
     input_budget: Count
+    stage_input_budget: Count
     deterministic: bool
     n: dict[Text, Count]
     users: Count

@@ -207,6 +207,7 @@ async def write_sample(method: Method, sample: Sample, resources: CellResources)
         "error": error,
         "traceback": trace,
         "retrieved": list(ctx.trace.retrieved),
+        "kept": ctx.trace.kept,
         "dropped": asdict(ctx.trace.dropped),
         "stages": {stage: asdict(cost) for stage, cost in ctx.trace.stages.items()},
         "requests": [list(request) for request in ctx.trace.requests],

@@ -47,6 +47,7 @@ def describe(run: Written, corpus: Corpus) -> dict[str, Any]:
         "dtype": config.profile.dtype,
         "sampling": asdict(config.profile.sampling),
         "input_budget": config.profile.input_budget,
+        "stage_input_budget": config.profile.stage_budget,
         "deterministic": config.deterministic,
         "commit": run.commit,
         "trained": run.about.get("trained"),

@@ -17,7 +17,7 @@ from tests.data.toy import write_toy
 
 def resources(corpus: Corpus) -> CellResources:
     nothing: Any = None
-    return CellResources(corpus, nothing, {}, nothing, Sampling(), input_budget=100, seed=0)
+    return CellResources(corpus, nothing, {}, nothing, Sampling(), input_budget=100, stage_budget=200, seed=0)
 
 
 def test_of_its_own_user_a_sample_sees_its_history_alone(tmp_path: Path) -> None:

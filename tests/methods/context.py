@@ -84,7 +84,15 @@ class Context:
         self.embedded.extend(texts)
         return np.array([self.vectors[text] for text in texts], np.float32)
 
-    def fit(self, build: PromptBuilder, sample: Sample, reviews: tuple[Review, ...] = (), *, keep: int = 1) -> Prompt:
+    def fit(
+        self,
+        build: PromptBuilder,
+        sample: Sample,
+        reviews: tuple[Review, ...] = (),
+        *,
+        keep: int = 1,
+        intermediate: bool = False,
+    ) -> Prompt:
         prompt, dropped = fit(build, sample, reviews, count=self._size, budget=self.budget, keep=keep)
         self.dropped.append(dropped)
         return prompt

@@ -309,7 +309,7 @@ def test_no_held_out_target_and_not_the_sample_s_own_is_ever_embedded(weights: s
     held_out = {corpus.reference(one.sample_id) for one in everything if one.split != "train"}
     for one in everything[:: 5 if weights == "distance" else 1]:
         retrieved = {one.sample_id: one.history[:8]}
-        cell = CellResources(corpus, nothing, retrieved, nothing, Sampling(), input_budget=1, seed=0)
+        cell = CellResources(corpus, nothing, retrieved, nothing, Sampling(), input_budget=1, stage_budget=1, seed=0)
         named = set(method.texts(one, SampleContext(one, cell)))
         own = {review.text for review in one.history}
         assert not (named - own) & held_out

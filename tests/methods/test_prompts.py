@@ -85,7 +85,15 @@ class Context:
     def embed(self, texts: Sequence[str]) -> Vectors:
         raise AssertionError("neither method embeds")
 
-    def fit(self, build: PromptBuilder, sample: Sample, reviews: tuple[Review, ...] = (), *, keep: int = 1) -> Prompt:
+    def fit(
+        self,
+        build: PromptBuilder,
+        sample: Sample,
+        reviews: tuple[Review, ...] = (),
+        *,
+        keep: int = 1,
+        intermediate: bool = False,
+    ) -> Prompt:
         def words(prompt: Prompt) -> int:
             return len(f"{prompt.system} {prompt.user}".split())
 

@@ -58,7 +58,7 @@ VALUES: list[tuple[type[Content], dict[str, Any], str | None]] = [
     (contents.Summary, {"engine_use": 5, "finished": None}, None),
     (contents.Config, {"trained": {"epoch": None}}, "trained.epoch = None: Input should be a valid integer"),
     (contents.Config, {"trained": None, "more": 1}, None),
-    (contents.Config, {"format": True}, "format = True: Input should be 2"),
+    (contents.Config, {"format": True}, "format = True: Input should be 3"),
 ]
 
 

@@ -73,7 +73,7 @@ def check(given: Mapping[str, Any], build: str) -> None:
 
 def arguments(profile: Profile, folder: str, *, size: Size | None, deterministic: bool, cpu: bool) -> dict[str, Any]:
     """The engine arguments for the model in `folder`. `size` is that of an engine that must fit in less memory."""
-    length = profile.input_budget + profile.max_new_tokens
+    length = max(profile.input_budget, profile.stage_budget) + profile.max_new_tokens
     found: dict[str, Any] = {
         "model": folder,
         "dtype": profile.dtype,

@@ -30,7 +30,7 @@ COLUMNS = [
 
 
 def stage(**values: float) -> dict[str, float]:
-    keys = ("requests", "from_store", "prompt_tokens", "cached_tokens", "new_tokens", "seconds")
+    keys = ("requests", "from_store", "prompt_tokens", "cached_tokens", "new_tokens", "capped", "seconds")
     return {**dict.fromkeys(keys, 0), **values}
 
 
@@ -59,6 +59,7 @@ def summary(
         "dtype": "float32",
         "sampling": {"temperature": 0.8, "top_p": 0.95, "max_new_tokens": 128},
         "input_budget": 1024,
+        "stage_input_budget": 2048,
         "deterministic": False,
         "n": {"Books": 3, "Films": 2},
         "users": 4,
