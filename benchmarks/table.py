@@ -23,7 +23,15 @@ from bench.score import score_arrays
 
 CATEGORIES = ("Books", "Movies_and_TV", "CDs_and_Vinyl")
 COLUMNS = (("rouge1", "R-1", 4), ("meteor", "MET.", 4), ("bleu", "BL.", 2), ("bertscore", "BS.", 4))
-COST = {"requests": 1, "from_store": 0, "prompt_tokens": 9, "cached_tokens": 0, "new_tokens": 9, "capped": 0, "seconds": 1.0}
+COST = {
+    "requests": 1,
+    "from_store": 0,
+    "prompt_tokens": 9,
+    "cached_tokens": 0,
+    "new_tokens": 9,
+    "capped": 0,
+    "seconds": 1.0,
+}
 
 
 def _category(number: int, samples: int) -> str:

@@ -97,7 +97,7 @@ class Context:
         self.dropped.append(dropped)
         return prompt
 
-    def _size(self, prompt: Prompt) -> int:
+    def _size(self, prompt: Prompt, *, limit: int = 0) -> int:
         return self.count(f"{prompt.system}\n{prompt.text}")
 
     async def generate(self, prompt: Prompt, *, stage: str, key: str = "", max_new_tokens: int | None = None) -> str:

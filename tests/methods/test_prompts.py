@@ -94,7 +94,7 @@ class Context:
         keep: int = 1,
         intermediate: bool = False,
     ) -> Prompt:
-        def words(prompt: Prompt) -> int:
+        def words(prompt: Prompt, *, limit: int) -> int:
             return len(f"{prompt.system} {prompt.user}".split())
 
         return fit(build, sample, reviews, count=words, budget=self.budget, keep=keep)[0]
