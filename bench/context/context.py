@@ -93,9 +93,12 @@ class SampleContext:
     ) -> Prompt:
         budget = self.cell.stage_budget if intermediate else self.cell.input_budget
         prompt, dropped = fit(build, sample, reviews, count=self._counter(), budget=budget, keep=keep)
-        self.trace.dropped.add(dropped)
-        if not intermediate:
-            self.trace.kept = len(reviews) - dropped.reviews
+        if intermediate:
+            self.trace.dropped_before.add(dropped)
+        else:
+            self.trace.dropped.add(dropped)
+            own = {review.review_id for review in self.sample.history}
+            self.trace.kept = sum(one.review_id in own for one in reviews[: len(reviews) - dropped.reviews])
         return prompt
 
     def _counter(self) -> Count:

@@ -56,6 +56,7 @@ def describe(run: Written, corpus: Corpus) -> dict[str, Any]:
         "failed": sum(row["error"] is not None for row in rows),
         "empty": sum(row["error"] is None and not row["text"] for row in rows),
         "shortened": sum(any(row["dropped"].values()) for row in rows),
+        "shortened_before": sum(any(row["dropped_before"].values()) for row in rows),
         "dropped": {key: sum(row["dropped"][key] for row in rows) for key in rows[0]["dropped"]},
         "stages": {stage: asdict(cost) for stage, cost in stages.items()},
     }
