@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
-WINDOW = 64  # characters of each side by which a cut is checked
+BEFORE, AFTER = 24, 16  # characters of each side by which a cut is checked
 KEPT = 32_768  # pieces in memory: some 50 MB at a thousand characters a piece
 
 _LINE = re.compile(r"\n(?=\S)")
@@ -25,6 +25,7 @@ class PieceEncoder:
         self._encode = encode
         self._ids = lru_cache(maxsize=KEPT)(lambda piece: array("i", encode(piece)))
         self._cuts = lru_cache(maxsize=KEPT)(self._cuts_between)
+        self._side = lru_cache(maxsize=1024)(encode)
 
     def ids(self, text: str) -> tuple[int, ...]:
         found = array("i")
@@ -46,10 +47,10 @@ class PieceEncoder:
         start = 0
         for match in _LINE.finditer(text):
             cut = match.end()
-            if self._cuts(text[max(start, cut - WINDOW) : cut], text[cut : cut + WINDOW]):
+            if self._cuts(text[max(start, cut - BEFORE) : cut], text[cut : cut + AFTER]):
                 yield text[start:cut]
                 start = cut
         yield text[start:]
 
     def _cuts_between(self, left: str, right: str) -> bool:
-        return self._encode(left + right) == self._encode(left) + self._encode(right)
+        return self._encode(left + right) == self._encode(left) + self._side(right)
