@@ -145,16 +145,18 @@ class Completion:
     """The model's answer. `text` has no special tokens; `ids` are the new tokens.
 
     `n_cached` of the `n_prompt` tokens came from the engine's prefix cache. `seconds` runs from the call to the last
-    token, waiting included. `counted` is the number of new tokens where a server reports no ids.
+    token, waiting included. `counted` is the number of new tokens where a server reports no ids. `reasoning` is what a
+    server keeps apart from the text.
     """
 
     text: str
     ids: tuple[int, ...]
-    finish: Literal["stop", "length"]
+    finish: Literal["stop", "length", "unknown"]
     n_prompt: int
     n_cached: int = 0
     seconds: float = 0.0
     counted: int | None = None
+    reasoning: str = ""
 
     @property
     def n_new(self) -> int:

@@ -36,11 +36,12 @@ class StoredAnswer(Content):
 
     text: Text
     ids: list[int]
-    finish: Literal["stop", "length"]
+    finish: Literal["stop", "length", "unknown"]
     n_prompt: Count
     n_cached: Count = 0
     seconds: Number = 0.0
     counted: Count | None = None
+    reasoning: Text = ""
 
     def completion(self) -> Completion:
         return Completion(**{**dict(self), "ids": tuple(self.ids)})

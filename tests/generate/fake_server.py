@@ -38,7 +38,7 @@ def completed(text: str = "fine", *, finish: str = "stop", **more: Any) -> dict[
 
 def _as_route_has_it(reply: Reply, path: str) -> Reply:
     """Completions have a text, chat completions a message."""
-    if not (isinstance(reply.body, dict) and reply.body.get("choices")):
+    if not (isinstance(reply.body, dict) and isinstance(reply.body.get("choices"), list)):
         return reply
     other = "text" if "chat" in path else "message"
     choices = [{key: value for key, value in choice.items() if key != other} for choice in reply.body["choices"]]
@@ -55,8 +55,10 @@ class FakeServer:
     cards: list[dict[str, Any]] = field(default_factory=lambda: [{"id": MODEL, "object": "model", "owned_by": "x"}])
     routes: dict[str, Any] = field(default_factory=dict)
     answer: Callable[[int, dict[str, Any]], Reply] = lambda n, body: Reply(body=completed(f"answer {n}"))
+    trial: Callable[[dict[str, Any]], Reply] = lambda body: Reply(body=completed("So."))  # what parameters it takes
     port: int = 0
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    trials: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     at_once: int = 0
@@ -75,6 +77,9 @@ class FakeServer:
             return found if isinstance(found, Reply) else Reply(body=found)
         if path not in ("/v1/completions", "/v1/chat/completions"):
             return refusal(404, "not found")
+        if "Which parameters do you take?" in json.dumps(body.get("messages")):
+            self.trials.append(body)
+            return _as_route_has_it(self.trial(body), path)
         with self.lock:
             number = len(self.bodies)
             self.bodies.append(body)
@@ -86,7 +91,7 @@ class FakeServer:
     def done(self, path: str) -> None:
         if path.endswith("/completions"):
             with self.lock:
-                self.at_once -= 1
+                self.at_once = max(0, self.at_once - 1)
 
 
 def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:

@@ -10,6 +10,8 @@ from bench.errors import EngineError, UserError
 if TYPE_CHECKING:
     import openai
 
+    from bench.generate.server.answers import Refused
+
 KEY = "OPENAI_API_KEY"
 LONGEST = 300  # characters of an error that are shown: some servers send the prompt back
 PASSING = (408, 409, 429)  # statuses below 500 that may pass
@@ -44,6 +46,22 @@ def reason(error: Exception) -> str:
     return " ".join(text.split())[:LONGEST]
 
 
+def as_status(error: Refused, response: Any) -> openai.APIStatusError | ValueError:
+    """The error in the body of an answer, as the client raises it for the status that it names.
+
+    ValueError where it names none: that may pass.
+    """
+    import httpx2
+    import openai
+
+    if error.code is None:
+        return ValueError(f"the answer is an error: {error.said}")
+    request = getattr(response, "request", None)
+    answer = httpx2.Response(error.code, headers=dict(response.headers), request=request)
+    body = {"message": error.said, "param": error.param, "code": error.word}
+    return openai.APIStatusError(error.said, response=answer, body=body)
+
+
 def fatal(error: openai.APIStatusError, address: str) -> EngineError | None:
     """The error that ends the run where every request would fail: a wrong key, an unknown model or address, a spent
     quota. None for other errors."""
@@ -52,7 +70,7 @@ def fatal(error: openai.APIStatusError, address: str) -> EngineError | None:
         403: f"set {KEY} to one that may use the model",
         404: "check the model's name, and that the address ends in /v1",
     }
-    if error.code == SPENT:
+    if error.code == SPENT or error.status_code == 402:
         return EngineError(f"{address}: {reason(error)}; what was finished is kept")
     if error.status_code in cures:
         return EngineError(f"{address} refuses: {reason(error)}; {cures[error.status_code]}")

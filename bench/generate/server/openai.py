@@ -3,6 +3,7 @@
 A vLLM server that renders prompts to the same token ids as the local tokenizer of the profile's model gets these ids,
 and its greedy texts equal those of the in-process engine. Every other server gets the messages. All sampling options
 are sent. A hosted model may do more than it is asked for, and its identity is no more than what it reports.
+Parameters that a model refuses by name are left out, and the identity names them.
 Prompts with soft prompt embeddings go to vLLM servers with --enable-prompt-embeds, as embeddings of all their tokens.
 """
 
@@ -19,8 +20,10 @@ from typing import Any, Literal
 from bench.config import Profile
 from bench.errors import BenchError, EngineError, SampleFailure, UserError
 from bench.generate.prompts.chat import ChatEncoder
-from bench.generate.server.errors import fatal, is_transient, key, reason
+from bench.generate.server import answers
+from bench.generate.server.errors import as_status, fatal, is_transient, key, reason
 from bench.generate.server.messages import NO_SLOTS, MessageEncoder
+from bench.generate.server.parameters import TRIAL, refused, trial, without
 from bench.generate.server.probe import ServerInfo, probe
 from bench.generate.server.prompt_embeds import SoftPromptEncoder
 from bench.generate.server.retries import RetryPolicy
@@ -33,8 +36,6 @@ CONCURRENCY = 64
 # A vLLM server takes from the model's generation_config whatever a request leaves open.
 NEUTRAL = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
 UNPENALISED = {"frequency_penalty": 0.0, "presence_penalty": 0.0}
-# Newer hosted models refuse the old name of the token limit, and older servers ignore the new one.
-OLD_LIMIT, NEW_LIMIT = "max_tokens", "max_completion_tokens"
 
 
 class OpenAIGenerator:
@@ -66,7 +67,8 @@ class OpenAIGenerator:
         self._asked_api = api
         self._retries = retries or RetryPolicy()
         self._room = asyncio.Semaphore(1 if deterministic else concurrency)
-        self._limit = OLD_LIMIT
+        self._refused: frozenset[str] = frozenset()  # parameters that the server does not take
+        self._later: frozenset[str] = frozenset()  # those of them that it refused after the run began
         self._client: Any = None
 
     @cached_property
@@ -91,6 +93,7 @@ class OpenAIGenerator:
     def identity(self) -> Mapping[str, Any]:
         """Asks the server what it is. Raises EngineError if no server answers."""
         found, encoder = self._server, self.encoder
+        refused = self._refused_at_first
         identity = {
             "backend": "openai",
             "version": found.version,
@@ -99,10 +102,26 @@ class OpenAIGenerator:
             "root": found.root,
             "api": "chat" if isinstance(encoder, MessageEncoder) else "completions",
             "deterministic": self._deterministic,
+            **({"left_out": sorted(refused)} if refused else {}),
         }
         if isinstance(encoder, ChatEncoder):
             identity["tokenizer"] = assets.fingerprint(encoder.folder)
         return identity
+
+    @cached_property
+    def _refused_at_first(self) -> frozenset[str]:
+        """The parameters that a hosted model refuses, found by a request for one token. vLLM takes them all."""
+        if self._server.is_vllm:
+            return frozenset()
+        ids = self.encoder.encode(TRIAL)
+        found = trial(self._address, self._options(Request(ids, self._profile.sampling, seed=0)))
+        self._refused |= found
+        return found
+
+    def details(self) -> Mapping[str, Any]:
+        """The parameters that the server refused after the run began, and that requests lack since."""
+        later = sorted(self._later - self._refused_at_first)
+        return {"left_out_later": later} if later else {}
 
     async def start(self) -> None:
         import openai
@@ -154,19 +173,21 @@ class OpenAIGenerator:
             )
         return SampleFailure(f"the server gave no answer in {tried}; the last: {reason(error)}")
 
-    async def _try(self, request: Request, embeds: str | None, **more: Any) -> Any:
+    async def _try(self, request: Request, embeds: str | None, **more: Any) -> dict[str, Any]:
+        """Sends the request, again without each parameter that the server refuses by its name."""
         import openai
 
-        limit = self._limit
-        try:
-            return await self._send(request, limit, embeds, **more)
-        except openai.APIError as error:
-            if not (limit == OLD_LIMIT and error.param == limit and NEW_LIMIT in str(error)):
-                raise
-        self._limit = NEW_LIMIT
-        return await self._send(request, NEW_LIMIT, embeds, **more)
+        while True:
+            options = without(self._options(request, embeds, **more), self._refused)
+            try:
+                return await self._send(options)
+            except openai.APIStatusError as error:
+                if (name := refused(error, options)) is None:
+                    raise
+                self._refused |= {name}
+                self._later |= {name}
 
-    async def _send(self, request: Request, limit: str, embeds: str | None, **more: Any) -> Any:
+    def _options(self, request: Request, embeds: str | None = None, **more: Any) -> dict[str, Any]:
         """All sampling options are sent, so that no server adds its own."""
         found, sampling, encoder = self._server, request.sampling, self.encoder
         options: dict[str, Any] = {
@@ -184,30 +205,31 @@ class OpenAIGenerator:
             if embeds is not None:
                 options["prompt"] = None
                 options["extra_body"]["prompt_embeds"] = embeds
-            return await self._client.completions.create(**options)
+            return options
         prompt = encoder.decode(request.ids)
         messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]
-        options |= {"messages": messages, limit: sampling.max_new_tokens}
-        return await self._client.chat.completions.create(**options)
+        return options | {"messages": messages, "max_tokens": sampling.max_new_tokens}
 
-    def _completion(self, request: Request, answer: Any, seconds: float) -> Completion:
-        choices, usage = getattr(answer, "choices", None), getattr(answer, "usage", None)
-        if not choices:
-            raise SampleFailure("the server's answer holds no text; does the address end in /v1?")
-        (choice, *_) = choices
-        if choice.finish_reason not in ("stop", "length"):
-            raise SampleFailure(f"the server ended the answer for another reason: {choice.finish_reason}")
-        message = getattr(choice, "message", None)
-        ids = tuple(getattr(choice, "token_ids", None) or ())
-        details = getattr(usage, "prompt_tokens_details", None)
+    async def _send(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer's JSON, read by us alone. Raises openai's errors, and ValueError for what is no JSON object."""
+        chat = self._client.chat.completions if "messages" in options else self._client.completions
+        answer = await chat.with_raw_response.create(**options)
+        try:
+            return answers.body_of(answer.content)
+        except answers.Refused as error:
+            raise as_status(error, answer.http_response) from None
+
+    def _completion(self, request: Request, body: Mapping[str, Any], seconds: float) -> Completion:
+        answer = answers.read(body)
         return Completion(
-            text=(message.content if message else choice.text) or "",
-            ids=ids,
-            finish=choice.finish_reason,
-            n_prompt=usage.prompt_tokens if usage else len(request.ids),
-            n_cached=getattr(details, "cached_tokens", None) or 0,
+            text=answer.text,
+            ids=answer.ids,
+            finish=answer.finish,
+            n_prompt=len(request.ids) if answer.n_prompt is None else answer.n_prompt,
+            n_cached=answer.n_cached,
             seconds=seconds,
-            counted=None if ids or not usage else usage.completion_tokens,
+            counted=None if answer.ids else answer.n_new,
+            reasoning=answer.reasoning,
         )
 
     async def close(self) -> None:

@@ -74,8 +74,8 @@ class SoftPromptEncoder:
 def same_answer(one: Any, other: Any) -> bool:
     """Whether two completions begin alike, as those of one prompt do. False without log-probabilities to compare."""
     try:
-        first, second = (dict(answer.choices[0].logprobs.top_logprobs[0]) for answer in (one, other))
-    except (AttributeError, IndexError, TypeError):
+        first, second = (dict(answer["choices"][0]["logprobs"]["top_logprobs"][0]) for answer in (one, other))
+    except (KeyError, IndexError, TypeError, ValueError):
         return False
     likeliest = max(first, key=lambda token: float(first[token]))
     return likeliest in second and bool(abs(first[likeliest] - second[likeliest]) < TOLERANCE)

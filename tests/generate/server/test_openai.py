@@ -161,13 +161,6 @@ def test_a_model_that_refuses_the_old_limit_gets_the_new_one(server: FakeServer)
     assert [answer.text for answer in answers if isinstance(answer, Completion)] == ["32"] * 8
 
 
-@pytest.mark.parametrize("finish", ["content_filter", "tool_calls", None])
-def test_an_answer_that_ended_oddly_is_a_failed_sample(server: FakeServer, finish: Any) -> None:
-    server.answer = lambda n, body: Reply(body=completed("half", finish=finish))
-    with pytest.raises(SampleFailure, match=str(finish)):
-        one(make(server))
-
-
 @pytest.mark.parametrize("body", [b"<html>hello</html>", {"choices": []}, {"detail": "x"}, "text", None])
 def test_an_answer_without_text_is_a_failed_sample(server: FakeServer, body: Any) -> None:
     server.answer = lambda n, _: Reply(body=body)
