@@ -227,6 +227,7 @@ class Summary(Content):
     scores: dict[Text, dict[Text, Number]]
     metric_versions: dict[Text, Object]
     metric_options: dict[Text, Object] = {}
+    unread: dict[Text, dict[Text, dict[Text, Count]]]  # metric -> reference or prediction -> why -> texts
     commit: Text = ""
     files: dict[Text, Text] = {}
     finished: Any  # `bench score` keeps it as it is
