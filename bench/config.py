@@ -135,6 +135,7 @@ class RunConfig(BaseModel):
     generator_options: dict[str, Any] = {}
     deterministic: bool = False
     profile: Profile
+    changed: dict[str, JsonValue] = {}  # bench.settings: key -> the profile's own value, where --set gave another one
 
     @property
     def label(self) -> str:
@@ -160,7 +161,8 @@ def identity(config: RunConfig, *, generator: Mapping[str, Any], sources: Mappin
     for key in (
         "data",
         "generator_options",
-    ):  # data_fingerprint and `generator` count instead
+        "changed",
+    ):  # data_fingerprint, `generator` and the values themselves count instead
         cell.pop(key)
     return fingerprint({"cell": cell, "generator": generator, "sources": sources})
 

@@ -23,7 +23,15 @@ from bench.score import score_arrays
 
 CATEGORIES = ("Books", "Movies_and_TV", "CDs_and_Vinyl")
 COLUMNS = (("rouge1", "R-1", 4), ("meteor", "MET.", 4), ("bleu", "BL.", 2), ("bertscore", "BS.", 4))
-COST = {"requests": 1, "from_store": 0, "prompt_tokens": 9, "cached_tokens": 0, "new_tokens": 9, "capped": 0, "seconds": 1.0}
+COST = {
+    "requests": 1,
+    "from_store": 0,
+    "prompt_tokens": 9,
+    "cached_tokens": 0,
+    "new_tokens": 9,
+    "capped": 0,
+    "seconds": 1.0,
+}
 
 
 def _category(number: int, samples: int) -> str:
@@ -62,7 +70,14 @@ def summary(name: str, number: int, samples: int) -> dict[str, Any]:
         "k": number,
         "seed": 0,
         "variant": "",
-        "data": {"name": "made up", "title": "Made up", "synthetic": True, "split": "test", "limit": None},
+        "data": {
+            "name": "made up",
+            "title": "Made up",
+            "synthetic": True,
+            "split": "test",
+            "limit": None,
+            "limit_seed": 0,
+        },
         "profile": {"name": "none"},
         "model": "none",
         "engine": "none",
@@ -73,6 +88,12 @@ def summary(name: str, number: int, samples: int) -> dict[str, Any]:
         "input_budget": 1024,
         "stage_input_budget": 2048,
         "deterministic": False,
+        "settings": {},
+        "metric_settings": {"rouge": {}},
+        "changed": {},
+        "source": "none",
+        "unread": {},
+        "kept": None,
         "n": dict(Counter(_category(number, samples) for number in range(samples))),
         "users": samples,
         "failed": 0,

@@ -46,6 +46,7 @@ class BertScore:
     device: str = ""
     prefix_space: bool | None = None
     columns = (Column("bertscore", "BS."),)
+    only_speed = ("batch_size", "device")
 
     @property
     def uses_gpu(self) -> bool:

@@ -43,11 +43,11 @@ def k_sweep(group: Sequence[FinishedRun], metrics: Sequence[str]) -> Figure | No
 
 
 def _lines(board: Leaderboard) -> dict[str, list[Row]]:
-    """label without K -> rows by K, for methods with several K."""
+    """label without K -> rows by K, for methods with several K. Points of other settings are another line."""
     lines: dict[str, list[Row]] = defaultdict(list)
     for row in board.rows:
         if row.retriever:
-            lines[" · ".join(part for part in row.label.split(" · ") if not part.startswith("K="))].append(row)
+            lines[row.line].append(row)
     return {label: sorted(rows, key=lambda row: row.k) for label, rows in lines.items() if len(rows) > 1}
 
 
