@@ -61,7 +61,7 @@ def train(config: RunConfig) -> dict[str, Any]:
 def of_metrics(
     profile: Profile, names: Sequence[str], given: Mapping[str, Mapping[str, Any]] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """metric -> option -> value, defaults included; `given` go before the profile's. Without a metric's `only_speed`."""
+    """metric -> option -> value, without a metric's `only_speed`. `given` go before the profile's, then defaults."""
     found: dict[str, dict[str, Any]] = {}
     for name in names:
         fast: Sequence[str] = getattr(registry.load("metric", name), "only_speed", ())

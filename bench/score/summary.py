@@ -14,7 +14,6 @@ from bench.record.contents import FORMAT
 from bench.score.written import Rows, Written
 from bench.types import StageCost
 
-
 # Settings that have keys of their own in a summary.
 _NAMED = ("dtype", "temperature", "top_p", "max_new_tokens", "input_budget", "stage_input_budget")
 # Keys of a generator's identity that have: the rest of it is settings of the generator.

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench import registry, settings as bench_settings
+from bench import registry
+from bench import settings as bench_settings
 from bench.config import Profile, RunConfig, load_profile
 from bench.data.corpus import Corpus
 from bench.errors import UserError, shown, unknown

@@ -28,7 +28,8 @@ def leaderboards(
     """One table for each group of comparable runs, in the order in which the groups were first seen.
 
     `slice_by` makes one table for each category, with the slices as column groups. `baseline` is a method, a row's
-    label or the start of a label: daggers show what differs from it. Raises UserError if no table has that row.
+    label or the start of a label: daggers show what differs from it. Raises UserError if no table has that row, or one
+    has several.
     """
     boards: list[Leaderboard] = []
     groups = finished_runs.comparable(found)

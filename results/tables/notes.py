@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 SYNTHETIC = "SYNTHETIC DATA: invented users with planted habits; these numbers say nothing about real ones."
 INTERVALS = "±: half the width of the 95 % interval, bootstrap over {users} users ({draws} draws)."
 KEPT = (
-    "kept: past reviews in the prompt that wrote the text, mean over samples; in brackets the share of samples whose prompt "
-    "has all that were retrieved. The input budget leaves out the others."
+    "kept: past reviews in the prompt that wrote the text, mean over samples; in brackets the share of samples whose "
+    "prompt has all that were retrieved. The input budget leaves out the others."
 )
 BEST = "Best in bold, second underlined."
 
@@ -51,11 +51,11 @@ def _data(summary: Summary) -> str:
 
 
 def _model(summary: Summary) -> str:
-    sampling = summary["sampling"]
+    sampling, deterministic = summary["sampling"], ", deterministic" if summary["deterministic"] else ""
     return (
         f"Model: {_model_and_engine(summary)}, profile {summary['profile']['name']}; "
         f"temperature {sampling['temperature']}, top-p {sampling['top_p']}, at most {sampling['max_new_tokens']} new "
-        f"tokens, input budget {summary['input_budget']}{_of_stages(summary)}{', deterministic' if summary['deterministic'] else ''}."
+        f"tokens, input budget {summary['input_budget']}{_of_stages(summary)}{deterministic}."
     )
 
 

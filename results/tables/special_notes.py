@@ -1,4 +1,4 @@
-"""Notes below a table that name rows: settings that are not the profile's, training, and what metrics could not read."""
+"""Notes below a table that name rows: settings that are not the profile's, training, what metrics could not read."""
 
 from __future__ import annotations
 

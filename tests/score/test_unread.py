@@ -1,4 +1,4 @@
-"""What metrics could not read, counted from their rows. A plug-in need not say it, and says it in the form asked for."""
+"""What metrics could not read is counted from rows. A plug-in need not say it, and says it in the form asked for."""
 
 from __future__ import annotations
 

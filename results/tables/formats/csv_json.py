@@ -15,7 +15,6 @@ from bench.record import runs
 from results.tables.formats.shared import COSTS
 from results.tables.leaderboard import Cell, Leaderboard, Row
 
-
 ABOUT = ("kind", "label", "method", "retriever", "k", "variant", "settings", "kept", "full", "n", "failed")
 
 
