@@ -98,7 +98,7 @@ def _find(name: str, out: Path) -> tuple[str, list[FinishedRun]]:
     number = find_row.find(labelled, name, where=str(out), cure="give a whole label or a run folder", extra=folders)
     if number is None:
         raise unknown("run or row", name, {known for row in labelled for known in (row.method, row.label)})
-    return labelled[number].label, rows[place][1]
+    return labelled[number].label, rows[number][1]
 
 
 def _rows(out: Path) -> list[tuple[Row, list[FinishedRun]]]:

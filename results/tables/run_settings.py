@@ -136,9 +136,8 @@ def distinctions(groups: Sequence[Sequence[FinishedRun]]) -> list[str]:
 
 def _with_changed(said: str, summary: Summary) -> str:
     """Adds what was given by hand and is not said yet."""
-    parts = said.split(", ") if said else []
     by_hand = [in_words(key, value) for key, (value, _) in changed(summary).items()]
-    return ", ".join(dict.fromkeys([*parts, *by_hand]))
+    return ", ".join(filter(None, [said, *(one for one in by_hand if f", {one}, " not in f", {said}, ")]))
 
 
 def all_distinctions(groups: Sequence[Sequence[FinishedRun]]) -> list[list[str]]:
