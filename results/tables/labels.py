@@ -51,7 +51,8 @@ def _unique(rows: Sequence[Sequence[FinishedRun]], *, show_k: bool) -> list[str]
             parts.append(summary["method"])
         if summary["retriever"]:
             parts += [summary["retriever"]] * retrievers + [f"K={summary['k']}"] * show_k
-        keys = list(dict.fromkeys([*_by_hand(run), *shown[summary["method"]]]))
+        varying = [key for key in shown[summary["method"]] if key in run.facts]
+        keys = list(dict.fromkeys([*_by_hand(run), *varying]))
         parts += [summary["variant"], ", ".join(_said(key, run.facts.get(key)) for key in keys)]
         made.append(" · ".join(filter(None, parts)))
     return _numbered(made, [json.dumps(run.cell[: None if show_k else -1], default=str) for run in firsts])
@@ -59,15 +60,23 @@ def _unique(rows: Sequence[Sequence[FinishedRun]], *, show_k: bool) -> list[str]
 
 def _varying(runs: Sequence[FinishedRun]) -> dict[str, list[str]]:
     """method -> the facts in which its rows differ, whatever their K and retriever; weights only if no name does."""
-    by_method: dict[str, list[Facts]] = defaultdict(list)
+    by_method: dict[str, list[FinishedRun]] = defaultdict(list)
     for run in runs:
-        by_method[run.summary["method"]].append(run.facts)
-    return {method: _differing(facts) for method, facts in by_method.items()}
+        by_method[run.summary["method"]].append(run)
+    return {method: _differing(same) for method, same in by_method.items()}
 
 
-def _differing(facts: Sequence[Facts]) -> list[str]:
+def _differing(runs: Sequence[FinishedRun]) -> list[str]:
+    """The retrieval encoder is a fact of some retrievers only: that others have none is no difference."""
+    facts = [run.facts for run in runs]
     keys = dict.fromkeys(key for one in facts for key in one)
-    differ = [key for key in keys if len({json.dumps(one.get(key)) for one in facts}) > 1]
+    with_key = {key: {run.summary["retriever"] for run in runs if key in run.facts} for key in keys}
+
+    def differs(key: str) -> bool:
+        alike = [run.facts for run in runs if run.summary["retriever"] in with_key[key]]
+        return len({json.dumps(one.get(key)) for one in alike}) > 1
+
+    differ = [key for key in keys if differs(key)]
     named = [key for key in differ if not key.endswith(".weights")]
 
     def told(key: str) -> bool:
