@@ -117,7 +117,13 @@ def kept(axes: list[list[Axes]], lines: Sequence[Sequence[Row]]) -> None:
             for place, rows in enumerate(known):
                 marker = MARKERS[place % len(MARKERS)]
                 twin.plot(
-                    [row.k for row in rows], [row.kept for row in rows], color=KEPT, ls=":", marker=marker, ms=3, lw=1
+                    [row.k for row in rows],
+                    [row.kept or 0.0 for row in rows],
+                    color=KEPT,
+                    ls=":",
+                    marker=marker,
+                    ms=3,
+                    lw=1,
                 )
             twin.set_ylim(
                 0, 2.2 * max(top, 1)

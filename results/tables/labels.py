@@ -19,13 +19,14 @@ Facts = Mapping[str, Any]
 
 def lines(rows: Sequence[Sequence[FinishedRun]]) -> list[str]:
     """The label of each row without its K: rows with the same one differ in K alone."""
-    return _unique(rows, show_k=False)
+    return _numbered(_said_of(rows, show_k=False), [json.dumps(row[0].cell[:-1]) for row in rows])
 
 
 def labels(rows: Sequence[Sequence[FinishedRun]]) -> list[str]:
     """The label of each row: method, retriever and K where they differ, options, settings."""
     summaries = [row[0].summary for row in rows]
-    return _unique(rows, show_k=len({summary["k"] for summary in summaries if summary["retriever"]}) > 1)
+    several = len({summary["k"] for summary in summaries if summary["retriever"]}) > 1
+    return _numbered(_said_of(rows, show_k=several), [json.dumps(row[0].cell) for row in rows])
 
 
 def own(run: FinishedRun) -> str:
@@ -37,7 +38,7 @@ def _by_hand(run: FinishedRun) -> list[str]:
     return [key for key in run.summary["changed"] if of_row(key)]
 
 
-def _unique(rows: Sequence[Sequence[FinishedRun]], *, show_k: bool) -> list[str]:
+def _said_of(rows: Sequence[Sequence[FinishedRun]], *, show_k: bool) -> list[str]:
     firsts = [row[0] for row in rows]
     retrievers = len({run.summary["retriever"] for run in firsts if run.summary["retriever"]}) > 1
     names = {(run.summary["label"], run.summary["method"]) for run in firsts}
@@ -55,7 +56,7 @@ def _unique(rows: Sequence[Sequence[FinishedRun]], *, show_k: bool) -> list[str]
         keys = list(dict.fromkeys([*_by_hand(run), *varying]))
         parts += [summary["variant"], ", ".join(_said(key, run.facts.get(key)) for key in keys)]
         made.append(" · ".join(filter(None, parts)))
-    return _numbered(made, [json.dumps(run.cell[: None if show_k else -1], default=str) for run in firsts])
+    return made
 
 
 def _varying(runs: Sequence[FinishedRun]) -> dict[str, list[str]]:

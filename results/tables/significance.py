@@ -83,8 +83,13 @@ def _sliced(board: Leaderboard, category: str, groups: Mapping[str, Mask], found
         title=f"{board.title} · {category}",
         categories=tuple(label for label, mask in groups.items() if mask.any()),
         rows=tuple(rows),
-        notes=(*board.notes, f"{note}; n = {sizes}. The column failed counts the whole run."),
+        notes=(*board.notes, f"{note}; n = {sizes}. {_whole(board)}"),
     )
+
+
+def _whole(board: Leaderboard) -> str:
+    kept = any(row.kept is not None for row in board.rows)
+    return "The columns kept and failed count the whole run." if kept else "The column failed counts the whole run."
 
 
 def _with_intervals(board: Leaderboard, found: Estimates) -> Leaderboard:

@@ -72,7 +72,7 @@ def unread(rows: Rows) -> Iterator[str]:
             for side in SIDES:
                 said.update(dict.fromkeys(_unread([run.summary for run in seeds], metric, side, label)))
         if said:
-            yield f"{_columns(first, metric)} cannot read all: {'; '.join(said)}."
+            yield f"{_columns(first, metric)} cannot read everything: {'; '.join(said)}."
 
 
 def _unread(seeds: Sequence[Summary], metric: str, side: str, label: str) -> Iterator[str]:

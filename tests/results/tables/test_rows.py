@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench.errors import UserError
@@ -147,6 +147,12 @@ VALUES = {
 }
 
 
+MINIMAL = {key: values[0] for key, values in VALUES.items() if key not in ("method", "retriever", "k")}
+# With K but no retriever: no method of ours is so, and two rows are all the same.
+NO_RETRIEVER = [{"method": "dep", "retriever": None, "k": k, **MINIMAL} for k in (0, 4)]
+
+
+@example(NO_RETRIEVER)
 @given(st.lists(st.fixed_dictionaries({key: st.sampled_from(values) for key, values in VALUES.items()}), min_size=1))
 def test_no_mixture_of_runs_is_averaged_or_named_twice(chosen: list[dict[str, Any]]) -> None:
     found = [summary(**{**one, "finished": f"2030-{number:04}"}) for number, one in enumerate(chosen)]
