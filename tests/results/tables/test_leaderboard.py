@@ -19,6 +19,7 @@ from results.tables.assemble import leaderboards
 from results.tables.finished_runs import FinishedRun, find_finished
 from results.tables.formats.csv_json import as_csv, as_json
 from results.tables.formats.html import page
+from results.tables.formats.latex import latex
 from results.tables.formats.markdown import markdown
 from results.tables.formats.terminal import terminal
 from results.tables.leaderboard import Leaderboard, Row
@@ -342,6 +343,7 @@ def test_the_reviews_that_prompts_kept_are_a_column() -> None:
     assert "| 3.5 (16 %) | 15 | 0 |" in markdown(made)
     assert markdown(made).count("| - | 5 | 0 |") == 2
     assert any(note.startswith("kept: past reviews in the prompt") for note in made.notes)
+    assert r"3.5 (16 \%)" in latex(made)
     assert "3.5 (16 %)" in shown(made) and "3.5 (16 %)" in page([made])
     rows = list(csv.DictReader(io.StringIO(as_csv(made))))
     assert [(row["kept"], row["full"]) for row in rows] == [("", ""), ("3.5", "0.16"), ("", "")]
