@@ -90,8 +90,10 @@ def _flat(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def with_metrics(config: RunConfig, metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The configuration's `changed`, and what the options that metrics were scored with differ in from the profile."""
-    own = _flat(of_metrics(config.profile, list(metrics)))
-    return {**_differing(_flat(metrics), own), **config.changed}
+    now, before = _flat(metrics), _flat(of_metrics(config.profile, list(metrics)))
+    own = {**before, **{key: value for key, value in config.changed.items() if key in before}}
+    others = {key: value for key, value in config.changed.items() if key not in own}
+    return {**others, **_differing(now, own)}
 
 
 def _differing(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:

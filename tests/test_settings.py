@@ -111,6 +111,16 @@ def test_metric_options_count_but_for_those_of_speed(tmp_path: Path) -> None:
     assert found == {"rouge": {}, "bertscore": {"model": "allenai/led-base-16384", "layer": 2, "prefix_space": None}}
 
 
+def test_scoring_with_the_profile_s_own_option_again_is_no_change(tmp_path: Path) -> None:
+    made = configured(tmp_path, "rag", metrics=["bertscore"], bertscore__layer=3, temperature=0)
+    kept = {"temperature": 0.8}
+    scored = {
+        layer: settings.of_metrics(made.profile, ["bertscore"], {"bertscore": {"layer": layer}}) for layer in (2, 3, 6)
+    }
+    found = {layer: settings.with_metrics(made, metrics) for layer, metrics in scored.items()}
+    assert found == {2: {**kept, "bertscore.layer": 6}, 3: {**kept, "bertscore.layer": 6}, 6: kept}
+
+
 # ---------------------------------------------------------------- runs
 
 
@@ -147,10 +157,10 @@ def test_engine_arguments_of_speed_leave_one_row_and_others_make_another_table(w
     ]
     notes = {board.distinction: "\n".join(board.notes) for board in boards}
     assert (
-        "Not as profile fake has it, which is in brackets: engine.quantization fp8 (none)."
+        "Set by hand, the own value of profile fake in brackets: engine.quantization fp8 (none)."
         in notes["engine.quantization=fp8"]
     )
-    assert "Not as" not in notes["no engine.quantization"]
+    assert "Set by hand" not in notes["no engine.quantization"]
     assert {one["settings"]["generator.weights"] for one in summaries(world)} == {"f" * 64}
 
 

@@ -27,7 +27,7 @@ def changed(rows: Rows) -> Iterator[str]:
         parts.append(f"{', '.join(labels)}: {said}")
     if parts:
         name = runs[0].summary["profile"]["name"]
-        yield f"Not as profile {name} has it, which is in brackets: {'; '.join(parts)}."
+        yield f"Set by hand, the own value of profile {name} in brackets: {'; '.join(parts)}."
 
 
 def _of_row(run: FinishedRun) -> dict[str, tuple[Any, Any]]:

@@ -50,7 +50,8 @@ def test_other_training_is_another_row_and_untrained_methods_stay_one(out: Path)
     assert [row.settings.get("train.lr") for row in board.rows] == [None, 0.01, 0.5]
     said = "\n".join(board.notes)
     assert (
-        "Not as profile profile has it, which is in brackets: Soft prompt · train.lr=0.5: train.lr 0.5 (0.01)." in said
+        "Set by hand, the own value of profile profile in brackets: Soft prompt · train.lr=0.5: train.lr 0.5 (0.01)."
+        in said
     )
     assert "Trained, Soft prompt · train.lr=0.5: k 0, epochs 2, lr 0.5, " in said
     assert "older" not in said

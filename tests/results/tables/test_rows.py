@@ -106,7 +106,9 @@ def test_what_differs_in_a_table_is_another_table_and_says_so(change: dict[str, 
     if key:
         (alone,) = leaderboards(runs_of(summary(**by_hand)))
         assert alone.title == f"toy · smollm · {made[1].distinction}" and title in alone.title
-        assert any(note.startswith("Not as profile tiny has it") and key in note for note in alone.notes)
+        assert any(
+            note.startswith("Set by hand, the own value of profile tiny") and key in note for note in alone.notes
+        )
 
 
 # ---------------------------------------------------------------- source code
