@@ -177,7 +177,7 @@ class Column:
 
 @dataclass(slots=True)
 class Dropped:
-    """What the input budget cut from a sample's prompts. Zero: nothing."""
+    """What an input budget cut from prompts of a sample. Zero: nothing."""
 
     reviews: int = 0
     description_chars: int = 0
@@ -238,11 +238,13 @@ class Trace:
     """What happened while one sample was written. Becomes part of its row in samples.jsonl.
 
     `kept`: how many past reviews stand in the prompt that writes the text; None where no such prompt was fitted.
+    `dropped` is of that prompt, `dropped_before` of the prompts of the stages before it, together.
     """
 
     retrieved: tuple[str, ...] = ()
     kept: int | None = None
     dropped: Dropped = field(default_factory=Dropped)
+    dropped_before: Dropped = field(default_factory=Dropped)
     stages: dict[str, StageCost] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)  # (stage, store key), in order
     notes: dict[str, Any] = field(default_factory=dict)  # by `Context.note`

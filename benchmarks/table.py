@@ -98,6 +98,7 @@ def summary(name: str, number: int, samples: int) -> dict[str, Any]:
         "users": samples,
         "failed": 0,
         "shortened": 0,
+        "shortened_before": 0,
         "stages": {"review": COST},
         "finished": "2030-01-01",
         "columns": [

@@ -1,4 +1,7 @@
-"""The prompt blocks that all methods share (paper, appendix F, figure 6)."""
+"""The prompt blocks that all methods share (paper, appendix F, figure 6).
+
+A title or description that the data does not have leaves no label without a value.
+"""
 
 from __future__ import annotations
 
@@ -12,27 +15,37 @@ def rating(value: float) -> str:
     return f"{value:.1f}"
 
 
+def fields(indent: str, values: Iterable[tuple[str, str]]) -> list[str]:
+    """A line for each (label, text) whose text is not blank."""
+    return [f"{indent}[{label}]: {text}" for label, text in values if text.strip()]
+
+
+def joined(*blocks: str) -> str:
+    """The blocks that hold something, one below the other."""
+    return "\n".join(filter(None, blocks))
+
+
+def item_fields(item: Item) -> tuple[tuple[str, str], tuple[str, str]]:
+    return ("Item Title", item.title), ("Item Description", item.description)
+
+
 def item_block(item: Item) -> str:
-    return f"[Item Title]: {item.title}\n[Item Description]: {item.description}"
+    """Empty for an item of which nothing is known."""
+    return joined(*fields("", item_fields(item)))
 
 
 def review_lines(review: Review, *, text: bool = True) -> list[str]:
-    lines = [
-        f"  - [Item Title]: {review.item.title}",
-        f"  - [Item Description]: {review.item.description}",
-        f"  - [Review Rating]: {rating(review.rating)}",
-        f"  - [Review Title]: {review.title}",
-    ]
-    return [*lines, f"  - [Review Text]: {review.text}"] if text else lines
+    own = [("Review Rating", rating(review.rating)), ("Review Title", review.title)]
+    return fields("  - ", [*item_fields(review.item), *own, *([("Review Text", review.text)] if text else [])])
 
 
 def past_reviews_block(reviews: Iterable[Review]) -> str:
-    """The reviews in the given order, numbered from 1."""
-    lines = ["[User's Past Reviews]:"]
+    """The reviews in the given order, numbered from 1. Empty without reviews."""
+    lines = []
     for number, review in enumerate(reviews, start=1):
         lines += [f"- [Review {number}]:", *review_lines(review)]
-    return "\n".join(lines)
+    return joined("[User's Past Reviews]:", *lines) if lines else ""
 
 
 def output_block(sample: Sample) -> str:
-    return f"[Output Review Rating]: {rating(sample.rating)}\n[Output Review Title]: {sample.title}"
+    return joined(*fields("", [("Output Review Rating", rating(sample.rating)), ("Output Review Title", sample.title)]))

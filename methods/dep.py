@@ -28,7 +28,7 @@ import numpy as np
 from bench.errors import UserError
 from bench.protocols import Context, Space
 from bench.types import Prompt, Review, Sample, Slot
-from methods.blocks import item_block, output_block, review_lines
+from methods.blocks import item_block, joined, output_block, review_lines
 from methods.nonperso import prompt as nonperso_prompt
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Dep:
         self, sample: Sample, reviews: tuple[Review, ...], vectors: Mapping[str, Mapping[str, Vectors]]
     ) -> Prompt:
         """`vectors`: review id -> kind -> (d_e,)."""
-        user: list[str | Slot] = [f"{item_block(sample.item)}\n[User's Past Reviews]:\n"]
+        user: list[str | Slot] = [joined(item_block(sample.item), "[User's Past Reviews]:") + "\n"]
         for number, review in enumerate(reviews, start=1):
             user.append("\n".join([f"- [Review {number}]:", *review_lines(review, text=self.text)]) + "\n")
             for kind in self.kinds:

@@ -7,15 +7,15 @@ Three stages (paper, appendix B):
 
 The prompts are in our words and ask for the aspects that DPL compares. Decisions that differ from the released code
 (docs/methods/dpl.md has the full list):
-- The paper's setting is the default: the run's retriever, DEP's embedder, and one peer is enough. `released` requires
-  BM25 and at least 4 peers. The released code finds the items to compare by a second search among the items with
-  enough peers; here they are those of the K retrieved reviews that have enough.
+- The paper's setting is the default: the run's retriever, DEP's embedder, one list of K reviews for all stages, and one
+  peer is enough. `released` requires BM25 and at least 4 peers, and compares the K most recent items that have enough:
+  the released code finds K such items by a second search.
 - With few peers there are fewer clusters, and the prompt states how many peers it shows (the released code always
   says 4). An item is skipped where no peer differs from the user. With nothing to compare, PAG writes the sample.
-- The paper's budget of 2,048 tokens has no room for eight long differences, and the released code has no budget. Here
-  a difference has one or two sentences an aspect and at most 256 tokens, and the summary names its item by title
-  alone. If the summary still does not fit, past reviews are dropped first (the last stage shows them again), then
-  differences.
+- The paper's 2,048 tokens hold for the last prompt. The prompts before it have the budget of intermediate stages, so
+  that the summary sees all differences and all past reviews; where they still do not fit, the lowest-ranked of both
+  are dropped in turn. Nothing else shortens by default: `brief`, `difference_tokens`, `summary_tokens` and
+  `descriptions` do.
 - A held-out target is never a peer's text (the released code shows them), and `peers_before_target` drops newer ones.
 """
 
@@ -25,9 +25,10 @@ import asyncio
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from itertools import islice, zip_longest
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -35,8 +36,8 @@ from bench.errors import UserError
 from bench.protocols import Context
 from bench.types import Prompt, Review, Sample
 from methods.answers import strip_marker
-from methods.blocks import item_block, past_reviews_block, rating
-from methods.pag import PROFILE_TOKENS, Pag, history_key, review_with, without_target
+from methods.blocks import fields, item_block, item_fields, joined, past_reviews_block, rating
+from methods.pag import Pag, at_least_one, history_key, review_with, without_target
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,48 +45,52 @@ if TYPE_CHECKING:
 
     from bench.protocols import Vectors
 
-DIFFERENCE_TOKENS = 256
 RELEASED_PEERS = 4
 
 DIFFERENCE_SYSTEM = (
     "Given the title and description of an item, along with the user's review and {others} of the same item (each "
     "with review rating, review title, review text), describe how the user's review differs from {them} in each of the "
-    "following aspects, in one or two sentences an aspect:\n"
+    "following aspects{brief}:\n"
     "[Writing Style]: choice of words and structure of sentences.\n"
     "[Emotional Style]: tone, be it positive, negative or neutral.\n"
     "[Semantic Style]: density of information and coherence with the context."
 )
+BRIEF = ", in one or two sentences an aspect"
 SUMMARY_SYSTEM = (
     "Given the differences in writing style, emotional style and semantic style between the user's reviews and other "
-    "users' reviews of the same items, along with the user's past reviews (including item title, item description, "
-    "review rating, review title, review text), write a summary that profiles the user.\n"
+    "users' reviews of the same items{along}, write a summary that profiles the user.\n"
     "The summary should be formatted as follows:\n"
     "[Summary]: <summary>"
 )
+ALONG = (
+    ", along with the user's past reviews (including item title, item description, review rating, review title, review "
+    "text)"
+)
 
 
-def difference_prompt(past: Sample, reviews: tuple[Review, ...]) -> Prompt:
+def difference_prompt(past: Sample, reviews: tuple[Review, ...], *, brief: bool = False) -> Prompt:
     """`reviews`: the user's review first, then the peers' reviews."""
     own, *peers = reviews
     others, them = (f"{len(peers)} other users' reviews", "them") if len(peers) > 1 else ("another user's review", "it")
     blocks = [item_block(own.item), _compared("User's Review", own)]
     blocks += [_compared(f"Other User {number}'s Review", peer) for number, peer in enumerate(peers, start=1)]
-    return Prompt(DIFFERENCE_SYSTEM.format(others=others, them=them), "\n".join(blocks))
+    system = DIFFERENCE_SYSTEM.format(others=others, them=them, brief=BRIEF if brief else "")
+    return Prompt(system, joined(*blocks))
 
 
 def _compared(head: str, review: Review) -> str:
-    parts = f"- [Review Rating]: {rating(review.rating)}\n- [Review Title]: {review.title}"
-    return f"[{head}]:\n{parts}\n- [Review Text]: {review.text}"
+    parts = ("Review Rating", rating(review.rating)), ("Review Title", review.title), ("Review Text", review.text)
+    return joined(f"[{head}]:", *fields("- ", parts))
 
 
 def summary_prompt(differences: Sequence[Review], reviews: Sequence[Review]) -> Prompt:
     """`differences` holds each compared review with the difference as its text."""
     lines = ["[Differences from Other Users]:"]
     for number, difference in enumerate(differences, start=1):
-        lines += [f"- [Item {number}]:", f"  - [Item Title]: {difference.item.title}"]
+        lines += [f"- [Item {number}]:", *fields("  - ", item_fields(difference.item))]
         lines.append(f"  - [Difference]: {difference.text}")
-    blocks = ["\n".join(lines), *([past_reviews_block(reviews)] if reviews else [])]
-    return Prompt(SUMMARY_SYSTEM, "\n".join(blocks))
+    system = SUMMARY_SYSTEM.format(along=ALONG if reviews else "")
+    return Prompt(system, joined(*lines, past_reviews_block(reviews)))
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,10 @@ class Dpl:
     """`released`: the released code's setting. `peers_before_target`: only peers' reviews older than the target.
 
     `min_peers`: an item with fewer peers is not compared. `clusters`: the user's cluster and one for each peer shown.
+    `compare`: the items of the retrieved reviews, or the K most recent of the history, in both cases where enough peers
+    are. The others shorten what intermediate stages write or read: `brief` asks for a sentence or two an aspect,
+    `difference_tokens` and `summary_tokens` limit the answers (None: the profile's `max_new_tokens`), and without
+    `descriptions` the summary names compared items by title.
     """
 
     label = "DPL"
@@ -103,12 +112,19 @@ class Dpl:
     peers_before_target: bool = False
     clusters: int = 5
     min_peers: int = 1
+    compare: Literal["retrieved", "recent"] = "retrieved"
+    brief: bool = False
+    difference_tokens: int | None = None
+    summary_tokens: int | None = None
+    descriptions: bool = True
 
     def __post_init__(self) -> None:
         if self.clusters < 2:
             raise UserError(f"dpl.clusters={self.clusters}: at least 2, the user's and another; the usual value is 5")
         if self.min_peers < 1:
             raise UserError(f"dpl.min_peers={self.min_peers}: must be at least 1, the default")
+        at_least_one("dpl.difference_tokens", self.difference_tokens)
+        at_least_one("dpl.summary_tokens", self.summary_tokens)
 
     @property
     def retriever(self) -> str | None:
@@ -116,39 +132,52 @@ class Dpl:
         return "bm25" if self.released else None
 
     def texts(self, sample: Sample, ctx: Context) -> Iterable[str]:
-        for review in ctx.retrieve(sample):
-            if peers := self._peers(review, sample, ctx):
-                yield review.text
-                yield from (peer.text for peer in peers)
+        for review in self._compared(sample, ctx):
+            yield review.text
+            yield from (peer.text for peer in self._peers(review, sample, ctx))
 
     async def write(self, sample: Sample, ctx: Context) -> str:
-        history = ctx.retrieve(sample)
-        answers = await asyncio.gather(*(self._difference(review, sample, ctx) for review in history))
-        compared = zip(history, answers, strict=True)
-        differences = tuple(replace(_bare(review), text=answer) for review, answer in compared if answer)
+        history, compared = ctx.retrieve(sample), self._compared(sample, ctx)
+        answers = await asyncio.gather(*(self._difference(review, sample, ctx) for review in compared))
+        differences = [replace(one, text=answer) for one, answer in zip(compared, answers, strict=True) if answer]
         if not differences:
-            return await Pag().write(sample, ctx)
-
-        def prompt(past: Sample, kept: tuple[Review, ...]) -> Prompt:
-            return summary_prompt(kept[: len(differences)], kept[len(differences) :])
-
-        fitted = ctx.fit(prompt, without_target(sample), differences + history)
+            return await Pag(profile_tokens=self.summary_tokens).write(sample, ctx)
+        prompt = self._summary(differences, history, sample, ctx)
         key = history_key(sample, history)
-        profile = await ctx.generate(fitted, stage="summary", key=key, max_new_tokens=PROFILE_TOKENS)
+        profile = await ctx.generate(prompt, stage="summary", key=key, max_new_tokens=self.summary_tokens)
         return await review_with(strip_marker(profile, "Summary"), sample, ctx, history)
 
+    def _compared(self, sample: Sample, ctx: Context) -> list[Review]:
+        """The user's reviews to be compared: at most as many as were retrieved, each with enough peers."""
+        retrieved = ctx.retrieve(sample)
+        recent = self.released or self.compare == "recent"
+        enough = (review for review in (sample.history if recent else retrieved) if self._peers(review, sample, ctx))
+        return list(islice(enough, len(retrieved)))
+
+    def _summary(self, differences: list[Review], history: tuple[Review, ...], sample: Sample, ctx: Context) -> Prompt:
+        """By rank, a difference and a past review in turn: so the budget drops the lowest-ranked of both."""
+        shown = differences if self.descriptions else [_bare(one) for one in differences]
+        pairs = zip_longest(((True, one) for one in shown), ((False, one) for one in history))
+        is_difference, ranked = zip(*(one for pair in pairs for one in pair if one), strict=True)
+
+        def prompt(past: Sample, kept: tuple[Review, ...]) -> Prompt:
+            told = list(zip(is_difference, kept, strict=False))
+            return summary_prompt([one for is_, one in told if is_], [one for is_, one in told if not is_])
+
+        return ctx.fit(prompt, without_target(sample), ranked, keep=2, intermediate=True)
+
     async def _difference(self, review: Review, sample: Sample, ctx: Context) -> str:
-        """Empty where there is nobody to compare with. Independent of K and target: samples and cells share it."""
+        """Empty where no peer differs. Independent of K and target: samples and cells share it."""
         peers = self._peers(review, sample, ctx)
-        if not peers:
-            return ""
         vectors = ctx.embed([review.text, *(peer.text for peer in peers)])
         chosen = [peers[i] for i in _remembered(vectors, self.clusters)]
         if not chosen:
             return ""
-        prompt = ctx.fit(difference_prompt, without_target(sample), (review, *map(_bare, chosen)), keep=2)
-        key = json.dumps([review.review_id, *(peer.review_id for peer in chosen)])
-        return await ctx.generate(prompt, stage="difference", key=key, max_new_tokens=DIFFERENCE_TOKENS)
+        reviews = (review, *map(_bare, chosen))
+        build = partial(difference_prompt, brief=self.brief)
+        prompt = ctx.fit(build, without_target(sample), reviews, keep=2, intermediate=True)
+        key = json.dumps([one.review_id for one in reviews])
+        return await ctx.generate(prompt, stage="difference", key=key, max_new_tokens=self.difference_tokens)
 
     def _peers(self, review: Review, sample: Sample, ctx: Context) -> tuple[Review, ...]:
         """Peers with a text, if there are enough of them and the user's review has a text too.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bench.protocols import Context
 from bench.types import Prompt, Review, Sample
-from methods.blocks import item_block, output_block
+from methods.blocks import item_block, joined, output_block
 
 SYSTEM = (
     "Given the title and description of an item, and the output review rating and review title, "
@@ -18,7 +18,7 @@ SYSTEM = (
 
 
 def prompt(sample: Sample, reviews: tuple[Review, ...] = ()) -> Prompt:
-    return Prompt(SYSTEM, f"{item_block(sample.item)}\n{output_block(sample)}")
+    return Prompt(SYSTEM, joined(item_block(sample.item), output_block(sample)))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ Decisions (docs/methods/pag.md has the full list):
   answer.
 - Richardson et al. summarize the whole history once, offline. Here the summary is of the K retrieved reviews, as
   appendix B says.
-- A summary has at most 512 tokens, so that the summary and a review fit the input budget.
+- The summary's prompt has the budget of intermediate stages. `profile_tokens` limits the answer, which the paper's
+  budget of 2,048 tokens has to hold beside the past reviews: it drops reviews first, and shortens the summary last.
 - Without a summary (no history, or an empty answer) the sample is written as RAG writes it. Without history that is
   Non-Perso's prompt.
 """
@@ -19,13 +20,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 
+from bench.errors import UserError
 from bench.protocols import Context
 from bench.types import Item, Prompt, Review, Sample
 from methods.answers import strip_marker
-from methods.blocks import item_block, output_block, past_reviews_block
+from methods.blocks import item_block, joined, output_block, past_reviews_block
 from methods.rag import Rag
-
-PROFILE_TOKENS = 512
 
 PROFILE_SYSTEM = (
     "Given the user's past reviews (including item title, item description, review rating, review title, review text), "
@@ -59,29 +59,49 @@ def history_key(sample: Sample, history: tuple[Review, ...]) -> str:
     return json.dumps([sample.category, sample.user_id, *(review.review_id for review in history)])
 
 
+def review_prompt(sample: Sample, reviews: tuple[Review, ...]) -> Prompt:
+    """`reviews`: the profile as the text of a review, then the past reviews."""
+    profile, *past = reviews
+    about_user = past_reviews_block(past), f"[User's Profile Summary]: {profile.text}"
+    return Prompt(REVIEW_SYSTEM, joined(item_block(sample.item), *about_user, output_block(sample)))
+
+
 async def review_with(profile: str, sample: Sample, ctx: Context, history: tuple[Review, ...]) -> str:
-    """The last stage, shared with DPL. The budget drops reviews, not the profile. An empty profile gives RAG's text."""
+    """The last stage, shared with DPL. An empty profile gives RAG's text.
+
+    The budget drops reviews before it shortens the profile, and keeps the first of them: the prompt promises some.
+    """
     if not profile:
         return await Rag().write(sample, ctx)
+    first = Review("", sample.user_id, Item(sample.category, "", ""), 0.0, "", profile)
+    prompt = ctx.fit(review_prompt, sample, (first, *history), keep=2)
+    return strip_marker(await ctx.generate(prompt, stage="review"), "Review")
 
-    def prompt(sample: Sample, reviews: tuple[Review, ...]) -> Prompt:
-        about_user = f"{past_reviews_block(reviews)}\n[User's Profile Summary]: {profile}"
-        return Prompt(REVIEW_SYSTEM, f"{item_block(sample.item)}\n{about_user}\n{output_block(sample)}")
 
-    return strip_marker(await ctx.generate(ctx.fit(prompt, sample, history), stage="review"), "Review")
+def at_least_one(option: str, value: int | None) -> None:
+    """Raises UserError for a limit of tokens that leaves none."""
+    if value is not None and value < 1:
+        raise UserError(f"{option}={value}: at least 1, or null for the profile's max_new_tokens")
 
 
 @dataclass(frozen=True)
 class Pag:
+    """`profile_tokens`: the most tokens of the summary; None is the profile's `max_new_tokens`."""
+
     label = "PAG"
     uses_retriever = True
     uses_embeddings = False
+
+    profile_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        at_least_one("pag.profile_tokens", self.profile_tokens)
 
     async def write(self, sample: Sample, ctx: Context) -> str:
         history = ctx.retrieve(sample)
         if not history:
             return await Rag().write(sample, ctx)
-        prompt = ctx.fit(profile_prompt, without_target(sample), history)
+        prompt = ctx.fit(profile_prompt, without_target(sample), history, intermediate=True)
         key = history_key(sample, history)
-        answer = await ctx.generate(prompt, stage="profile", key=key, max_new_tokens=PROFILE_TOKENS)
+        answer = await ctx.generate(prompt, stage="profile", key=key, max_new_tokens=self.profile_tokens)
         return await review_with(strip_marker(answer, "Summary"), sample, ctx, history)

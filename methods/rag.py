@@ -11,7 +11,7 @@ from typing import Literal
 
 from bench.protocols import Context
 from bench.types import Prompt, Review, Sample
-from methods.blocks import item_block, output_block, past_reviews_block
+from methods.blocks import item_block, joined, output_block, past_reviews_block
 from methods.nonperso import prompt as nonperso_prompt
 
 SYSTEM = (
@@ -38,8 +38,7 @@ class Rag:
             # By id, because the budget may pass shortened copies, which equal no review of the history.
             age = {review.review_id: place for place, review in enumerate(sample.history)}
             reviews = tuple(sorted(reviews, key=lambda review: age[review.review_id], reverse=True))
-        user = f"{item_block(sample.item)}\n{past_reviews_block(reviews)}\n{output_block(sample)}"
-        return Prompt(SYSTEM, user)
+        return Prompt(SYSTEM, joined(item_block(sample.item), past_reviews_block(reviews), output_block(sample)))
 
     async def write(self, sample: Sample, ctx: Context) -> str:
         history = ctx.retrieve(sample)

@@ -33,7 +33,7 @@ def data_build(
     ] = "title,categories,rating_number",
     require_review_title: Annotated[bool, typer.Option(help="Leave out reviews without a title.")] = True,
     dedupe_text: Annotated[bool, typer.Option(help="One review per text and user.")] = True,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first broken line.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at a broken line, and refuse odd times.")] = False,
 ) -> None:
     """Build a dataset from raw files like Amazon Reviews 2023, by DPL's rules; every threshold is an option."""
     from bench.console.meter import Meter
@@ -91,6 +91,7 @@ def data_import(
         str | None, typer.Option("--category", help="lamp, longlamp: its name in tables, if not the task's.")
     ] = None,
     n_val: Annotated[int, typer.Option(help="dpl: validation samples drawn of all categories together.")] = 512,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse odd times.")] = False,
 ) -> None:
     """Import a published benchmark in its own layout: DPL's, LaMP's or LongLaMP's."""
     from typing import cast, get_args
@@ -105,9 +106,9 @@ def data_import(
         raise unknown("layout", layout, layouts)
     with Meter(shown=True) as progress:
         if layout == "dpl":
-            report = dpl.load(folder, out, n_val=n_val, progress=progress)
+            report = dpl.load(folder, out, n_val=n_val, strict=strict, progress=progress)
         else:
-            report = lamp.load(folder, out, cast(lamp.Layout, layout), category=category)
+            report = lamp.load(folder, out, cast(lamp.Layout, layout), category=category, strict=strict)
     import_report(console(), report)
 
 
@@ -125,7 +126,7 @@ def data_stats(data: Data = "bundled") -> None:
 def data_validate(data: Data = "bundled") -> None:
     """Find broken rows, repeated reviews and leaked targets. Exit code 1 if there are any."""
     from bench.data.corpus import NO_PEERS
-    from bench.data.validate import odd_ratings, validate
+    from bench.data.validate import odd_ratings, times, validate
     from results.tables.data_reports import findings
 
     corpus, found = validate(data)
@@ -134,5 +135,7 @@ def data_validate(data: Data = "bundled") -> None:
         console().print(f"note: {NO_PEERS.format(', '.join(alone))}", markup=False)
     if corpus is not None and (odd := odd_ratings(corpus)):
         console().print(f"note: {odd}", markup=False)
+    for note in times(corpus) if corpus is not None else ():
+        console().print(f"note: {note}", markup=False)
     if found:
         raise typer.Exit(1)

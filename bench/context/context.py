@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.data.corpus import Corpus
 from bench.errors import BenchError, UserError
-from bench.generate.prompts.budget import fit
+from bench.generate.prompts.budget import Count, fit
 from bench.generate.service import Completer
 from bench.protocols import PromptBuilder, TextVectors
 from bench.seeds import derive
@@ -92,14 +92,19 @@ class SampleContext:
         intermediate: bool = False,
     ) -> Prompt:
         budget = self.cell.stage_budget if intermediate else self.cell.input_budget
-        prompt, dropped = fit(build, sample, reviews, count=self._count, budget=budget, keep=keep)
-        self.trace.dropped.add(dropped)
-        if not intermediate:
-            self.trace.kept = len(reviews) - dropped.reviews
+        prompt, dropped = fit(build, sample, reviews, count=self._counter(), budget=budget, keep=keep)
+        if intermediate:
+            self.trace.dropped_before.add(dropped)
+        else:
+            self.trace.dropped.add(dropped)
+            own = {review.review_id for review in self.sample.history}
+            self.trace.kept = sum(one.review_id in own for one in reviews[: len(reviews) - dropped.reviews])
         return prompt
 
-    def _count(self, prompt: Prompt) -> int:
-        return len(self.cell.service.generator.encoder.encode(prompt))
+    def _counter(self) -> Count:
+        """The encoder's own `count`, if it has one: it need not tokenize the whole prompt."""
+        encoder = self.cell.service.generator.encoder
+        return getattr(encoder, "count", lambda prompt, *, limit: len(encoder.encode(prompt)))
 
     async def generate(self, prompt: Prompt, *, stage: str, key: str = "", max_new_tokens: int | None = None) -> str:
         sampling = self.cell.sampling

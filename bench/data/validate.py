@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bench.data.corpus import Corpus, load
+from bench.data.time_column import SAME_TIME, TIES, Times
+from bench.data.times import FIRST, LAST
 from bench.errors import UserError
-from bench.types import Review, Sample
+from bench.types import Review, Sample, Split
 
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
 SHOWN = 5
 # Shorter texts can be equal to another, or part of it, by chance.
 SHORTEST = 40
@@ -36,7 +40,7 @@ def validate(name_or_dir: str) -> tuple[Corpus | None, list[Finding]]:
         if str(error).startswith("no data "):
             raise
         return None, [Finding("the dataset cannot be read", 1, [str(error)])]
-    findings = [*_duplicates(corpus), *_leaks(corpus)]
+    findings = [*_duplicates(corpus), *_leaks(corpus), *units(corpus)]
     return corpus, [finding for finding in findings if finding.count]
 
 
@@ -51,6 +55,39 @@ def odd_ratings(corpus: Corpus) -> str:
         return ""
     cases = ", ".join(f"{review.review_id}: {review.rating:g}" for review in odd[:SHOWN])
     return f"{len(odd)} ratings are outside 1 to 5, which prompts show as they are: {cases}"
+
+
+def units(corpus: Corpus) -> list[Finding]:
+    """Times are milliseconds. Others beside them put the newest reviews before the oldest."""
+    found = Finding("a time is in another unit than milliseconds")
+    for category in corpus.categories:
+        reviews = [review for review in corpus.reviews() if review.category == category]
+        if not Times.of(review.timestamp for review in reviews).only_order:
+            for review in reviews:
+                if review.timestamp is not None and not FIRST <= review.timestamp < LAST:
+                    found.add(f"{review.review_id}: {review.timestamp}")
+    return [found]
+
+
+def times(corpus: Corpus) -> list[str]:
+    """Sentences on times that are missing, equal, or no dates."""
+    notes = []
+    for category in corpus.categories:
+        reviews = [review for review in corpus.reviews() if review.category == category]
+        dated = [review for review in reviews if review.timestamp is not None]
+        if missing := len(reviews) - len(dated):
+            samples = sum(sample.category == category for split in SPLITS for sample in corpus.samples(split))
+            notes.append(
+                f"{category}: {missing} of {len(reviews)} reviews have no time: `recency` is the order of the file in "
+                f"up to {samples} samples"
+            )
+        users = Counter((review.user_id, review.timestamp) for review in dated)
+        ties = sum(n for n in users.values() if n > 1)
+        if dated and ties >= TIES * len(reviews):
+            notes.append(f"{category}: {ties} of {len(reviews)} reviews {SAME_TIME}")
+        found = Times.of(review.timestamp for review in dated)
+        notes += [f"{category}: {note}" for note in found.odd("reviews") if found.only_order or found.future]
+    return notes
 
 
 def plain(text: str) -> str:

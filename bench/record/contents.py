@@ -102,6 +102,7 @@ class Sample(Content):
     retrieved: list[Text]  # review ids, best first
     kept: Count | None  # past reviews in the prompt that wrote the text
     dropped: Dropped
+    dropped_before: Dropped  # from the prompts of the stages before the one that wrote the text
     stages: dict[Text, Cost]
     requests: list[Annotated[list[Text], Field(min_length=2, max_length=2)]]  # stage, key in the request store
 
@@ -236,6 +237,7 @@ class Summary(Content):
     failed: Count
     shortened: Count
     kept: Kept | None
+    shortened_before: Count
     stages: dict[Text, Cost]
     columns: list[Column]
     scores: dict[Text, dict[Text, Number]]

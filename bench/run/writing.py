@@ -209,6 +209,7 @@ async def write_sample(method: Method, sample: Sample, resources: CellResources)
         "retrieved": list(ctx.trace.retrieved),
         "kept": ctx.trace.kept,
         "dropped": asdict(ctx.trace.dropped),
+        "dropped_before": asdict(ctx.trace.dropped_before),
         "stages": {stage: asdict(cost) for stage, cost in ctx.trace.stages.items()},
         "requests": [list(request) for request in ctx.trace.requests],
         "notes": ctx.trace.notes,

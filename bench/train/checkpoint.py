@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bench.protocols import SoftPromptMethod, Vectors
     from bench.types import Slot
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST, STEPS, TRAINING, RESUME = "manifest.json", "steps.jsonl", "training.json", "resume.safetensors"
 FOLDER = "checkpoints"
 

@@ -6,6 +6,7 @@ optimizer's state is kept.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from bench.config import TrainConfig
 from bench.train.ranks import Ranks
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
+_UNDECAYED = re.compile(r"bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)")
 
 
 class Optimizer(Protocol):
@@ -36,8 +38,23 @@ def create(module: nn.Module, config: TrainConfig, ranks: Ranks) -> Optimizer:
     return Zero1(module, config) if ranks.size > 1 else OneDevice(module, config)
 
 
-def _adamw(parameters: list[nn.Parameter], config: TrainConfig) -> torch.optim.AdamW:
-    return torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay, foreach=False)
+def groups(module: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    """AdamW's parameter groups, as transformers' Trainer makes them: biases and norms do not decay, all else does.
+
+    All else includes parameters that belong to no layer, such as PPlug's v.
+    """
+    norms = tuple(f"{name}." for name, layer in module.named_modules() if isinstance(layer, nn.LayerNorm))
+    named = [(name, value) for name, value in module.named_parameters() if value.requires_grad]
+    decays = {name for name, _ in named if not name.startswith(norms) and not _UNDECAYED.search(name.lower())}
+    return [
+        {"params": [value for name, value in named if (name in decays) == decayed], "weight_decay": weight_decay}
+        for decayed, weight_decay in ((True, config.weight_decay), (False, 0.0))
+    ]
+
+
+def _adamw(module: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
+    found = [group for group in groups(module, config) if group["params"]]
+    return torch.optim.AdamW(found, lr=config.lr, foreach=False)
 
 
 class OneDevice:
@@ -45,7 +62,7 @@ class OneDevice:
 
     def __init__(self, module: nn.Module, config: TrainConfig) -> None:
         self._named = {name: value for name, value in module.named_parameters() if value.requires_grad}
-        self._adamw = _adamw(list(self._named.values()), config)
+        self._adamw = _adamw(module, config)
         self._clip = config.clip
 
     def step(self, objective: Tensor, lr: float) -> float:
@@ -85,17 +102,25 @@ class Zero1:
             "zero_optimization": {"stage": 1},
             "zero_allow_untested_optimizer": True,
         }
+        self._linked = False
         self._engine: Any
-        self._engine, *_ = deepspeed.initialize(
-            model=module, optimizer=_adamw(list(self._named.values()), config), config=settings
-        )
+        self._engine, *_ = deepspeed.initialize(model=module, optimizer=_adamw(module, config), config=settings)
 
     def step(self, objective: Tensor, lr: float) -> float:
         self._engine.backward(objective)
         for group in self._engine.optimizer.param_groups:
             group["lr"] = lr
         self._engine.step()
+        self._link()
         return float(self._engine.get_global_grad_norm() or 0.0)
+
+    def _link(self) -> None:
+        """DeepSpeed links the shards' states when the first group has stepped, and so misses those of later groups."""
+        if not self._linked:
+            zero = self._engine.optimizer
+            zero._hp_optimizer_states_linked = False
+            zero._lazy_init_hp_params_optimizer_state()
+            self._linked = True
 
     def state(self) -> dict[str, Tensor]:
         from deepspeed.utils import safe_get_full_optimizer_state

@@ -139,8 +139,12 @@ def shuffled(examples: Sequence[Example], size: int, seed: int) -> list[list[Exa
 
 
 def rate(step: int, steps: int, config: TrainConfig) -> float:
-    """Linear warm-up, then linear decay to 0 after the last step, as transformers' Trainer does by default."""
-    warmup = math.ceil(steps * config.warmup)
-    if step <= warmup:
-        return config.lr * step / warmup
-    return config.lr * (steps - step + 1) / max(1, steps - warmup)
+    """Linear warm-up from 0, then linear decay to 0 after the last step, as transformers' Trainer does by default.
+
+    `step` counts from 1. transformers' schedule counts the steps done before, so its first step has rate 0 where there
+    is a warm-up.
+    """
+    warmup, done = math.ceil(steps * config.warmup), step - 1
+    if done < warmup:
+        return config.lr * done / warmup
+    return config.lr * (steps - done) / max(1, steps - warmup)

@@ -44,9 +44,13 @@ def read_table(folder: Path, table: str) -> list[Row]:
     return rows
 
 
+FIRST = 1_600_000_000_000  # ms since 1970; toy times count from here
+
+
 def raw(user: str, item: str, time: int | None, text: str = "", **more: Any) -> Row:
     """A raw review; its text names user and item unless given."""
-    row = {"user_id": user, "asin": item, "rating": 4.0, "title": "Fine", "timestamp": time}
+    when = None if time is None else FIRST + time
+    row = {"user_id": user, "asin": item, "rating": 4.0, "title": "Fine", "timestamp": when}
     return {**row, "text": text or f"{user} on {item}", **more}
 
 

@@ -58,6 +58,7 @@ class Context:
     vectors: Mapping[str, Sequence[float]] = field(default_factory=dict)
     answers: Mapping[str, str] = field(default_factory=dict)
     budget: int = 100_000
+    stage_budget: int | None = None  # of intermediate stages; None: budget
     count: Callable[[str], int] = len
     gate: Mapping[str, asyncio.Event] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
@@ -93,15 +94,16 @@ class Context:
         keep: int = 1,
         intermediate: bool = False,
     ) -> Prompt:
-        prompt, dropped = fit(build, sample, reviews, count=self._size, budget=self.budget, keep=keep)
+        budget = self.stage_budget or self.budget if intermediate else self.budget
+        prompt, dropped = fit(build, sample, reviews, count=self._size, budget=budget, keep=keep)
         self.dropped.append(dropped)
         return prompt
 
-    def _size(self, prompt: Prompt) -> int:
+    def _size(self, prompt: Prompt, *, limit: int = 0) -> int:
         return self.count(f"{prompt.system}\n{prompt.text}")
 
     async def generate(self, prompt: Prompt, *, stage: str, key: str = "", max_new_tokens: int | None = None) -> str:
-        assert self._size(prompt) <= self.budget
+        assert self._size(prompt) <= (self.budget if stage == "review" else self.stage_budget or self.budget)
         self.asked.append(Asked(stage, key, prompt, max_new_tokens))
         await asyncio.sleep(0)
         if stage in self.gate:

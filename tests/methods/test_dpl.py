@@ -13,6 +13,7 @@ import pytest
 from bench.errors import SampleFailure, UserError
 from bench.registry import create
 from bench.types import Dropped, Item, Prompt, Review
+from methods.dpl import summary_prompt
 from tests.methods.context import Asked, Context, past, peer, sample, written
 
 ONE, TWO = past(1, "So dry."), past(2, "Much too long.", rating=2.5)
@@ -30,7 +31,7 @@ DIFFERENCE = Prompt(
     system=(
         "Given the title and description of an item, along with the user's review and 3 other users' reviews of the "
         "same item (each with review rating, review title, review text), describe how the user's review differs from "
-        "them in each of the following aspects, in one or two sentences an aspect:\n"
+        "them in each of the following aspects:\n"
         "[Writing Style]: choice of words and structure of sentences.\n"
         "[Emotional Style]: tone, be it positive, negative or neutral.\n"
         "[Semantic Style]: density of information and coherence with the context."
@@ -66,9 +67,11 @@ DIFFERENCES = """\
 [Differences from Other Users]:
 - [Item 1]:
   - [Item Title]: Thing 1
+  - [Item Description]: About thing 1.
   - [Difference]: Drier than most.
 - [Item 2]:
   - [Item Title]: Thing 2
+  - [Item Description]: About thing 2.
   - [Difference]: Drier than most."""
 REVIEWS = """\
 [User's Past Reviews]:
@@ -120,9 +123,9 @@ def test_three_stages_their_prompts_and_their_text() -> None:
     ctx = context(ONE, TWO)
     assert written(dpl(), ctx, SAMPLE) == "Meh."
     assert ctx.stages == ["difference", "difference", "summary", "review"]
-    assert ctx.asked[0] == Asked("difference", '["r1", "ann/r1", "bob/r1", "cid/r1"]', DIFFERENCE, 256)
+    assert ctx.asked[0] == Asked("difference", '["r1", "ann/r1", "bob/r1", "cid/r1"]', DIFFERENCE, None)
     key = '["Home", "u", "r1", "r2"]'
-    assert ctx.asked[2] == Asked("summary", key, Prompt(SUMMARY_SYSTEM, f"{DIFFERENCES}\n{REVIEWS}"), 512)
+    assert ctx.asked[2] == Asked("summary", key, Prompt(SUMMARY_SYSTEM, f"{DIFFERENCES}\n{REVIEWS}"), None)
     assert ctx.asked[3] == Asked("review", "", REVIEW, None)
 
 
@@ -174,7 +177,7 @@ def test_items_without_peers_or_with_peers_like_the_user_are_left_out() -> None:
     written(dpl(), ctx, SAMPLE)
     assert differences(ctx) == ["r1 ann/r1 bob/r1 cid/r1"]
     (asked,) = ctx.of("summary")
-    assert asked.prompt.user.startswith(DIFFERENCES.partition("\n- [Item 2]")[0] + "\n[User's Past Reviews]:")
+    assert asked.prompt.text.startswith(DIFFERENCES.partition("\n- [Item 2]")[0] + "\n[User's Past Reviews]:")
     assert all(text in asked.prompt.user for text in ("Alone.", "So dry.", "Same."))
 
 
@@ -266,20 +269,88 @@ def test_differences_and_summary_are_independent_of_the_target_and_shared_by_thi
     assert not any(word in shown for word in ("Secret", "hidden", "Dark!", "1.0", "Desk", "Lamp", "Bright!"))
 
 
-def test_the_summary_s_budget_drops_past_reviews_first_then_differences_and_shortens_the_last() -> None:
+def test_the_summary_s_budget_drops_the_lowest_ranked_of_differences_and_reviews_in_turn() -> None:
+    """So that neither displaces the other. At the end one of each is left, and shortened."""
     long = " ".join(["drier"] * 200)
-    both, reviews = DIFFERENCES.replace("Drier than most.", long), f"\n{REVIEWS}"
+    both = DIFFERENCES.replace("Drier than most.", long)
     one = both.partition("\n- [Item 2]")[0]
+    first = REVIEWS.partition("\n- [Review 2]")[0]
     for expected, budget in (
-        (both + reviews, len(both + reviews)),
-        (both + reviews.partition("\n- [Review 2]")[0], len(both + reviews) - 1),
-        (both, len(both)),
-        (one, len(both) - 1),
-        (one.removesuffix(" drier"), len(one) - 1),
+        (f"{both}\n{REVIEWS}", len(both + REVIEWS) + 1),
+        (f"{both}\n{first}", len(both + REVIEWS)),
+        (f"{one}\n{first}", len(both + first)),
     ):
-        ctx = Context((ONE, TWO), PEERS, VECTORS, {**ANSWERS, "difference": long}, budget + len(SUMMARY_SYSTEM) + 1)
+        ctx = Context((ONE, TWO), PEERS, VECTORS, {**ANSWERS, "difference": long})
+        ctx.stage_budget = budget + len(SUMMARY_SYSTEM) + 1
         written(dpl(), ctx, SAMPLE)
         assert ctx.of("summary")[0].prompt == Prompt(SUMMARY_SYSTEM, expected)
+    ctx = Context((ONE, TWO), PEERS, VECTORS, {**ANSWERS, "difference": long}, stage_budget=1200)
+    written(dpl(), ctx, SAMPLE)
+    shown = ctx.of("summary")[0].prompt.text
+    assert "[Difference]: drier drier" in shown
+    assert "[Review Text]: So dry." in shown
+    assert "Item 2" not in shown
+
+
+def test_the_summary_sees_all_differences_and_all_reviews_where_the_last_prompt_keeps_few() -> None:
+    reviews, known, vectors = eight()
+    ctx = Context(reviews, known, vectors, ANSWERS, budget=1500, stage_budget=8000)
+    written(dpl(), ctx, sample(*reviews))
+    (summary,), (review,) = ctx.of("summary"), ctx.of("review")
+    assert all(f"own {n}" in summary.prompt.text for n in range(8))
+    assert summary.prompt.text.count("[Difference]") == len(ctx.of("difference")) == 6
+    assert 0 < review.prompt.text.count("[Review Text]") < 8
+
+
+def test_a_summary_without_past_reviews_does_not_promise_them() -> None:
+    system = summary_prompt([replace(ONE, text="Drier.")], ()).system
+    assert "past reviews" not in system
+    assert "of the same items, write a summary" in system
+
+
+def test_what_shortens_is_an_option() -> None:
+    ctx = context(ONE, TWO)
+    written(dpl(brief=True, difference_tokens=256, summary_tokens=512, descriptions=False), ctx, SAMPLE)
+    assert [asked.max_new_tokens for asked in ctx.asked] == [256, 256, 512, None]
+    aspects = "in each of the following aspects"
+    brief = DIFFERENCE.system.replace(aspects, f"{aspects}, in one or two sentences an aspect")
+    assert ctx.asked[0].prompt == replace(DIFFERENCE, system=brief)
+    bare = DIFFERENCES.replace("  - [Item Description]: About thing 1.\n", "")
+    bare = bare.replace("  - [Item Description]: About thing 2.\n", "")
+    assert ctx.asked[2].prompt == Prompt(SUMMARY_SYSTEM, f"{bare}\n{REVIEWS}")
+
+
+def test_a_limit_of_the_summary_holds_for_pag_s_where_nothing_is_compared() -> None:
+    ctx = Context((ONE, TWO), answers=ANSWERS)
+    written(dpl(summary_tokens=512), ctx, SAMPLE)
+    assert [(asked.stage, asked.max_new_tokens) for asked in ctx.asked] == [("profile", 512), ("review", None)]
+
+
+@pytest.mark.parametrize("options", [{"released": True}, {"compare": "recent", "min_peers": 4}])
+def test_items_without_enough_peers_are_replaced_by_the_most_recent_that_have_enough(options: dict[str, Any]) -> None:
+    reviews, known, vectors = eight()  # 0 to 6 peers, and none again: items 4, 5 and 6 have enough
+    ctx = Context(reviews[:2], known, vectors, ANSWERS)
+    method, target = dpl(**options), sample(*reviews)
+    assert set(method.texts(target, ctx)) >= {"own 4", "own 5", "0 on 4", "4 on 5"}
+    written(method, ctx, target)
+    assert [key.split()[0] for key in differences(ctx)] == ["r4", "r5"]
+    shown = ctx.of("summary")[0].prompt.text
+    assert shown.index("Thing 4") < shown.index("Thing 5") < shown.index("own 0") < shown.index("own 1")
+
+
+def test_what_a_sample_does_not_have_leaves_no_empty_label() -> None:
+    def bare(review: Review) -> Review:
+        return replace(review, title=" ", item=replace(review.item, title="", description="\n"))
+
+    ctx = Context((bare(ONE), bare(TWO)), {"i1": (bare(ANN),), "i2": (bare(DAN),)}, VECTORS, ANSWERS)
+    target = replace(SAMPLE, title="", item=replace(SAMPLE.item, title="", description=""))
+    written(dpl(), ctx, target)
+    for asked in ctx.asked:
+        lines = asked.prompt.text.split("\n")
+        assert all(line.strip() for line in lines)
+        assert not [line for line in lines if line.strip().startswith(("- [Item T", "[Item", "- [Review Title"))]
+    assert ctx.asked[0].prompt.text.startswith("[User's Review]:\n- [Review Rating]: 4.0\n- [Review Text]: So dry.")
+    assert ctx.asked[-1].prompt.text.endswith("[User's Profile Summary]: A dry writer.\n[Output Review Rating]: 5.0")
 
 
 def test_dropped_parts_are_counted_in_their_own_prompt() -> None:
@@ -293,14 +364,6 @@ def test_dropped_parts_are_counted_in_their_own_prompt() -> None:
     ctx = Context((wordy,), {"i1": same}, VECTORS, ANSWERS, budget=whole - 30)
     written(dpl(), ctx, target)
     assert ctx.dropped[0] == Dropped(reviews=2, description_chars=30)
-
-
-def test_a_difference_s_description_is_not_counted_as_shortened() -> None:
-    long = " ".join(["drier"] * 200)
-    budget = len(SUMMARY_SYSTEM) + 1 + len(DIFFERENCES.replace("Drier than most.", long).partition("\n- [Item 2]")[0])
-    ctx = Context((ONE, TWO), PEERS, VECTORS, {**ANSWERS, "difference": long}, budget - 1)
-    written(dpl(), ctx, SAMPLE)
-    assert ctx.dropped[2] == Dropped(reviews=3, text_chars=len(" drier"))
 
 
 def requests_of(name: str, ctx: Context) -> list[Asked]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.errors import SampleFailure
+from bench.errors import SampleFailure, UserError
 from bench.registry import create
 from bench.types import Item, Prompt, Review
 from methods.answers import strip_marker
@@ -69,7 +69,7 @@ def test_two_stages_their_prompts_and_their_text() -> None:
     ctx = Context((NEWEST, OLDER), answers={"profile": "[Summary]: Likes lamps.", "review": "**[Review]:** It shines."})
     assert written(PAG, ctx, SAMPLE) == "It shines."
     key = '["Home", "u", "r1", "r2"]'
-    assert ctx.asked == [Asked("profile", key, PROFILE, 512), Asked("review", "", REVIEW, None)]
+    assert ctx.asked == [Asked("profile", key, PROFILE, None), Asked("review", "", REVIEW, None)]
 
 
 ONE_REVIEW = REVIEWS.partition("\n- [Review 2]")[0]
@@ -134,6 +134,36 @@ def test_the_budget_of_the_last_stage_drops_reviews_and_keeps_the_profile() -> N
     assert f"[User's Profile Summary]: {profile.strip()}\n[Output Review Rating]" in asked.prompt.user
     assert "The newest." in asked.prompt.user
     assert "The older." not in asked.prompt.user
+
+
+def test_a_profile_longer_than_the_budget_is_shortened_beside_the_first_review() -> None:
+    """It was a failed sample's reason: an answer may have as many tokens as the whole prompt."""
+    profile, text = "Likes lamps. " * 200, "So bright. " * 200
+    ctx = Context((replace(NEWEST, text=text), OLDER), answers={"profile": profile}, budget=1500, stage_budget=100_000)
+    written(PAG, ctx, SAMPLE)
+    (asked,) = ctx.of("review")
+    shown = asked.prompt.user
+    review, summary = shown.index("[Review Text]: So bright. So"), shown.index("Summary]: Likes lamps. Likes")
+    assert review < summary < shown.index("[Output Review Rating]")
+    assert abs(shown.count("So bright.") * 11 - shown.count("Likes lamps.") * 13) < 26  # one limit for both
+    assert ctx.dropped[1].reviews == 1
+    assert ctx.dropped[1].text_chars > 3000
+
+
+def test_the_profile_sees_all_reviews_where_the_review_s_prompt_does_not() -> None:
+    budget = len(REVIEW.system) + len(REVIEW.user) - 10
+    ctx = Context((NEWEST, OLDER), answers={"profile": "Likes lamps."}, budget=budget, stage_budget=10_000)
+    written(PAG, ctx, SAMPLE)
+    assert ctx.asked[0].prompt == PROFILE
+    assert "The older." not in ctx.asked[1].prompt.user
+
+
+def test_a_limit_of_the_profile_is_an_option() -> None:
+    ctx = Context((NEWEST,))
+    written(create("method", "pag", {"profile_tokens": 77}), ctx, SAMPLE)
+    assert [asked.max_new_tokens for asked in ctx.asked] == [77, None]
+    with pytest.raises(UserError, match=r"pag\.profile_tokens=0: at least 1"):
+        create("method", "pag", {"profile_tokens": 0})
 
 
 def test_without_history_there_is_no_profile_and_the_request_is_non_persos() -> None:

@@ -94,7 +94,7 @@ class Context:
         keep: int = 1,
         intermediate: bool = False,
     ) -> Prompt:
-        def words(prompt: Prompt) -> int:
+        def words(prompt: Prompt, *, limit: int) -> int:
             return len(f"{prompt.system} {prompt.user}".split())
 
         return fit(build, sample, reviews, count=words, budget=self.budget, keep=keep)[0]
@@ -136,7 +136,7 @@ def test_a_review_that_the_budget_shortens_stays_in_the_prompt(order: str) -> No
     long = replace(HISTORY[1], text=" ".join(f"word{n}" for n in range(100)))
     sample = replace(SAMPLE, history=(HISTORY[0], long, HISTORY[2]))
     short = written(create("method", "rag", {"order": order}), Context((long,), budget=100), sample)
-    assert "- [Review 1]:\n  - [Item Title]: Thing 2\n  - [Item Description]: \n" in short.user
+    assert "- [Review 1]:\n  - [Item Title]: Thing 2\n  - [Review Rating]: 2.5\n" in short.user  # no empty label
     assert "  - [Review Text]: word0 word1 word2 " in short.user
     assert len(f"{short.system} {short.user}".split()) == 100
     assert short.user.endswith("[Output Review Rating]: 5.0\n[Output Review Title]: Bright!")

@@ -31,6 +31,7 @@ def row(sample_id: str, error: str | None = None) -> dict[str, Any]:
         "error": error,
         "retrieved": [],
         "kept": 0,
+        "dropped_before": {"reviews": 0, "description_chars": 0, "text_chars": 0},
         "dropped": {"reviews": 0, "description_chars": 0, "text_chars": 0},
         "stages": {},
         "requests": [],

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import duckdb
 
 MEMORY = "1500MB"  # DuckDB's own; the whole process stays below 4 GB
+# No extension of the machine's decides what a query gives. Nor does its zone: no value here has a type of time.
+ALONE = {"autoload_known_extensions": "false", "autoinstall_known_extensions": "false"}
 
 # Python's `str.split` decides what white space is. Most texts have only short runs of spaces and line feeds, for which
 # plain replacing is several times faster than a pattern. A macro computes an argument each time that it names it, so
@@ -60,7 +62,7 @@ def open_database(folder: Path) -> Iterator[Database]:
     import duckdb
 
     with TemporaryDirectory(dir=folder, prefix=".building-") as scratch:
-        connection = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": scratch})
+        connection = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": scratch, **ALONE})
         try:
             connection.execute("SET preserve_insertion_order = false; SET enable_progress_bar = false")
             connection.execute(_MACROS)

@@ -22,7 +22,7 @@ def number(database: Database, *, timed: bool) -> None:
     database.run(f"CREATE TABLE chosen AS SELECT kept.*, item FROM ({kept}) AS kept JOIN item_numbers USING (item_id)")
     database.run("""CREATE TABLE user_numbers AS SELECT *, row_number() OVER (ORDER BY user_id)::INTEGER AS person
         FROM (SELECT DISTINCT user_id FROM chosen)""")
-    database.run("""CREATE TABLE candidates AS SELECT person, item, words, file, number, row_number() OVER (
+    database.run("""CREATE TABLE candidates AS SELECT person, item, words, file, number, timestamp, row_number() OVER (
             PARTITION BY person ORDER BY -coalesce(timestamp, 0), source_order, file, number)::INTEGER AS seq
         FROM chosen JOIN user_numbers USING (user_id)""")
     database.run("DROP TABLE chosen")

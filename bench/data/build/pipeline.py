@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.console.meter import Meter
-from bench.data.build import export, filters, queries, scan
+from bench.data.build import clock, export, filters, queries, scan
 from bench.data.build.broken_lines import Broken
 from bench.data.build.database import Database, open_database
 from bench.data.build.raw_files import Source, sources
@@ -65,6 +65,7 @@ def build(
         digests = export.write(database, scratch, category, progress)
         samples = dict(database.rows("SELECT split, count(*) FROM samples GROUP BY split ORDER BY min(place)"))
         entries = _manifest_entries(selection, [*review_files, *item_files], digests)
+        selection.note_ties(clock.ties(database))
         fingerprint = merge.add_category(out, category, scratch, entries)
         selection.note_ratings()
     if others:
@@ -96,6 +97,7 @@ def _read(selection: Selection, item_files: Sequence[Source], review_files: Sequ
 def _filter(selection: Selection) -> None:
     database, rules, record = selection.database, selection.rules, selection.record
     record("read", "SELECT user_id, item_id FROM raw_reviews")
+    selection.note_times(clock.settle(database))
     timed = bool(database.one("SELECT bool_or(timestamp IS NOT NULL) FROM raw_reviews"))
     selection.note_files(timed=timed)
     timestamp = "AND timestamp IS NOT NULL" if timed else ""

@@ -1,8 +1,9 @@
 """The queries that turn raw lines into tables, for both readings of the files (`bench.data.build.scan`).
 
-    raw_reviews    the first reading of reviews: ids, times, what each lacks
+    raw_reviews    the first reading of reviews: ids, what each lacks, and times: `timestamp` where it is a whole
+                   number, else `spelled` (bench.data.build.clock)
     raw_items      the first reading of items: ids, what each lacks
-    review_texts   the second reading of reviews: titles, texts, ratings, times
+    review_texts   the second reading of reviews: titles, texts, ratings
     item_texts     the second reading of items: titles and descriptions
 
 Each query reads `block`: lines of one file with their numbers.
@@ -43,7 +44,7 @@ _FIELDS = (*_STRING_FIELDS, "rating", "timestamp", "source_order")
 _WHOLE = "('UBIGINT', 'BIGINT')"
 _NUMBER = "('UBIGINT', 'BIGINT', 'UHUGEINT', 'HUGEINT', 'DOUBLE')"
 # Fields whose values of another type are counted, in the order of the column `mistyped`, and the types they may have.
-TYPED = {**dict.fromkeys(TEXTS, "('VARCHAR')"), "rating": _NUMBER, "timestamp": _WHOLE}
+TYPED = {**dict.fromkeys(TEXTS, "('VARCHAR')"), "rating": _NUMBER}
 _JSON = "SELECT file, number, line, CASE WHEN json_valid(line) THEN line END AS json FROM block"
 _ITEM_ID = "coalesce(nullif(word(parent_asin), ''), word(asin)) AS item_id"
 
@@ -70,12 +71,14 @@ _STRINGS = ", ".join(_field(name, "('VARCHAR')", "{}", "''") for name in _STRING
 # A value of another type than its field should have counts as missing.
 _REVIEWS = f"""
     SELECT file, number, line, word(user_id) AS user_id, {_ITEM_ID},
-        CASE WHEN isfinite(rating) THEN rating END AS rating, title, text, timestamp, source_order, mistyped
+        CASE WHEN isfinite(rating) THEN rating END AS rating, title, text, timestamp, source_order, mistyped,
+        CASE WHEN timestamp IS NULL AND time_type <> 'NULL' THEN spelled ELSE '' END AS spelled
     FROM (SELECT file, number, line, {_STRINGS},
             {_field("rating", _NUMBER, "TRY_CAST({} AS DOUBLE)", "NULL")},
             {_field("timestamp", _WHOLE, "TRY_CAST({} AS BIGINT)", "NULL")},
             {_field("source_order", _WHOLE, "TRY_CAST({} AS BIGINT)", "0")},
-            [{", ".join(_mistyped(name, kinds) for name, kinds in TYPED.items())}] AS mistyped
+            [{", ".join(_mistyped(name, kinds) for name, kinds in TYPED.items())}] AS mistyped,
+            types[{_FIELDS.index("timestamp") + 1}] AS time_type, found[{_FIELDS.index("timestamp") + 1}] AS spelled
         FROM (SELECT *, json_type(json, {_paths(*_FIELDS)}) AS types, json ->> {_paths(*_FIELDS)} AS found
             FROM ({_JSON})))
 """
@@ -95,7 +98,7 @@ def judged_reviews(rules: Rules) -> Reading:
         FROM (SELECT *, CASE WHEN length(text) >= {rules.min_chars} THEN concat(' ', text, ' ') END AS padded
             FROM ({_REVIEWS}))
     """
-    columns = "file, number, user_id, item_id, timestamp, source_order, lacks, words, mistyped"
+    columns = "file, number, user_id, item_id, timestamp, spelled, source_order, lacks, words, mistyped"
     return Reading("raw_reviews", query, columns, REVIEW_IDS)
 
 
@@ -142,7 +145,7 @@ _ITEMS = f"""
 CHOSEN_REVIEWS = Reading(
     "review_texts",
     f"SELECT * REPLACE (collapse(title) AS title, collapse(text) AS text) FROM ({_REVIEWS})",
-    "file, number, rating, title, text, timestamp",
+    "file, number, rating, title, text",
     REVIEW_IDS,
 )
 CHOSEN_ITEMS = Reading(

@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from bench.data.build import parquet_rows
 from bench.data.folder.jsonl import parse
 from bench.errors import UserError
 
@@ -25,6 +26,7 @@ BLOCK = 16 << 20
 PEEKED = 4 << 20  # bytes at a file's start that are read for its fields
 LONGEST = 256 << 20  # bytes without a line break: no JSON lines
 PARQUET_ROWS = 20_000
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
 CODECS = {".gz": "gzip", ".zst": "zstd"}
 
 
@@ -91,6 +93,8 @@ class Source:
                 codec = CODECS.get(self.path.suffix)
                 plain: Any = pa.CompressedInputStream(pa.PythonFile(counted, "r"), codec) if codec else counted
                 while chunk := plain.read(BLOCK):
+                    if number == 1 and not rest and chunk.startswith(UTF16):
+                        raise UserError(f"{self.path} is UTF-16, and JSON lines are UTF-8; save it as UTF-8")
                     whole, newline, tail = chunk.rpartition(b"\n")
                     if newline:
                         block = _block(self.index, number, rest + whole + newline)
@@ -111,18 +115,15 @@ class Source:
             ) from error
 
     def _parquet(self, advance: Callable[[int], None]) -> Iterator[Block]:
-        import duckdb
         import pyarrow as pa
 
         number = 1
         try:
-            with duckdb.connect() as database:
-                database.execute("SET memory_limit = '1GB'; SET threads = 1")
-                rows = database.sql(f"SELECT to_json(row)::VARCHAR AS line FROM ({_readable(self.path)}) AS row")
-                for batch in rows.to_arrow_reader(PARQUET_ROWS):
-                    yield Block(self.index, number, _numbered(self.index, number, batch.column(0)), {})
-                    number += batch.num_rows
-        except (OSError, duckdb.Error, pa.ArrowException) as error:
+            for lines, odd in parquet_rows.lines(self.path, PARQUET_ROWS):
+                undecoded = {number + place: value for place, value in odd.items()}
+                yield Block(self.index, number, _numbered(self.index, number, lines), undecoded)
+                number += len(lines)
+        except (OSError, ValueError, NotImplementedError, pa.ArrowException) as error:
             what = " ".join(str(error).split())
             raise UserError(
                 f"{self.path} cannot be read after row {number - 1} ({what}); download or copy it again"
@@ -192,16 +193,3 @@ def _numbered(file: int, first: int, lines: pa.Array) -> pa.Table:
     whole = pa.record_batch([files, numbers, lines.cast(pa.string())], names=["file", "number", "line"])
     size = max(1, -(-len(lines) // 8))
     return pa.Table.from_batches([whole.slice(start, size) for start in range(0, len(lines), size)], whole.schema)
-
-
-def _readable(path: Path) -> str:
-    """A query that reads a Parquet file. Times become milliseconds since 1970, as in the raw JSON lines."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    def shown(field: pa.Field) -> str:
-        name = '"' + field.name.replace('"', '""') + '"'
-        return f"epoch_ms({name}::TIMESTAMP) AS {name}" if pa.types.is_temporal(field.type) else name
-
-    escaped = str(path).replace("'", "''")
-    return f"SELECT {', '.join(map(shown, pq.read_schema(path)))} FROM read_parquet('{escaped}')"

@@ -10,6 +10,7 @@ from bench.data.build.broken_lines import Broken
 from bench.data.build.database import Database
 from bench.data.build.report import Step
 from bench.data.build.rules import Rules
+from bench.data.time_column import SAME_TIME, TIES, Times
 from bench.errors import UserError
 
 
@@ -54,6 +55,22 @@ class Selection:
             self.notes.append(f"items left out: {lacking}")
         self._note_types(timed=timed)
 
+    def note_times(self, times: Times) -> None:
+        """Notes how times were read. With `strict`, raises UserError where any are odd."""
+        for note in times.odd("reviews"):
+            self._odd(note)
+        self.notes += times.plain("reviews")
+
+    def note_ties(self, ties: int) -> None:
+        """Notes that many of the dataset's reviews have the time of another review by the same user."""
+        if ties >= TIES * self.steps[-1].reviews:
+            self._odd(f"{ties} of {self.steps[-1].reviews} reviews {SAME_TIME}")
+
+    def _odd(self, note: str) -> None:
+        if self.broken.strict:
+            raise UserError(f"{self.category}: {note}; correct the files, or build without --strict")
+        self.notes.append(note)
+
     def note_ratings(self) -> None:
         """Notes ratings of another scale than 1 to 5."""
         if odd := self.database.one("SELECT count(*) FROM review_texts WHERE rating NOT BETWEEN 1 AND 5"):
@@ -64,11 +81,7 @@ class Selection:
             if odd := self._mistyped(name):
                 self.notes.append(f"{odd} reviews whose {name} is no text: read as without one")
         if not timed:
-            odd = self._mistyped("timestamp")
-            but = f" ({odd} have one that is no whole number of milliseconds)" if odd else ""
-            self.notes.append(
-                f"no review has a timestamp{but}: newest first is by source_order, else by place in the file"
-            )
+            self.notes.append("no review has a timestamp: newest first is by source_order, else by place in the file")
 
     def _mistyped(self, field: str) -> int:
         """Reviews in which this field has another type than it should."""

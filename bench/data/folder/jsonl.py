@@ -27,6 +27,8 @@ from bench.data.folder.writing import move_into_place, scratch_folder
 from bench.errors import UserError
 from bench.record.files import check_regular, once
 
+BOM = "\ufeff"
+
 
 def lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """(line number, line) of a plain or gzipped file without its blank lines. Raises UserError if it cannot be read."""
@@ -50,7 +52,9 @@ def parse(line: bytes | str) -> dict[str, Any]:
 def _object(line: bytes | str, decoder: json.JSONDecoder) -> dict[str, Any]:
     try:
         values = decoder.decode(
-            line.decode(json.detect_encoding(line), "surrogatepass") if isinstance(line, bytes) else line
+            line.decode(json.detect_encoding(line), "surrogatepass")
+            if isinstance(line, bytes)
+            else line.removeprefix(BOM)
         )
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON ({error.msg} at column {error.pos + 1}): {_start_of(line)}") from error

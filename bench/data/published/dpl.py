@@ -10,7 +10,8 @@ newest as the unified training set.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bench.console.meter import Meter
 from bench.data.published.files import naming_sample, rows_of
 from bench.data.published.report import ImportReport
 from bench.data.published.tables import Published, Tables, Written, source, write
+from bench.data.time_column import Times
 from bench.errors import UserError
 
 REPOSITORIES = {"DPL-main": "SnowCharmQ/DPL-main", "DPL-meta": "SnowCharmQ/DPL-meta"}
@@ -28,25 +30,38 @@ VAL_SEED = 42  # the released code shuffles with it
 FETCHED = "fetched.json"
 
 
-def load(folder: Path, out: Path, *, n_val: int = N_VAL, progress: Meter | None = None) -> ImportReport:
+def load(
+    folder: Path, out: Path, *, n_val: int = N_VAL, strict: bool = False, progress: Meter | None = None
+) -> ImportReport:
     """Writes the dataset of a saved copy into `out`.
 
-    Raises UserError for a folder that is no such copy, or was changed after it was fetched.
+    Raises UserError for a folder that is no such copy, or was changed after it was fetched, and with `strict` for odd
+    times.
     """
     names = _categories(folder)
     published = {"n_val": n_val, **_revisions(folder)}
     drawn = draw(folder, names, n_val)
-    report = ImportReport(out)
+    report = ImportReport(out, strict=strict)
     split = f"as published; val: {n_val} drawn of all categories' val samples, seed {VAL_SEED}"
     for name in names:
-        tables, files = _tables(folder, name, drawn[name], progress or Meter())
+        times = Times.of(_spelled(folder / "DPL-main" / name))
+        report.note_times(name, times)
+        tables, files = _tables(folder, name, drawn[name], times, progress or Meter())
         named = [(str(path.relative_to(folder)), path) for path in files]
         report.add(tables, write(out, tables, files=named, split=split, published=published))
     report.note_peers()
     return report
 
 
-def _tables(folder: Path, category: str, drawn: set[int], progress: Meter) -> tuple[Tables, list[Path]]:
+def _spelled(main: Path) -> Iterator[Any]:
+    """The times of a category as they are published."""
+    for split in SPLITS:
+        for row in rows_of(main, split)[0]:
+            texts = [row.get("data"), *(row.get("profile") or ())]
+            yield from (text.get("timestamp") for text in texts if isinstance(text, Mapping))
+
+
+def _tables(folder: Path, category: str, drawn: set[int], times: Times, progress: Meter) -> tuple[Tables, list[Path]]:
     """The tables of a category, and the files that they come from. `drawn` are the used rows of its val split."""
     progress.start(f"reading {category}", len(SPLITS))
     tables = Tables(category)
@@ -58,7 +73,7 @@ def _tables(folder: Path, category: str, drawn: set[int], progress: Meter) -> tu
         for number, row in enumerate(rows):
             used = split != "val" or number in drawn
             with naming_sample(f"{main} {split}, sample {number + 1}"):
-                tables.add(_sample(row, split, items, tables, drawn=used))
+                tables.add(_sample(row, split, Texts(items, times, tables), drawn=used))
         progress.advance(1)
     return tables, files
 
@@ -95,16 +110,23 @@ def _items(folder: Path, category: str) -> tuple[dict[str, Mapping[str, Any]], l
     return {row["asin"]: row for row in rows}, list(files)
 
 
-def _sample(
-    row: Mapping[str, Any], split: Any, items: Mapping[str, Mapping[str, Any]], tables: Tables, *, drawn: bool
-) -> Published:
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What texts are completed with: items by id, how times are read, and where to note what is missing."""
+
+    items: Mapping[str, Mapping[str, Any]]
+    times: Times
+    tables: Tables
+
+
+def _sample(row: Mapping[str, Any], split: Any, texts: Texts, *, drawn: bool) -> Published:
     user = str(row["user_id"])
-    history = [_written(user, past, items, tables) for past in row["profile"] or ()]
-    return Published(split, _written(user, row["data"], items, tables), history, drawn)
+    history = [_written(user, past, texts) for past in row["profile"] or ()]
+    return Published(split, _written(user, row["data"], texts), history, drawn)
 
 
-def _written(user: str, values: Mapping[str, Any], items: Mapping[str, Mapping[str, Any]], tables: Tables) -> Written:
-    item = items.get(values["asin"])
+def _written(user: str, values: Mapping[str, Any], texts: Texts) -> Written:
+    item, tables = texts.items.get(values["asin"]), texts.tables
     if item is None:
         tables.noted[f"texts on items that {tables.category}'s metadata lacks: no title or description"] += 1
     known = item or {}
@@ -116,7 +138,7 @@ def _written(user: str, values: Mapping[str, Any], items: Mapping[str, Mapping[s
         rating=float(values["rating"]),
         title=values["title"] or "",
         text=values["text"] or "",
-        timestamp=values["timestamp"],
+        timestamp=texts.times.ms(values["timestamp"]),
     )
 
 

@@ -87,7 +87,7 @@ def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
 def read_json(path: Path) -> Iterable[Mapping[str, Any]]:
     """The list of objects in a JSON file."""
     try:
-        values = json.loads(path.read_text("utf-8"))
+        values = json.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as JSON ({_one_line(error)}); download or save it again") from error
     if not isinstance(values, list) or not all(isinstance(row, dict) for row in values):

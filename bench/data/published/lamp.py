@@ -14,13 +14,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from bench.data.published.files import naming_sample, read_json, rows_of
 from bench.data.published.report import ImportReport
 from bench.data.published.tables import Published, Tables, Written, write
+from bench.data.time_column import Times
 from bench.errors import UserError, unknown
 from bench.types import Split
 
@@ -63,24 +63,35 @@ LONGLAMP = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """A task, and how the times of its files are read."""
+
+    fields: Task
+    times: Times
+
+
 # Split -> its rows as published, and the files that hold them.
 Read = dict[Split, tuple[list[Mapping[str, Any]], list[Path]]]
 
 
-def load(folder: Path, out: Path, layout: Layout, *, category: str | None = None) -> ImportReport:
+def load(folder: Path, out: Path, layout: Layout, *, category: str | None = None, strict: bool = False) -> ImportReport:
     """Writes one task's samples into `out` as a category, which by default has the task's name.
 
-    Raises UserError for a folder in another layout, and for LaMP's tasks that write no text.
+    Raises UserError for a folder in another layout, for LaMP's tasks that write no text, and with `strict` for odd
+    times.
     """
     read = _read(folder, layout)
     name = _task_name(read, layout, folder)
-    tables = Tables(category or name)
+    times = Times.of(_spelled(one) for rows, _ in read.values() for row in rows for one in (row, *_profile(row)))
+    tables, report = Tables(category or name), ImportReport(out, strict=strict)
+    report.note_times(tables.category, times)
     for split, (rows, _) in read.items():
         for number, row in enumerate(rows, 1):
             with naming_sample(f"{folder} {split}, sample {number}"):
-                tables.add(_asked(row, split, LAMP[name]) if layout == "lamp" else _written(row, split, LONGLAMP[name]))
+                task = Dated(LAMP[name] if layout == "lamp" else LONGLAMP[name], times)
+                tables.add(_asked(row, split, task) if layout == "lamp" else _written(row, split, task))
     files = [(path.name, path) for _, paths in read.values() for path in paths]
-    report = ImportReport(out)
     report.add(tables, write(out, tables, files=files, split="as published; dev is val", published={"task": name}))
     report.note_peers()
     if not any(counts["test"] for counts in report.counts.values()):
@@ -109,7 +120,7 @@ def _lamp(folder: Path, names: Sequence[str]) -> tuple[Iterator[Mapping[str, Any
         questions, outputs = folder / f"{name}_questions.json", folder / f"{name}_outputs.json"
         if questions.is_file() and outputs.is_file():
             try:
-                outputs_file = json.loads(outputs.read_text("utf-8"))
+                outputs_file = json.loads(outputs.read_text("utf-8-sig"))
                 golds = {str(gold["id"]): gold["output"] for gold in outputs_file["golds"]}
                 task = str(outputs_file["task"])
             except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -144,38 +155,39 @@ def _task_name(read: Read, layout: Layout, folder: Path) -> str:
     raise UserError(f"{folder}: a sample has none of LongLaMP's tasks' fields ({expected}); check the files")
 
 
-def _asked(row: Mapping[str, Any], split: Split, task: Task) -> Published:
+def _asked(row: Mapping[str, Any], split: Split, task: Dated) -> Published:
     """A question of LaMP."""
     user = str(row["id"])
-    asked = str(row["input"]).removeprefix(task.prefix).strip()
-    target = Written(user, f"{user}/target", "", asked, 0.0, "", row["output"], _time(row))
+    asked = str(row["input"]).removeprefix(task.fields.prefix).strip()
+    target = Written(user, f"{user}/target", "", asked, 0.0, "", row["output"], task.times.ms(_spelled(row)))
     return Published(split, target, _history(row, user, task))
 
 
-def _written(row: Mapping[str, Any], split: Split, task: Task) -> Published:
+def _written(row: Mapping[str, Any], split: Split, task: Dated) -> Published:
     """A sample of LongLaMP."""
-    user = str(row[task.user])
+    user = str(row[task.fields.user])
     target = _entry(row, user, task)
     history = [past for past in _history(row, user, task) if past.item_id != target.item_id]
     return Published(split, target, history)
 
 
-def _history(row: Mapping[str, Any], user: str, task: Task) -> list[Written]:
+def _history(row: Mapping[str, Any], user: str, task: Dated) -> list[Written]:
     """The profile, newest first."""
     return [_entry(past, user, task) for past in reversed(row["profile"] or ())]
 
 
-def _entry(values: Mapping[str, Any], user: str, task: Task) -> Written:
-    text = str(values[task.text] or "")
+def _entry(values: Mapping[str, Any], user: str, task: Dated) -> Written:
+    fields = task.fields
+    text = str(values[fields.text] or "")
     return Written(
         user_id=user,
         item_id=_item_id(values, user, text),
-        item_title=_text(values, task.item_title),
-        description=_text(values, task.description),
-        rating=float(values[task.rating]) if task.rating else 0.0,
-        title=_text(values, task.title),
+        item_title=_text(values, fields.item_title),
+        description=_text(values, fields.description),
+        rating=float(values[fields.rating]) if fields.rating else 0.0,
+        title=_text(values, fields.title),
         text=text,
-        timestamp=_time(values),
+        timestamp=task.times.ms(_spelled(values)),
     )
 
 
@@ -191,14 +203,13 @@ def _text(values: Mapping[str, Any], name: str) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value or "")
 
 
-def _time(values: Mapping[str, Any]) -> int | None:
-    """Milliseconds since 1970 of a `date` such as 2016-05-21, or of a `year`."""
-    date, year = values.get("date"), values.get("year")
-    if isinstance(date, str):
-        try:
-            return round(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp() * 1000)
-        except ValueError:
-            return None
-    if str(year or "").isdigit():
-        return round(datetime(int(str(year)), 1, 1, tzinfo=UTC).timestamp() * 1000)
-    return None
+def _profile(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The past texts, as far as there are any; a profile of another type is reported with its sample."""
+    found = row.get("profile")
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+
+
+def _spelled(values: Mapping[str, Any]) -> Any:
+    """The `date` of a text, such as 2016-05-21, or its `year`."""
+    date = values.get("date")
+    return values.get("year") if date in (None, "") else date

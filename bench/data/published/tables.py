@@ -68,6 +68,8 @@ class Tables:
         older = [past for past in usable if time is None or past.timestamp is None or past.timestamp <= time]
         self.noted["past texts that are blank left out"] += len(sample.history) - len(usable)
         self.noted["past texts newer than their target left out"] += len(usable) - len(older)
+        if any(past.timestamp is None for past in older):
+            self.noted["samples with past texts that have no time: these come last, in the order of the file"] += 1
         review = self._review(target)
         history = list(dict.fromkeys(row for row in map(self._review, newest_first(older)) if row != review))
         if sample.split != "train":
@@ -116,12 +118,8 @@ class Tables:
 
 
 def newest_first(history: Sequence[Written]) -> list[Written]:
-    """Sorts by time; equal times stay as published. Where a time is missing, all stay: `lamp` gives newest first."""
-    times = [past.timestamp for past in history if past.timestamp is not None]
-    if len(times) < len(history):
-        return list(history)
-    order = sorted(range(len(history)), key=times.__getitem__, reverse=True)
-    return [history[place] for place in order]
+    """Sorts by time; equal times stay as published, and so do texts without a time, after all others."""
+    return sorted(history, key=lambda past: -(float("-inf") if past.timestamp is None else past.timestamp))
 
 
 def write(

@@ -9,10 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from bench.errors import SampleFailure
 from bench.protocols import PromptBuilder
 from bench.types import Dropped, Item, Prompt, Review, Sample
+
+
+class Count(Protocol):
+    """Counts the tokens of a prompt, with those of the template."""
+
+    def __call__(self, prompt: Prompt, /, *, limit: int) -> int:
+        """The number; where it is above `limit`, any number above `limit` will do."""
+        ...
 
 
 def shorten(text: str, limit: int) -> str:
@@ -53,18 +62,17 @@ def fit(
     sample: Sample,
     reviews: tuple[Review, ...] = (),
     *,
-    count: Callable[[Prompt], int],
+    count: Count,
     budget: int,
     keep: int = 1,
 ) -> tuple[Prompt, Dropped]:
     """The longest version of the prompt with at most `budget` tokens, and what was dropped.
 
-    `count` gives the number of a prompt's tokens, with those of the template. The first `keep` reviews are shortened,
-    never dropped. Raises SampleFailure if nothing fits.
+    The first `keep` reviews are shortened, never dropped. Raises SampleFailure if nothing fits.
     """
 
     def fits(candidate: Sample, kept: tuple[Review, ...]) -> bool:
-        return count(build(candidate, kept)) <= budget
+        return count(build(candidate, kept), limit=budget) <= budget
 
     keep = min(keep, len(reviews))
     for n in range(len(reviews), keep - 1, -1):

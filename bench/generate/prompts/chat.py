@@ -9,14 +9,19 @@ tokenizers join them with the template's text before them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from functools import cached_property, lru_cache
 from typing import Any
 
 from bench.errors import UserError
+from bench.generate.prompts.pieces import PieceEncoder
 from bench.types import Prompt, Slot
 
 SYSTEM, USER = "\ue000system\ue001", "\ue000user\ue001"
+
+
+def _valid(text: str) -> str:
+    """No tokenizer takes lone surrogates."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 class ChatEncoder:
@@ -33,8 +38,7 @@ class ChatEncoder:
             reason = str(error).splitlines()[0]
             raise UserError(f"{folder} has no tokenizer that loads ({reason}); name a complete model folder") from error
         self.folder = folder
-        # The budget encodes a prompt to count it, and then it is encoded again for the engine.
-        self.encode: Callable[[Prompt], tuple[int, ...]] = lru_cache(maxsize=1024)(self._encode_prompt)
+        self._pieces = PieceEncoder(self._encode_plain)
         self._constant = lru_cache(maxsize=64)(self._encode)
         self._frame = self._render()
         self._check()
@@ -68,15 +72,33 @@ class ChatEncoder:
             raise UserError(f"the tokenizer of {self.folder} cannot encode messages apart from their template")
 
     def _encode(self, text: str, plain: bool) -> tuple[int, ...]:
-        clean = text.encode("utf-8", "replace").decode("utf-8")  # no tokenizer takes lone surrogates
-        return tuple(self.tokenizer(clean, add_special_tokens=False, split_special_tokens=plain)["input_ids"])
+        return tuple(self.tokenizer(_valid(text), add_special_tokens=False, split_special_tokens=plain)["input_ids"])
 
-    def _encode_prompt(self, prompt: Prompt) -> tuple[int, ...]:
+    def _encode_plain(self, text: str) -> list[int]:
+        """The ids of `_encode(text, True)`, without the offsets that a fast tokenizer computes for every token."""
+        fast = getattr(self.tokenizer, "backend_tokenizer", None)
+        if fast is None:
+            return list(self._encode(text, True))
+        fast.encode_special_tokens = True  # as split_special_tokens does
+        ids: list[int] = fast.encode_batch_fast([_valid(text)], add_special_tokens=False)[0].ids
+        return ids
+
+    def encode(self, prompt: Prompt) -> tuple[int, ...]:
         before, between, after = (self._constant(part, False) for part in self._frame)
         ids = [*before, *self._constant(prompt.system, True), *between]
         for part in prompt.parts:
-            ids += (self.slot_id,) if isinstance(part, Slot) else self._encode(part, True)
+            ids += (self.slot_id,) if isinstance(part, Slot) else self._pieces.ids(part)
         return (*ids, *after)
+
+    def count(self, prompt: Prompt, *, limit: int) -> int:
+        """The number of ids of `encode`; some number above `limit` where there are more, as soon as that is known."""
+        total = sum(len(self._constant(part, False)) for part in self._frame)
+        total += len(self._constant(prompt.system, True))
+        for part in prompt.parts:
+            if total > limit:
+                break
+            total += 1 if isinstance(part, Slot) else self._pieces.count(part, limit=limit - total)
+        return total
 
     @cached_property
     def slot_id(self) -> int:

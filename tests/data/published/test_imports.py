@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,11 @@ USERS = {"Books": ["ann", "bob"], "CDs_and_Vinyl": ["ann", "cid", "dan"]}
 ITEMS = [f"a{n}" for n in range(7)]
 
 
+FIRST = 1_600_000_000_000  # ms since 1970; toy times count from here
+
+
 def review(user: str, n: int) -> Row:
-    return {"asin": ITEMS[n], "title": f"So {n}", "timestamp": 100 + 10 * n, "rating": 4.0, "text": f"{user} on {n}"}
+    return {"asin": ITEMS[n], "title": f"So {n}", "timestamp": FIRST + 10 * n, "rating": 4.0, "text": f"{user} on {n}"}
 
 
 def samples(users: list[str]) -> dict[str, list[Row]]:
@@ -298,3 +302,57 @@ def test_a_category_has_a_name_that_can_be_a_folder(tmp_path: Path) -> None:
     for name in ("", " a", "a/b", "..", ".a", "a\\b"):
         with pytest.raises(UserError, match="give it a name without / or"):
             merge.check_category(tmp_path, name)
+
+
+def lamp_folder(folder: Path, dates: list[Any]) -> Path:
+    folder.mkdir()
+    profile = [
+        {"id": str(n), "title": f"Title {n}", "abstract": f"Text {n}", "date": one} for n, one in enumerate(dates)
+    ]
+    asked = {"id": "1", "input": "Generate a title for the following abstract of a paper: So.", "profile": profile}
+    for split in ("train", "dev"):
+        (folder / f"{split}_questions.json").write_text(json.dumps([asked]))
+        (folder / f"{split}_outputs.json").write_text(
+            json.dumps({"task": "LaMP_5", "golds": [{"id": "1", "output": "A title"}]})
+        )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("dates", "newest", "note"),
+    [
+        (["2009", "2019", "1999", "2015"], [2019, 2015, 2009, 1999], "8 times are years alone"),
+        (["2009-01-01", "05 Mar 2019", 1438387200, "1999"], [2019, 2015, 2009, 1999], ""),
+        (
+            [None, None, None, None],
+            [3, 2, 1, 0],
+            "2 samples with past texts that have no time: these come last, in the order of the file",
+        ),
+        (["2009", "soon", "2019", "2015"], [2019, 2015, 2009, 1970], "2 times cannot be read, like 'soon'"),
+    ],
+)
+def test_dates_of_any_spelling_order_a_profile_or_are_noted(
+    dates: list[Any], newest: list[int], note: str, tmp_path: Path
+) -> None:
+    report = lamp.load(lamp_folder(tmp_path / "lamp", dates), tmp_path / "out", "lamp")
+    (sample,) = load(str(tmp_path / "out")).samples("val")
+    if max(newest) > 3:
+        years = [time.gmtime((past.timestamp or 0) / 1000).tm_year for past in sample.history]
+        assert years == newest
+    else:
+        assert [past.text for past in sample.history] == [f"Title {n}" for n in newest]
+    assert any(note in found for found in report.notes), report.notes
+
+
+def test_strict_refuses_odd_times(tmp_path: Path) -> None:
+    folder = lamp_folder(tmp_path / "lamp", ["2009", "soon"])
+    with pytest.raises(UserError, match=r"LaMP_5: 2 times cannot be read, like 'soon': .* import without --strict"):
+        lamp.load(folder, tmp_path / "out", "lamp", strict=True)
+    assert not (tmp_path / "out" / "LaMP_5").exists()
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    folder = lamp_folder(tmp_path / "lamp", ["2009"])
+    for path in folder.iterdir():
+        path.write_text(path.read_text(), "utf-8-sig")
+    assert lamp.load(folder, tmp_path / "out", "lamp").counts["LaMP_5"]["train"] == 1

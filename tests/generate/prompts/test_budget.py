@@ -16,7 +16,7 @@ from bench.types import Dropped, Item, Prompt, Review, Sample
 T = TypeVar("T", Sample, Review)
 
 
-def characters(prompt: Prompt) -> int:
+def characters(prompt: Prompt, *, limit: int = 0) -> int:
     return len(prompt.system) + len(prompt.user)
 
 
@@ -166,7 +166,7 @@ def test_the_result_is_the_longest_version_that_fits(
 def test_tokens_that_grow_and_shrink_with_the_text_still_never_exceed_the_budget(
     texts: list[tuple[str, str]], budget: int
 ) -> None:
-    def tokens(prompt: Prompt) -> int:
+    def tokens(prompt: Prompt, *, limit: int = 0) -> int:
         return len(prompt.user) + 7 * (len(prompt.user) % 3)
 
     reviews = tuple(past(n, text, about) for n, (text, about) in enumerate(texts))

@@ -74,6 +74,7 @@ def summary(
         "failed": 0,
         "empty": 0,
         "shortened": 0,
+        "shortened_before": 0,
         "dropped": {},
         "stages": {"review": stage(requests=5, new_tokens=50)},
         "finished": "2030-01-01T00:00:00+00:00",
