@@ -5,7 +5,7 @@ that space where the tokenizer is a `GPT2Tokenizer` or `RobertaTokenizer` (`bert
 that means has changed with transformers, not with bert-score:
 
     transformers    RoBERTa, GPT-2    BART, LED
-    before 4.17     yes               yes            (LED was a BART, BART a RoBERTa; bert-score's README, bart and led)
+    before 4.17     yes               yes            (LED was a BART, BART a RoBERTa; bert-score's README)
     4.17 to 4.57    yes               no             (BART's and LED's classes stand alone: transformers pull 15461)
     5               no                no             (the option is accepted and ignored)
 

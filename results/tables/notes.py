@@ -76,11 +76,18 @@ def _model_and_engine(summary: Summary) -> str:
 def _counts(group: Sequence[Summary]) -> str:
     seeds = sorted({summary["seed"] for summary in group})
     ks = sorted({summary["k"] for summary in group if summary["retriever"]})
-    failed, shortened = (sum(summary[key] for summary in group) for key in ("failed", "shortened"))
+    failed, shortened, before = (
+        sum(summary[key] for summary in group) for key in ("failed", "shortened", "shortened_before")
+    )
+    capped = sum(cost["capped"] for summary in group for cost in summary["stages"].values())
+    more = [
+        *([f"in a stage before the last: {before}"] if before else []),
+        *([f"answers that ended at their limit of new tokens: {capped:,.0f}"] if capped else []),
+    ]
     return (
         f"K = {', '.join(map(str, ks)) or 'none'}; seeds {', '.join(map(str, seeds))}"
         f"{' (mean)' if len(seeds) > 1 else ''}; failed samples: {failed} (they score 0); "
-        f"samples whose prompt was shortened: {shortened}."
+        f"samples whose prompt was shortened: {'; '.join([str(shortened), *more])}."
     )
 
 

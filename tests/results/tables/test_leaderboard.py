@@ -262,6 +262,14 @@ def test_notes_describe_data_model_and_counts() -> None:
     assert "SYNTHETIC" not in said
 
 
+def test_notes_count_what_was_cut_in_any_stage() -> None:
+    cut = {"shortened": 1, "shortened_before": 4, "stages": {"a": stage(capped=2), "b": stage(capped=1)}}
+    said = (
+        "samples whose prompt was shortened: 2; in a stage before the last: 8; answers that ended at their limit of new"
+    )
+    assert f"{said} tokens: 6." in " ".join(board(summary(**cut), summary("nonperso", **cut)).notes)
+
+
 def test_notes_say_that_data_is_synthetic_or_limited() -> None:
     data = {**summary()["data"], "synthetic": True, "limit": 10}
     notes = board(summary(data=data)).notes
