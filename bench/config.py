@@ -135,6 +135,7 @@ class RunConfig(BaseModel):
     generator_options: dict[str, Any] = {}
     deterministic: bool = False
     profile: Profile
+    changed: dict[str, JsonValue] = {}  # bench.settings: key -> the profile's own value, where --set gave another one
 
     @property
     def label(self) -> str:
@@ -160,7 +161,8 @@ def identity(config: RunConfig, *, generator: Mapping[str, Any], sources: Mappin
     for key in (
         "data",
         "generator_options",
-    ):  # data_fingerprint and `generator` count instead
+        "changed",
+    ):  # data_fingerprint, `generator` and the values themselves count instead
         cell.pop(key)
     return fingerprint({"cell": cell, "generator": generator, "sources": sources})
 
@@ -172,13 +174,16 @@ def profiles() -> dict[str, Path]:
 
 
 def load_profile(name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
-    """A shipped profile by name, or a TOML file by path; `overrides` by dotted keys (`engine.max_num_seqs`)."""
+    """A shipped profile by name, or a TOML file by path; `overrides` by dotted keys (`engine.max_num_seqs`).
+
+    A file may name its `base`. Raises UserError for a file or base that is missing, damaged or circular.
+    """
     shipped = profiles()
     path = shipped.get(name) or Path(name)
     which = name if name in shipped else str(path)
     if not name or not path.exists():
         raise no_file("profile", name, shipped)
-    values = files.toml(path, "profile")
+    values = _with_base(path, files.toml(path, "profile"), seen=(path.resolve(),))
     for key, value in (overrides or {}).items():
         _override(values, key, value)
     try:
@@ -187,6 +192,39 @@ def load_profile(name: str, overrides: Mapping[str, Any] | None = None) -> Profi
         raise UserError(f"profile {which}, {mistake(error)}") from error
     except TypeError as error:
         raise UserError(f"profile {which}: {error}") from error
+
+
+def _with_base(path: Path, values: dict[str, Any], *, seen: tuple[Path, ...]) -> dict[str, Any]:
+    """The profile's values on top of those of its `base`: a shipped profile, or a file beside it.
+
+    A table is added to the base's, key by key; so are the options of a metric. `seen`: the files on the way here.
+    """
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    shipped = profiles()
+    if not isinstance(base, str) or not base:
+        raise UserError(f"profile {path}: base = {shown(base)}; give the name of a profile, or of a file beside it")
+    found = shipped.get(base) or path.parent / base
+    if not found.is_file():
+        known = ", ".join(sorted(shipped))
+        raise UserError(
+            f"profile {path}: base = {shown(base)} is no file beside it and none of {known}; name one that is there"
+        )
+    if found.resolve() in seen:
+        way = " -> ".join(one.name for one in (*seen, found))
+        raise UserError(f"profile {path}: base = {shown(base)} leads back to itself ({way}); leave out one of these")
+    own = _with_base(found, files.toml(found, "profile"), seen=(*seen, found.resolve()))
+    return {**own, **{key: _added(own.get(key), value, deep=key == "options") for key, value in values.items()}}
+
+
+def _added(below: Any, above: Any, *, deep: bool) -> Any:
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    return {
+        **below,
+        **{key: _added(below.get(key), value, deep=False) if deep else value for key, value in above.items()},
+    }
 
 
 def _override(values: dict[str, Any], key: str, value: Any) -> None:

@@ -278,6 +278,18 @@ class Metric(Protocol):
         ...
 
 
+class ReadingMetric(Metric, Protocol):
+    """A metric that says which texts it cannot read as they are. Tables count them in a note; no value changes."""
+
+    def unread(self, row: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
+        """For a row of `score`: "reference", "prediction" or both -> why, in words that complete "3 of 24 references".
+
+        Empty where both texts are read: `{"reference": ["hold no letter that it reads, and score 0"]}`. Blank texts are
+        counted elsewhere.
+        """
+        ...
+
+
 class CorpusMetric(Metric, Protocol):
     """A metric whose values come from sums over rows, as corpus BLEU comes from sums of counts.
 

@@ -1,6 +1,7 @@
 """BERTScore F1 by the package bert-score: one layer of a local model, no idf, no rescaling.
 
-The paper's setting is layer 6 of `allenai/led-base-16384`; bert-score uses its encoder alone.
+The paper's setting is layer 6 of `allenai/led-base-16384`; bert-score uses its encoder alone. Token ids are those of
+transformers 4 (`metrics.bertscore_tokens`).
 """
 
 from __future__ import annotations
@@ -16,12 +17,19 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import UserError
 from bench.models import assets, folders
 from bench.types import Column
+from metrics import reading
+from metrics.bertscore_tokens import Tokens, adds_space
 from metrics.pairs import blank, mean, pairs
 
 if TYPE_CHECKING:
     import torch
 
 UNLIMITED = 1 << 20
+WHY = {
+    reading.NONE: "hold no token of its model, and score 0",
+    reading.UNKNOWN: "are more than half unknown tokens, which are all alike",
+    reading.CUT: "are longer than its model reads, and cut",
+}
 
 
 @dataclass(frozen=True)
@@ -29,13 +37,16 @@ class BertScore:
     """Rows: {"bertscore": F1}. Texts are cut at the model's own limit of tokens.
 
     `model` is a name or a folder that `bench.models.assets.resolve` finds. `device` "" is the GPU, if there is one.
+    `prefix_space` says whether a space stands before each text; None: as bert-score has it under transformers 4.
     """
 
     model: str = "allenai/led-base-16384"
     layer: int = 6
     batch_size: int = 32
     device: str = ""
+    prefix_space: bool | None = None
     columns = (Column("bertscore", "BS."),)
+    only_speed = ("batch_size", "device")
 
     @property
     def uses_gpu(self) -> bool:
@@ -45,7 +56,7 @@ class BertScore:
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:
         """Raises UserError for a model that is absent or unfit, ValueError for lists of different length."""
         compared = pairs(predictions, references)
-        scorer = _scorer(assets.resolve(self.model), self.layer, self.device)
+        scorer = _scorer(assets.resolve(self.model), self.layer, self.device, self._space)
         rows: list[dict[str, Any]] = [{"bertscore": 0.0} for _ in compared]
         filled = [index for index, pair in enumerate(compared) if not blank(*pair)]
         # Texts of similar length together need less padding. Calls are small: the package keeps a call's vectors.
@@ -57,7 +68,16 @@ class BertScore:
             _, _, f1 = scorer.score(list(texts), list(targets), batch_size=self.batch_size)
             for index, value in zip(batch, f1.tolist(), strict=True):
                 rows[index]["bertscore"] = value
-        return rows
+        tokens: Tokens = scorer._tokenizer
+        formed = [(_well_formed(text), _well_formed(reference)) for text, reference in compared]
+        return [reading.add(row, tokens.unread, *pair) for row, pair in zip(rows, formed, strict=True)]
+
+    @property
+    def _space(self) -> bool:
+        return adds_space(Path(assets.resolve(self.model))) if self.prefix_space is None else self.prefix_space
+
+    def unread(self, row: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
+        return reading.words(row, WHY)
 
     def aggregate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         return {"bertscore": mean(rows, "bertscore")}
@@ -68,7 +88,8 @@ class BertScore:
         _refuse_look_alikes(folder)
         weights = assets.fingerprint(folder)[:12]
         packages = {name: version(name) for name in ("bert-score", "transformers", "torch")}
-        return {**packages, "bertscore": f"{self.model} {weights} layer {self.layer} no-idf no-rescaling"}
+        space = "prefix-space" if self._space else "no-prefix-space"
+        return {**packages, "bertscore": f"{self.model} {weights} layer {self.layer} no-idf no-rescaling {space}"}
 
 
 def _well_formed(text: str) -> str:
@@ -77,7 +98,7 @@ def _well_formed(text: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _scorer(folder: str, layer: int, device: str) -> Any:
+def _scorer(folder: str, layer: int, device: str, space: bool) -> Any:
     _refuse_look_alikes(folder)
     from bert_score import BERTScorer
 
@@ -88,7 +109,8 @@ def _scorer(folder: str, layer: int, device: str) -> Any:
         except AssertionError as error:
             raise UserError(f"bertscore.layer={layer}: {error}; choose another layer") from error
     scorer._model.float()
-    scorer._tokenizer.model_max_length = _longest(scorer._model, scorer._tokenizer.model_max_length, folder)
+    longest = _longest(scorer._model, scorer._tokenizer.model_max_length, folder)
+    scorer._tokenizer = Tokens(scorer._tokenizer, space, longest)
     return scorer
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from bench.types import Column
+from metrics import reading
 from metrics.pairs import pairs
 
 if TYPE_CHECKING:
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ORDERS = 4
+WHY = {
+    reading.NONE: "hold no token, and match nothing",
+    reading.RUNS: "are mostly in a script without spaces: its words are not told apart, and only whole runs can match",
+}
 
 
 @dataclass(frozen=True)
@@ -33,8 +39,16 @@ class Bleu:
 
         # The counts are those of corpus BLEU; effective_order only silences a warning about single sentences.
         bleu = BLEU(tokenize="13a", effective_order=True)
-        scores = (bleu.sentence_score(text, [reference]) for text, reference in pairs(predictions, references))
-        return [{"bleu": [*score.counts, *score.totals, score.sys_len, score.ref_len]} for score in scores]
+        rows: list[dict[str, Any]] = []
+        for text, reference in pairs(predictions, references):
+            score = bleu.sentence_score(text, [reference])
+            lengths = {text: score.sys_len, reference: score.ref_len}
+            row = {"bleu": [*score.counts, *score.totals, score.sys_len, score.ref_len]}
+            rows.append(reading.add(row, partial(_unread, lengths), text, reference))
+        return rows
+
+    def unread(self, row: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
+        return reading.words(row, WHY)
 
     def aggregate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Raises ValueError without rows."""
@@ -73,3 +87,10 @@ class Bleu:
 
     def versions(self) -> dict[str, str]:
         return {"sacrebleu": f"{version('sacrebleu')} tok:13a smooth:exp case:mixed"}
+
+
+def _unread(lengths: Mapping[str, int], text: str) -> list[str]:
+    """`lengths`: text -> its number of tokens. 13a drops its own mark "<skipped>", and splits at ASCII punctuation."""
+    if not lengths[text]:
+        return [reading.NONE]
+    return [reading.RUNS] if reading.unspaced(text) else []

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from bench.models import addresses
 from bench.types import Column, Prompt
+from metrics import reading
 from metrics.pairs import blank, mean, pairs
 
 SYSTEM = (
@@ -99,7 +100,13 @@ class Judge:
         answers = self.respondent.answer(prompts, max_new_tokens=self.max_new_tokens) if prompts else []
         for index, answer in zip(filled, answers, strict=True):
             rows[index] = {"judge": None if answer is None else parse(answer), "judge_answer": answer}
-        return rows
+        return [reading.add(row, self._unread, *pair) for row, pair in zip(rows, compared, strict=True)]
+
+    def _unread(self, text: str) -> list[str]:
+        return [reading.CUT] if len(text) > self.max_chars else []
+
+    def unread(self, row: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
+        return reading.words(row, {reading.CUT: f"are read to their first {self.max_chars} characters only"})
 
     def aggregate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """The mean over the readable scores, absent without any; the number of unreadable answers; of readable ones."""

@@ -13,8 +13,12 @@ from typing import Any
 
 from bench.models import assets
 from bench.types import Column
+from metrics import reading
 from metrics.pairs import blank, mean, pairs
 
+WHY = {
+    reading.RUNS: "are mostly in a script without spaces: its words are not told apart, and only whole runs can match"
+}
 CACHED_WORDS = 100_000  # stems and synonyms kept: most words of a text occur in earlier texts too
 
 
@@ -34,7 +38,11 @@ class Meteor:
         """Raises UserError where WordNet or Punkt is missing or damaged, ValueError for lists of different length."""
         compared = pairs(predictions, references)
         meteor = _meteor(assets.nltk_path())
-        return [{"meteor": 0.0 if blank(*pair) else meteor(*pair)} for pair in compared]
+        rows: list[dict[str, Any]] = [{"meteor": 0.0 if blank(*pair) else meteor(*pair)} for pair in compared]
+        return [reading.add(row, _unread, *pair) for row, pair in zip(rows, compared, strict=True)]
+
+    def unread(self, row: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
+        return reading.words(row, WHY)
 
     def aggregate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         return {"meteor": mean(rows, "meteor")}
@@ -47,6 +55,11 @@ class Meteor:
             "wordnet": f"3.0 {assets.record('wordnet')['tree'][:12]}",
             "punkt_tab": assets.record("punkt")["tree"][:12],
         }
+
+
+def _unread(text: str) -> list[str]:
+    """nltk's tokenizer drops no letter, and splits at spaces and punctuation only."""
+    return [reading.RUNS] if reading.unspaced(text) else []
 
 
 @cache

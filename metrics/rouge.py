@@ -8,14 +8,21 @@ from importlib.metadata import version
 from typing import Any
 
 from bench.types import Column
+from metrics import reading
 from metrics.pairs import blank, mean, pairs
+
+WHY = {
+    reading.NONE: "hold no letter a-z and no digit, the only ones it reads, and score 0",
+    reading.MOST: "have more than half of their letters outside a-z and 0-9, and these are dropped",
+}
 
 
 @dataclass(frozen=True)
 class Rouge:
     """Rows: {"rouge1": f, "rougeL": f}, each 0..1.
 
-    The package lower-cases a text and keeps only runs of a-z and 0-9, so that texts in other scripts score 0.
+    The package lower-cases a text and keeps only runs of a-z and 0-9, so that texts in other scripts score 0. Rows say
+    of which texts it keeps nothing, or less than half of the letters.
     """
 
     per_pair = True
@@ -28,15 +35,27 @@ class Rouge:
         scorer = RougeScorer(keys, use_stemmer=False)
         rows: list[dict[str, Any]] = []
         for prediction, reference in pairs(predictions, references):
-            if blank(prediction, reference):
-                rows.append(dict.fromkeys(keys, 0.0))
-            else:
+            row = dict.fromkeys(keys, 0.0)
+            if not blank(prediction, reference):
                 scores = scorer.score(target=reference, prediction=prediction)
-                rows.append({key: float(scores[key].fmeasure) for key in keys})
+                row = {key: float(scores[key].fmeasure) for key in keys}
+            rows.append(reading.add(row, _unread, prediction, reference))
         return rows
+
+    def unread(self, row: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
+        return reading.words(row, WHY)
 
     def aggregate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         return {column.key: mean(rows, column.key) for column in self.columns}
 
     def versions(self) -> dict[str, str]:
         return {"rouge-score": version("rouge-score")}
+
+
+def _unread(text: str) -> list[str]:
+    from rouge_score.tokenize import tokenize
+
+    kept = sum(map(len, tokenize(text, None)))
+    if not kept:
+        return [reading.NONE]
+    return [reading.MOST] if not text.isascii() and 2 * kept < reading.letters(text.lower()) else []

@@ -19,13 +19,13 @@ GENERATOR = {"backend": "fake", "version": "1", "weights": "abc"}
 SOURCES = {"method": "1234", "retriever": "5678"}
 
 
-@pytest.mark.parametrize("name", ["tiny", "paper-7b", "paper-32b"])
+@pytest.mark.parametrize("name", ["tiny", "paper-7b", "paper-7b-3072", "paper-32b"])
 def test_shipped_profiles_load(name: str) -> None:
     profile = load_profile(name)
     assert profile.name == name
     assert (profile.temperature, profile.top_p) == (0.8, 0.95)
     assert profile.metrics == ("rouge", "meteor", "bleu", "bertscore")
-    assert sorted(profiles()) == ["paper-32b", "paper-7b", "tiny"]
+    assert sorted(profiles()) == ["paper-32b", "paper-7b", "paper-7b-3072", "tiny"]
 
 
 def test_the_paper_s_setting() -> None:
@@ -52,7 +52,7 @@ def test_a_profile_by_path_with_overrides(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("tinny", r"^no profile 'tinny'; did you mean 'tiny'\? Known: paper-32b, paper-7b, tiny$"),
+        ("tinny", r"^no profile 'tinny'; did you mean 'tiny'\? Known: paper-32b, paper-7b, paper-7b-3072, tiny$"),
         ("nowhere/p.toml", r"^profile file nowhere/p\.toml does not exist; check the path"),
         ("", r"^no profile ''"),
     ],
@@ -278,3 +278,65 @@ def test_labels_of_run_folders(config: RunConfig) -> None:
     assert config.label == "music-rag-bm25-k4-seed1"
     alone = config.model_copy(update={"method": "nonperso", "retriever": None, "k": 0})
     assert alone.label == "music-nonperso-seed1"
+
+
+# ---------------------------------------------------------------- base
+
+
+def test_a_profile_stands_on_its_base() -> None:
+    ours, base = load_profile("paper-7b-3072"), load_profile("paper-7b")
+    assert (ours.name, ours.input_budget, base.input_budget) == ("paper-7b-3072", 3072, 2048)
+    assert ours.stage_budget == base.stage_budget == 8192
+    assert ours.model_dump(exclude={"name", "title", "input_budget"}) == base.model_dump(
+        exclude={"name", "title", "input_budget"}
+    )
+    lines = [line for line in profiles()["paper-7b-3072"].read_text().splitlines() if not line.startswith("#")]
+    assert [line.partition(" ")[0] for line in lines] == ["base", "title", "input_budget"]
+
+
+def test_tables_of_a_profile_are_added_to_those_of_its_base(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(
+        'base = "tiny"\ntitle = "Mine"\n[engine]\nmax_model_len = 4096\n[train]\nlr = 0.5\n'
+        "[options.bertscore]\nlayer = 3\n[options.judge]\nmax_chars = 9\n"
+    )
+    (tmp_path / "further.toml").write_text('base = "mine.toml"\nk = 2\n[engine]\nenforce_eager = false\n')
+    tiny, mine, further = (
+        load_profile(name) for name in ("tiny", *(str(tmp_path / f"{n}.toml") for n in ("mine", "further")))
+    )
+    assert mine.engine == {**tiny.engine, "max_model_len": 4096}
+    assert mine.train == tiny.train.model_copy(update={"lr": 0.5})
+    assert mine.options == {"bertscore": {**tiny.options["bertscore"], "layer": 3}, "judge": {"max_chars": 9}}
+    assert (further.k, further.title, further.embedder) == (2, "Mine", tiny.embedder)
+    assert further.engine == {**mine.engine, "enforce_eager": False}
+    assert load_profile(str(tmp_path / "mine.toml"), {"engine.max_model_len": 7}).engine["max_model_len"] == 7
+
+
+@pytest.mark.parametrize(
+    ("base", "says"),
+    [
+        ('"mine.toml"', r"base = 'mine.toml' leads back to itself \(mine.toml -> mine.toml\)"),
+        (
+            '"other.toml"',
+            r"other.toml: base = 'mine.toml' leads back to itself \(mine.toml -> other.toml -> mine.toml\)",
+        ),
+        ('"paper-8b"', "base = 'paper-8b' is no file beside it and none of paper-32b, paper-7b, paper-7b-3072, tiny;"),
+        ('"folder"', "base = 'folder' is no file beside it"),
+        ("3", "base = 3; give the name of a profile"),
+        ('""', "base = ''; give the name of a profile"),
+        ('"broken.toml"', "profile .*broken.toml: .*line 1"),
+    ],
+)
+def test_a_base_that_is_none_is_one_line(tmp_path: Path, base: str, says: str) -> None:
+    (tmp_path / "mine.toml").write_text(f"base = {base}\n")
+    (tmp_path / "other.toml").write_text('base = "mine.toml"\n')
+    (tmp_path / "broken.toml").write_text("= 3\n")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match=says) as error:
+        load_profile(str(tmp_path / "mine.toml"))
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_what_the_file_lacks_may_be_given_by_hand_or_by_the_base(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('base = "tiny"\nno_such_key = 1\n')
+    with pytest.raises(UserError, match="no_such_key"):
+        load_profile(str(tmp_path / "mine.toml"))

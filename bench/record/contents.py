@@ -163,6 +163,7 @@ class Data(Content):
     synthetic: bool
     split: Text
     limit: Count | None
+    limit_seed: int
 
 
 class ProfileName(Content):
@@ -189,6 +190,14 @@ class Column(Content):
     digits: Count
     higher_is_better: bool
     main: bool
+
+
+class Kept(Content):
+    """Past reviews in the prompts that wrote the texts: mean, and share of samples with all that were retrieved."""
+
+    mean: Number
+    full: Number
+    n: Count
 
 
 class EngineUse(Content):
@@ -219,16 +228,22 @@ class Summary(Content):
     input_budget: Count
     stage_input_budget: Count
     deterministic: bool
+    settings: Object  # of `bench.settings`, but for those above
+    metric_settings: dict[Text, Object]
+    changed: Object  # setting -> the profile's own value, where another one was given
+    source: Text
     n: dict[Text, Count]
     users: Count
     failed: Count
     shortened: Count
+    kept: Kept | None
     shortened_before: Count
     stages: dict[Text, Cost]
     columns: list[Column]
     scores: dict[Text, dict[Text, Number]]
     metric_versions: dict[Text, Object]
     metric_options: dict[Text, Object] = {}
+    unread: dict[Text, dict[Text, dict[Text, Count]]]  # metric -> reference or prediction -> why -> texts
     commit: Text = ""
     files: dict[Text, Text] = {}
     finished: Any  # `bench score` keeps it as it is

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
-from bench import plugins
+from bench import plugins, settings
 from bench.data.corpus import Corpus
 from bench.record import provenance
 from bench.record.runs import RunFolder
@@ -45,7 +45,7 @@ def score_folder(
         known = {} if again else keep.unchanged(folder, chosen)
         scores, of_metrics = scoring.evaluate(chosen, run.texts, run.references, run.facts, known=known)
     values = {
-        **summary.describe(run, corpus),
+        **summary.describe(run, corpus, metrics=settings.of_metrics(run.config.profile, names, given)),
         **of_metrics,
         "metric_options": {name: dict(values) for name, values in given.items()},
         "engine_use": asdict(engine) | {"tokens_per_second": engine.tokens_per_second} if engine else None,

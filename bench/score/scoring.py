@@ -22,6 +22,7 @@ from bench.config import Profile
 from bench.errors import BenchError, shown
 from bench.protocols import Metric
 from bench.record import runs
+from bench.score import unread
 
 Rows = list[dict[str, Any]]
 
@@ -70,6 +71,7 @@ def evaluate(
         "columns": [asdict(column) for metric in metrics.values() for column in metric.columns],
         "scores": aggregate(metrics, rows),
         "metric_versions": {name: metric.versions() for name, metric in metrics.items()},
+        "unread": unread.count(metrics, rows),
     }
     return rows, values
 

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from statistics import fmean
 from typing import Any
 
-from bench import registry
+from bench import registry, settings
 from bench.config import fingerprint, variant
 from bench.data.corpus import Corpus
 from bench.record.contents import FORMAT
-from bench.score.written import Written
+from bench.score.written import Rows, Written
 from bench.types import StageCost
 
+# Settings that have keys of their own in a summary.
+_NAMED = ("dtype", "temperature", "top_p", "max_new_tokens", "input_budget", "stage_input_budget")
+# Keys of a generator's identity that have: the rest of it is settings of the generator.
+_GENERATOR = ("backend", "version", "model", "dtype", "engine", "deterministic")
 
-def describe(run: Written, corpus: Corpus) -> dict[str, Any]:
-    """What tables show besides scores: method, data, model, counts, failures, costs."""
+
+def describe(run: Written, corpus: Corpus, *, metrics: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:
+    """What tables show besides scores: method, data, model, settings, counts, failures, costs.
+
+    `metrics`: metric -> the options that it is scored with (`bench.settings.of_metrics`).
+    """
     config, rows, samples = run.config, run.rows, run.samples
     stages: dict[str, StageCost] = {}
     for row in rows:
         for stage, cost in row["stages"].items():
             stages.setdefault(stage, StageCost()).add(StageCost(**cost))
     generator, sources = run.about["generator"], run.about["sources"]
+    engine = {key: value for key, value in generator.get("engine", {}).items() if key not in settings.ONLY_SPEED}
     return {
         "format": FORMAT,
         "run": run.name,
@@ -42,13 +53,20 @@ def describe(run: Written, corpus: Corpus) -> dict[str, Any]:
         "profile": {"name": config.profile.name, "title": config.profile.title},
         "model": generator.get("model", config.profile.llm),
         "engine": f"{generator['backend']} {generator['version']}",
-        "generator": fingerprint(generator),
+        "generator": fingerprint({**generator, "engine": engine}),
         "encoders": {name: sources[name] for name in ("encoder", "embedder") if name in sources},
         "dtype": config.profile.dtype,
         "sampling": asdict(config.profile.sampling),
         "input_budget": config.profile.input_budget,
         "stage_input_budget": config.profile.stage_budget,
         "deterministic": config.deterministic,
+        "settings": {
+            **{key: value for key, value in settings.of(config).items() if key not in _NAMED},
+            **{f"generator.{key}": value for key, value in generator.items() if key not in _GENERATOR},
+        },
+        "metric_settings": dict(metrics or {}),
+        "changed": settings.with_metrics(config, metrics or {}),
+        "source": fingerprint({key: sources[key] for key in ("method", "retriever") if key in sources}),
         "commit": run.commit,
         "trained": run.about.get("trained"),
         "n": {category: sum(sample.category == category for sample in samples) for category in corpus.categories},
@@ -58,5 +76,17 @@ def describe(run: Written, corpus: Corpus) -> dict[str, Any]:
         "shortened": sum(any(row["dropped"].values()) for row in rows),
         "shortened_before": sum(any(row["dropped_before"].values()) for row in rows),
         "dropped": {key: sum(row["dropped"][key] for row in rows) for key in rows[0]["dropped"]},
+        "kept": _kept(rows) if config.retriever else None,
         "stages": {stage: asdict(cost) for stage, cost in stages.items()},
     }
+
+
+def _kept(rows: Rows) -> dict[str, Any] | None:
+    """Past reviews in the prompts that wrote the texts: their mean, and the share of prompts with all that were
+    retrieved, over the n samples that have such a prompt. None where no sample has one.
+    """
+    fitted = [row for row in rows if row["kept"] is not None]
+    if not fitted:
+        return None
+    full = sum(row["kept"] >= len(row["retrieved"]) for row in fitted)
+    return {"mean": fmean(row["kept"] for row in fitted), "full": full / len(fitted), "n": len(fitted)}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench import registry
+from bench import settings as bench_settings
 from bench.config import Profile, RunConfig, load_profile
 from bench.data.corpus import Corpus
 from bench.errors import UserError, shown, unknown
@@ -142,7 +143,7 @@ def expand(
     trained = {method: _profile(method, options.get(method, {}), profile, overrides) for method in methods}
     wanted = {method: _retrievers(method, options.get(method, {}), retrievers) for method in methods}
     full = _all_options(wanted, options)
-    return [
+    configs = [
         RunConfig(
             method=method,
             method_options=full[method],
@@ -163,6 +164,10 @@ def expand(
         for retriever in wanted[method]
         for k in ((ks or [resolved.k]) if retriever else [0])
         for seed in seeds
+    ]
+    own = {method: _own(method, options.get(method, {}), profile) or trained[method] for method in methods}
+    return [
+        config.model_copy(update={"changed": bench_settings.by_hand(config, own[config.method])}) for config in configs
     ]
 
 
@@ -204,6 +209,14 @@ def _profile(method: str, options: Mapping[str, Any], profile: str, overrides: M
     component = registry.create("method", method, options)
     preset = component.training if isinstance(component, SoftPromptMethod) else {}
     return load_profile(profile, {**{f"train.{key}": value for key, value in preset.items()}, **overrides})
+
+
+def _own(method: str, options: Mapping[str, Any], profile: str) -> Profile | None:
+    """The profile as its file has it; None for a file that needs settings by hand to be complete."""
+    try:
+        return _profile(method, options, profile, {})
+    except UserError:
+        return None
 
 
 def _options(kind: registry.Kind, name: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from results.tables.assemble import leaderboards
 from results.tables.finished_runs import FinishedRun
 from results.tables.leaderboard import Leaderboard, Row
 
-FORMAT = 1
+FORMAT = 2
 MOVED = 3  # exit code
 KEPT = 2  # digits of a value in the file, beyond those that tables show
 NOISE = 1e-9  # rounding error of the difference of two such values
@@ -57,7 +57,7 @@ class Baseline(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    format: Literal[1]
+    format: Literal[1, 2]  # 1 has not all settings
     about: list[list[str]] = []
     cells: dict[str, Expectations] = Field(min_length=1)
 
@@ -102,7 +102,7 @@ def _rows(found: Sequence[FinishedRun], boards: Sequence[Leaderboard]) -> dict[s
     rows: dict[str, dict[str, tuple[Leaderboard, Row]]] = {}
     for group, board in tables:
         for name, row in _named(group[0].summary["data"]["name"], board):
-            rows.setdefault(name, {})[f"{board.settings} {row.n}"] = board, row
+            rows.setdefault(name, {})[f"{_settings(board, row)} {row.n}"] = board, row
     return {name: list(same.values()) for name, same in rows.items()}
 
 
@@ -117,9 +117,15 @@ def _named(name: str, board: Leaderboard) -> Iterator[tuple[str, Row]]:
     """The rows of a table with their names: data, model, method, retriever, K, options and seeds."""
     model = board.model.rpartition("/")[2]
     for row in board.rows:
-        parts = [name, model, row.method, row.retriever, f"K={row.k}" if row.retriever else "", row.variant]
+        k = f"K={row.k}" if row.retriever else ""
+        parts = [name, model, row.method, row.retriever, k, row.variant, row.changes]
         seeds = f"seed {' '.join(map(str, row.seeds))}"
         yield " · ".join(filter(None, [*parts, seeds])), row
+
+
+def _settings(board: Leaderboard, row: Row) -> dict[str, Any]:
+    """Those of the table and of the row. Weights of encoders are no settings: two machines may fetch other files."""
+    return board.settings | {key: value for key, value in row.settings.items() if not key.endswith(".weights")}
 
 
 def _cell(board: Leaderboard, row: Row) -> dict[str, Any]:
@@ -131,17 +137,19 @@ def _cell(board: Leaderboard, row: Row) -> dict[str, Any]:
             tolerance = round(ends[1] - ends[0], digits[key]) if ends else None
             kept = round(value, digits[key] + KEPT)
             values.setdefault(category, {})[key] = {"value": kept, "tolerance": tolerance}
-    return {"settings": board.settings, "n": row.n, "failed": row.failed, "values": values}
+    return {"settings": _settings(board, row), "n": row.n, "failed": row.failed, "values": values}
 
 
 def compare(path: Path, found: Sequence[FinishedRun]) -> Verdict:
     """Raises UserError if the baseline cannot be read, or was made from runs with other settings."""
-    baseline = _read(path).cells
+    kept = _read(path)
+    baseline, complete = kept.cells, kept.format == FORMAT
     current = _rows(found, leaderboards(found, intervals=False))
     moved: list[Move] = []
     compared = 0
     for name, cell in baseline.items():
-        for what, was, tolerance, value in _values(cell, _matching(path, name, cell, current.get(name, []))):
+        row = _matching(path, name, cell, current.get(name, []), complete=complete and bool(cell.settings))
+        for what, was, tolerance, value in _values(cell, row):
             compared += 1
             if value is None or abs(value - was) > (tolerance or 0) + NOISE:
                 moved.append(Move(name, what, was, value, tolerance))
@@ -149,12 +157,12 @@ def compare(path: Path, found: Sequence[FinishedRun]) -> Verdict:
 
 
 def _matching(
-    path: Path, name: str, cell: Expectations, rows: Sequence[tuple[Leaderboard, Row]]
+    path: Path, name: str, cell: Expectations, rows: Sequence[tuple[Leaderboard, Row]], *, complete: bool
 ) -> tuple[Leaderboard, Row] | None:
     """The row with the cell's settings and n; None if the cell was not run. Raises UserError if all rows differ."""
     differing: list[list[str]] = [
         [
-            *run_settings.differences(board.settings, cell.settings),
+            *run_settings.differences(_settings(board, row), cell.settings, complete=complete),
             *([f"n = {row.n}, not {cell.n}"] if row.n != cell.n else []),
         ]
         for board, row in rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench import settings
 from bench.config import RunConfig
 from bench.data.corpus import Corpus
 from bench.errors import BenchError, UserError
@@ -61,7 +62,8 @@ def _score(
         judges.bind(metrics, config, out=folder.path.parent)
         run = Written.of(folder, config, samples, rows, corpus)
         scores, values = scoring.evaluate(metrics, run.texts, run.references, run.facts)
-    return runs.plain(scores), runs.plain({**describe(run, corpus), **values})
+    given = settings.of_metrics(config.profile, names, options)
+    return runs.plain(scores), runs.plain({**describe(run, corpus, metrics=given), **values})
 
 
 def _scores(

@@ -34,6 +34,7 @@ STYLE: Any = {
     "svg.hashsalt": "dep-bench",
 }
 SMALL: Any = {"fontsize": 7, "color": "#555555"}  # the caption above all panels
+KEPT = "#888888"  # of the axis and lines of kept reviews
 LINE_HEIGHT = 0.14  # of the caption, inches
 PANEL = (2.7, 2.3)  # inches
 
@@ -98,6 +99,43 @@ def line(ax: Axes, xs: list[int], rows: list[Row], cell: tuple[str, str], place:
     top = [y + above if has else math.nan for y, (_, above), has in zip(ys, halves, known, strict=True)]
     edge: dict[str, Any] = {"edgecolor": (colour(place), 0.5), "ls": dashes, "lw": 0.6}  # where bands overlap in grey
     ax.fill_between(xs, bottom, top, facecolor=(colour(place), 0.13), **edge)
+
+
+def kept(axes: list[list[Axes]], lines: Sequence[Sequence[Row]]) -> None:
+    """The reviews that prompts kept of K on a second axis of every panel, dotted and grey, and what "all" would be.
+
+    Lines with the same numbers, as those of most methods, lie on each other. Nothing where no row knows it.
+    """
+    known = [[row for row in rows if row.kept is not None] for rows in lines]
+    if not any(known):
+        return
+    top = max(row.k for rows in lines for row in rows)
+    for panels in axes:
+        for ax in panels:
+            twin = ax.twinx()
+            twin.plot([0, top], [0, top], color=KEPT, lw=0.6, alpha=0.6, label="_all of K")
+            for place, rows in enumerate(known):
+                marker = MARKERS[place % len(MARKERS)]
+                twin.plot(
+                    [row.k for row in rows],
+                    [row.kept or 0.0 for row in rows],
+                    color=KEPT,
+                    ls=":",
+                    marker=marker,
+                    ms=3,
+                    lw=1,
+                )
+            twin.set_ylim(
+                0, 2.2 * max(top, 1)
+            )  # in the lower half, so that it does not cross the values more than needed
+            twin.set_yticks(sorted({0, top // 2, top}))
+            twin.grid(visible=False)
+            twin.spines["right"].set(visible=True, color=KEPT)
+            twin.tick_params(axis="y", colors=KEPT, labelsize=7)
+            if ax is panels[-1]:
+                twin.set_ylabel("reviews kept (dotted), all of K (thin)", color=KEPT, fontsize=7)
+            ax.set_zorder(twin.get_zorder() + 1)
+            ax.patch.set_visible(False)
 
 
 def level(ax: Axes, row: Row, cell: tuple[str, str], place: int) -> None:

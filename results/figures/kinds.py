@@ -21,7 +21,10 @@ ALL = "all samples"  # the column group of a figure that does not distinguish ca
 
 
 def k_sweep(group: Sequence[FinishedRun], metrics: Sequence[str]) -> Figure | None:
-    """Values against K: a panel for each category and metric, a line for each method (the paper's figures 2 and 5)."""
+    """Values against K: a panel for each category and metric, a line for each method (the paper's figures 2 and 5).
+
+    On a second axis: how many of the K reviews the prompts kept.
+    """
     (board,) = leaderboards(group)
     lines = _lines(board)
     if not lines:
@@ -37,17 +40,18 @@ def k_sweep(group: Sequence[FinishedRun], metrics: Sequence[str]) -> Figure | No
                 drawing.level(ax, row, (category, key), place)
             ax.set_xticks(sorted({row.k for rows in lines.values() for row in rows}))
     drawing.name_axes(axes, board, keys, "K (retrieved reviews)")
+    drawing.kept(axes, list(lines.values()))
     drawing.add_legend(figure, axes)
     drawing.caption(figure, board, intervals=drawing.has_intervals([board], keys))
     return figure
 
 
 def _lines(board: Leaderboard) -> dict[str, list[Row]]:
-    """label without K -> rows by K, for methods with several K."""
+    """label without K -> rows by K, for methods with several K. Points of other settings are another line."""
     lines: dict[str, list[Row]] = defaultdict(list)
     for row in board.rows:
         if row.retriever:
-            lines[" · ".join(part for part in row.label.split(" · ") if not part.startswith("K="))].append(row)
+            lines[row.line].append(row)
     return {label: sorted(rows, key=lambda row: row.k) for label, rows in lines.items() if len(rows) > 1}
 
 

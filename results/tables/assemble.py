@@ -11,7 +11,7 @@ from statistics import fmean
 
 from bench.errors import unknown
 from bench.types import Column, StageCost
-from results.tables import finished_runs, notes, run_settings, significance
+from results.tables import finished_runs, labels, notes, run_settings, significance
 from results.tables.finished_runs import FinishedRun, Summary
 from results.tables.leaderboard import Leaderboard, Row
 from results.tables.slices import Slice
@@ -28,7 +28,8 @@ def leaderboards(
     """One table for each group of comparable runs, in the order in which the groups were first seen.
 
     `slice_by` makes one table for each category, with the slices as column groups. `baseline` is a method, a row's
-    label or the start of a label: daggers show what differs from it. Raises UserError if no table has that row.
+    label or the start of a label: daggers show what differs from it. Raises UserError if no table has that row, or one
+    has several.
     """
     boards: list[Leaderboard] = []
     groups = finished_runs.comparable(found)
@@ -44,30 +45,24 @@ def leaderboards(
 
 
 def _leaderboard(rows: list[list[FinishedRun]], *, older: int, all_columns: bool, distinction: str) -> Leaderboard:
-    summaries = [[run.summary for run in row] for row in rows]
-    flat = [summary for row in summaries for summary in row]
-    retrievers = {summary["retriever"] for summary in flat if summary["retriever"]}
-    ks = {summary["k"] for summary in flat if summary["retriever"]}
-    first = flat[0]
+    names, lines = labels.labels(rows), labels.lines(rows)
+    first = rows[0][0].summary
     return Leaderboard(
         title=" · ".join(filter(None, (first["data"]["name"], run_settings.model(first), distinction))),
         categories=tuple(first["scores"]),
         columns=tuple(Column(**column) for column in first["columns"] if all_columns or column["main"]),
-        rows=tuple(_row(seeds, show_retriever=len(retrievers) > 1, show_k=len(ks) > 1) for seeds in summaries),
-        notes=notes.of_runs(flat, older=older),
+        rows=tuple(_row(seeds, *names) for seeds, *names in zip(rows, names, lines, strict=True)),
+        notes=notes.of_runs(dict(zip(names, rows, strict=True)), older=older),
         model=first["model"],
         settings=run_settings.of(first),
         distinction=distinction,
     )
 
 
-def _row(seeds: list[Summary], *, show_retriever: bool, show_k: bool) -> Row:
+def _row(runs: Sequence[FinishedRun], label: str, line: str) -> Row:
+    seeds = [run.summary for run in runs]
     first = seeds[0]
-    parts = [first["label"]]
-    if first["retriever"]:
-        parts += [first["retriever"]] * show_retriever + [f"K={first['k']}"] * show_k
-    if first["variant"]:
-        parts.append(first["variant"])
+    kept = [summary["kept"] for summary in seeds if summary["kept"]]
     # One seed may lack a value: a judge whose answers could not be read. Then there is no mean over seeds.
     by_seed = {
         (category, key): tuple(summary["scores"][category][key] for summary in seeds)
@@ -76,7 +71,7 @@ def _row(seeds: list[Summary], *, show_retriever: bool, show_k: bool) -> Row:
         if all(key in summary["scores"][category] for summary in seeds)
     }
     return Row(
-        label=" · ".join(parts),
+        label=label,
         method=first["method"],
         retriever=first["retriever"],
         k=first["k"],
@@ -86,6 +81,11 @@ def _row(seeds: list[Summary], *, show_retriever: bool, show_k: bool) -> Row:
         values={cell: fmean(values) for cell, values in by_seed.items()},
         cost=_cost(seeds),
         variant=first["variant"],
+        line=line,
+        changes=labels.own(runs[0]),
+        settings=runs[0].facts,
+        kept=fmean(one["mean"] for one in kept) if kept else None,
+        full=fmean(one["full"] for one in kept) if kept else None,
         by_seed=by_seed,
     )
 

@@ -14,7 +14,7 @@ from bench.record.runs import RunFolder
 from bench.types import Column
 from results.statistics import inference, resampling
 from results.statistics.resampling import Difference, Estimate
-from results.tables import finished_runs, notes, run_settings, significance
+from results.tables import find_row, finished_runs, notes, run_settings, significance
 from results.tables.assemble import leaderboards
 from results.tables.finished_runs import FinishedRun
 from results.tables.leaderboard import Row
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bench.score.score_arrays import ScoreArrays
 
 # What two runs must share so that their samples and scores pair up. Engine and model may differ.
-PAIRED = ("data", "columns", "metric_versions")
+PAIRED = ("data", "columns", "metric_versions", "metric_settings")
 
 
 @dataclass(frozen=True)
@@ -86,24 +86,19 @@ def _lines(scores: Sequence[Sequence[ScoreArrays]], columns: Sequence[Column]) -
 def _find(name: str, out: Path) -> tuple[str, list[FinishedRun]]:
     """The label and the seeds of A or B.
 
-    `name` is a run folder's path, its name in `out`, or a row's label or method among the runs of `out`.
+    `name` is a run folder's path, its name in `out`, or a row of the runs of `out` (`find_row`).
     """
     for place in (Path(name), out / name):
         if (place / runs.CONFIG).is_file():
             folder = RunFolder(place)
             return place.name, [FinishedRun(folder, folder.summary())]
     rows = _rows(out)
-    matching = [one for one in rows if significance.matches(one[0], name)]
-    if not matching:
-        raise unknown("run or row", name, {known for row, _ in rows for known in (row.method, row.label)})
-    exact = [one for one in matching if one[0].label == name]
-    (row, seeds), *others = exact or matching
-    if others:
-        known = [f"'{row.label}' ({seeds[0].folder.path.name})" for row, seeds in exact or matching]
-        raise UserError(
-            f"'{name}' matches {len(known)} rows of {out}: {', '.join(known)}; give a whole label or a run folder"
-        )
-    return row.label, seeds
+    folders = [seeds[0].folder.path.name for _, seeds in rows]
+    labelled = [row for row, _ in rows]
+    number = find_row.find(labelled, name, where=str(out), cure="give a whole label or a run folder", extra=folders)
+    if number is None:
+        raise unknown("run or row", name, {known for row in labelled for known in (row.method, row.label)})
+    return labelled[number].label, rows[number][1]
 
 
 def _rows(out: Path) -> list[tuple[Row, list[FinishedRun]]]:

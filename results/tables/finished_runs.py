@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import registry
+from bench import registry, settings
 from bench.errors import UserError, WrongContent
 from bench.record import runs
 from bench.record.runs import RunFolder
@@ -22,9 +22,10 @@ Summary = dict[str, Any]
 
 # What the runs of one table have in common.
 COMPARABLE = (
-    "data", "profile", "model", "engine", "generator", "dtype", "sampling", "input_budget", "deterministic", "columns",
-    "metric_versions",
+    "data", "profile", "model", "engine", "generator", "dtype", "sampling", "input_budget", "stage_input_budget",
+    "deterministic", "columns", "metric_versions", "metric_settings",
 )  # fmt: skip
+WEIGHTS = {"encoder": "retrieval_encoder.weights", "embedder": "embedder.weights"}
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,22 @@ class FinishedRun:
         return found
 
     @property
+    def shared(self) -> str:
+        """Runs with the same value may share a table."""
+        of_table = {key: value for key, value in self.summary["settings"].items() if not settings.of_row(key)}
+        return json.dumps([*(self.summary[key] for key in COMPARABLE), of_table], sort_keys=True)
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """The settings of the run's row: those of training and encoders, and the encoders' weights."""
+        of_row = {key: value for key, value in self.summary["settings"].items() if settings.of_row(key)}
+        return {**of_row, **{WEIGHTS[name]: value for name, value in self.summary["encoders"].items()}}
+
+    @property
     def cell(self) -> tuple[Any, ...]:
-        """Comparable runs with the same value form one row: everything but the seed."""
-        encoders = tuple(sorted(self.summary["encoders"].items()))
-        return (*(self.summary[key] for key in ("method", "retriever", "k", "variant")), encoders)
+        """Comparable runs with the same value form one row: everything but the seed. K is last."""
+        facts = json.dumps(self.facts, sort_keys=True)
+        return (*(self.summary[key] for key in ("method", "retriever", "variant")), facts, self.summary["k"])
 
 
 def find_finished(places: Iterable[Path]) -> list[FinishedRun]:
@@ -78,15 +91,18 @@ def comparable(found: Sequence[FinishedRun]) -> list[list[FinishedRun]]:
     """The groups that share a table, in the order in which they were first seen."""
     groups: dict[str, list[FinishedRun]] = defaultdict(list)
     for run in found:
-        groups[json.dumps([run.summary[key] for key in COMPARABLE], sort_keys=True)].append(run)
+        groups[run.shared].append(run)
     return list(groups.values())
 
 
 def newest(group: Sequence[FinishedRun]) -> list[FinishedRun]:
-    """Drops older runs of the same cell and seed. A change of source code makes such runs: no table shows it."""
-    latest: dict[tuple[Any, ...], FinishedRun] = {}
-    for run in sorted(group, key=lambda run: str(run.summary["finished"])):
-        latest[(*run.cell, run.summary["seed"])] = run
+    """Of each cell the runs by its newest source code, and of each seed the newest of these.
+
+    Nothing else can differ between runs of one cell and seed. Seeds that other code wrote are not averaged with them.
+    """
+    ordered = sorted(group, key=lambda run: str(run.summary["finished"]))
+    code = {run.cell: run.summary["source"] for run in ordered}
+    latest = {(*run.cell, run.summary["seed"]): run for run in ordered if run.summary["source"] == code[run.cell]}
     return list(latest.values())
 
 
@@ -107,4 +123,5 @@ def _order(run: FinishedRun) -> tuple[Any, ...]:
 
     summary = run.summary
     method, retriever = place("method", summary["method"]), place("retriever", summary["retriever"])
-    return method, retriever, summary["k"], summary["variant"], summary["seed"]
+    facts = json.dumps(run.facts, sort_keys=True)
+    return method, retriever, summary["k"], summary["variant"], facts, summary["seed"]

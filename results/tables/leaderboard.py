@@ -25,6 +25,11 @@ class Row:
     values: dict[Cell, float]
     cost: StageCost  # over all stages and seeds
     variant: str = ""
+    line: str = ""  # the label without K
+    changes: str = ""  # settings that were given by hand, as part of the label
+    settings: dict[str, Any] = field(default_factory=dict)  # of training and encoders
+    kept: float | None = None  # past reviews in the prompts that wrote the texts: mean over samples, then seeds
+    full: float | None = None  # share of samples whose prompt has all reviews that were retrieved
     by_seed: dict[Cell, tuple[float, ...]] = field(default_factory=dict)
     intervals: dict[Cell, tuple[float, float]] = field(default_factory=dict)
     significance: dict[Cell, str] = field(default_factory=dict)  # the daggers

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from results.tables import run_settings
-from results.tables.finished_runs import Summary
+from results.tables import run_settings, special_notes
+from results.tables.finished_runs import FinishedRun, Summary
 
 if TYPE_CHECKING:
     from bench.types import Column
 
 SYNTHETIC = "SYNTHETIC DATA: invented users with planted habits; these numbers say nothing about real ones."
 INTERVALS = "±: half the width of the 95 % interval, bootstrap over {users} users ({draws} draws)."
+KEPT = (
+    "kept: past reviews in the prompt that wrote the text, mean over samples; in brackets the share of samples whose "
+    "prompt has all that were retrieved. The input budget leaves out the others."
+)
 BEST = "Best in bold, second underlined."
 
 
-def of_runs(group: Sequence[Summary], *, older: int) -> tuple[str, ...]:
-    """`older`: how many older runs of the same cells were left out."""
+def of_runs(rows: Mapping[str, Sequence[FinishedRun]], *, older: int) -> tuple[str, ...]:
+    """`rows`: label -> the runs of its seeds. `older`: how many older runs of the same cells were left out."""
+    group = [run.summary for runs in rows.values() for run in runs]
     first = group[0]
     commits = list(dict.fromkeys(summary["commit"] for summary in group if summary.get("commit")))
     versions = {name: version for found in first["metric_versions"].values() for name, version in found.items()}
@@ -25,8 +30,12 @@ def of_runs(group: Sequence[Summary], *, older: int) -> tuple[str, ...]:
         *([SYNTHETIC] if first["data"]["synthetic"] else []),
         _data(first),
         _model(first),
+        *special_notes.changed(rows),
+        *special_notes.training(rows),
         _counts(group),
+        *([KEPT] if any(summary["kept"] for summary in group) else []),
         f"Metrics: {', '.join(f'{name} {version}' for name, version in versions.items())}.",
+        *special_notes.unread(rows),
         *([f"Commit: {', '.join(commits)}."] if commits else []),
         BEST,
         *([f"{older} older runs of the same cells are left out."] if older else []),
@@ -35,18 +44,25 @@ def of_runs(group: Sequence[Summary], *, older: int) -> tuple[str, ...]:
 
 def _data(summary: Summary) -> str:
     data = summary["data"]
-    limit = f", limited to {data['limit']}" if data["limit"] else ""
+    seed = f" drawn with seed {data['limit_seed']}" if data["limit_seed"] else ""
+    limit = f", limited to {data['limit']}{seed}" if data["limit"] else ""
     counts = ", ".join(f"{category} {n}" for category, n in summary["n"].items())
     return f"Data: {data['title']} ({data['split']} split{limit}): n = {counts}; {summary['users']} users."
 
 
 def _model(summary: Summary) -> str:
-    sampling = summary["sampling"]
+    sampling, deterministic = summary["sampling"], ", deterministic" if summary["deterministic"] else ""
     return (
         f"Model: {_model_and_engine(summary)}, profile {summary['profile']['name']}; "
         f"temperature {sampling['temperature']}, top-p {sampling['top_p']}, at most {sampling['max_new_tokens']} new "
-        f"tokens, input budget {summary['input_budget']}{', deterministic' if summary['deterministic'] else ''}."
+        f"tokens, input budget {summary['input_budget']}{_of_stages(summary)}{deterministic}."
     )
+
+
+def _of_stages(summary: Summary) -> str:
+    """The budget of the stages before the last, where it is another one."""
+    budget = summary["stage_input_budget"]
+    return f" ({budget} in stages before the last)" if budget != summary["input_budget"] else ""
 
 
 def _model_and_engine(summary: Summary) -> str:
@@ -60,11 +76,18 @@ def _model_and_engine(summary: Summary) -> str:
 def _counts(group: Sequence[Summary]) -> str:
     seeds = sorted({summary["seed"] for summary in group})
     ks = sorted({summary["k"] for summary in group if summary["retriever"]})
-    failed, shortened = (sum(summary[key] for summary in group) for key in ("failed", "shortened"))
+    failed, shortened, before = (
+        sum(summary[key] for summary in group) for key in ("failed", "shortened", "shortened_before")
+    )
+    capped = sum(cost["capped"] for summary in group for cost in summary["stages"].values())
+    more = [
+        *([f"in a stage before the last: {before}"] if before else []),
+        *([f"answers that ended at their limit of new tokens: {capped:,.0f}"] if capped else []),
+    ]
     return (
         f"K = {', '.join(map(str, ks)) or 'none'}; seeds {', '.join(map(str, seeds))}"
         f"{' (mean)' if len(seeds) > 1 else ''}; failed samples: {failed} (they score 0); "
-        f"samples whose prompt was shortened: {shortened}."
+        f"samples whose prompt was shortened: {'; '.join([str(shortened), *more])}."
     )
 
 

@@ -12,9 +12,9 @@ from bench.errors import UserError
 from bench.record.runs import SCORES
 from results.statistics import inference, resampling
 from results.statistics.resampling import Estimates
-from results.tables import notes
+from results.tables import find_row, notes
 from results.tables.finished_runs import FinishedRun
-from results.tables.leaderboard import Cell, Leaderboard, Row
+from results.tables.leaderboard import Cell, Leaderboard
 from results.tables.slices import Slice
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def measured(
     if slice_by is None:
         found = resampling.estimate(scores, _category_masks(scores[0][0]), keys)
         return [_with_daggers(_with_intervals(board, found), found, baseline)]
+    slice_by.check([run for row in runs for run in row])
     boards = []
     for category, mask in _category_masks(scores[0][0]).items():
         groups = {label: part & mask for label, part in slice_by(runs[0][0], mask).items()}
@@ -82,8 +83,13 @@ def _sliced(board: Leaderboard, category: str, groups: Mapping[str, Mask], found
         title=f"{board.title} · {category}",
         categories=tuple(label for label, mask in groups.items() if mask.any()),
         rows=tuple(rows),
-        notes=(*board.notes, f"{note}; n = {sizes}. The column failed counts the whole run."),
+        notes=(*board.notes, f"{note}; n = {sizes}. {_whole(board)}"),
     )
+
+
+def _whole(board: Leaderboard) -> str:
+    kept = any(row.kept is not None for row in board.rows)
+    return "The columns kept and failed count the whole run." if kept else "The column failed counts the whole run."
 
 
 def _with_intervals(board: Leaderboard, found: Estimates) -> Leaderboard:
@@ -103,16 +109,9 @@ def _with_intervals(board: Leaderboard, found: Estimates) -> Leaderboard:
     )
 
 
-def matches(row: Row, name: str) -> bool:
-    """Whether `name` is the row's label, its method, or the start of its label."""
-    return name in (row.label, row.method) or row.label.lower().startswith(name.lower())
-
-
-def find(board: Leaderboard, name: str) -> int | None:
-    """The index of the row with exactly this label, else of the first row that matches."""
-    matching = [place for place, row in enumerate(board.rows) if matches(row, name)]
-    exact = [place for place in matching if board.rows[place].label == name]
-    return next(iter(exact or matching), None)
+def find(board: Leaderboard, baseline: str) -> int | None:
+    """The index of the baseline's row; None where the board has none. Raises UserError where it may be several."""
+    return find_row.find(board.rows, baseline, where=f"table {board.title}", cure="give --baseline a whole label")
 
 
 def _with_daggers(board: Leaderboard, found: Estimates, baseline: str) -> Leaderboard:

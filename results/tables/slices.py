@@ -8,7 +8,7 @@ rating         one group for each value, if there are at most ten values; otherw
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,10 +32,14 @@ MOST_VALUES = 10
 
 @dataclass(frozen=True)
 class Slice:
-    """`cut(run, mask of a category)` returns label -> mask over all samples of the run. `note` explains the groups."""
+    """`cut(run, mask of a category)` returns label -> mask over all samples of the run. `note` explains the groups.
+
+    All runs of a table are cut as its first one is: `check` raises UserError for runs that would be cut in other ways.
+    """
 
     note: str
     cut: Callable[[FinishedRun, Mask], dict[str, Mask]]
+    check: Callable[[Sequence[FinishedRun]], None] = lambda runs: None
 
     def __call__(self, run: FinishedRun, within: Mask) -> dict[str, Mask]:
         return self.cut(run, within)
@@ -49,7 +53,11 @@ def parse(text: str) -> Slice | None:
     if text == "uniqueness":
         from results.tables import uniqueness
 
-        return Slice("Users by the distance of their history's mean vector from the category's mean", uniqueness.cut)
+        return Slice(
+            "Users by the distance of their history's mean vector from the category's mean",
+            uniqueness.cut,
+            uniqueness.check,
+        )
     if name not in PROPERTIES:
         raise unknown("slice", name, ("category", "uniqueness", *(f"{known}:4" for known in PROPERTIES)))
     if colon and not re.fullmatch(r"[2-9]|1\d", number):

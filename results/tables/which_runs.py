@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import settings
 from bench.config import RunConfig
 from bench.data import corpus
 from bench.errors import UserError
 from bench.record import runs
+from bench.score.written import read_config
 from bench.suite import suite
 from bench.suite.suite import Suite
 from results.tables import run_settings
@@ -63,24 +65,22 @@ def _with_own_settings(chosen: Suite, kept: list[FinishedRun], say: Say) -> list
 
 def _differences(run: FinishedRun, cells: dict[suite.Key, list[RunConfig]]) -> list[str]:
     """How the run's settings differ from its cell of the suite; from the nearest cell if several match."""
-    mine = _settings(run.folder.read(runs.CONFIG)["config"])
+    mine = _settings(read_config(run.folder))
     configs = [config for own_k in (True, False) for config in cells.get(_key(run, own_k=own_k), [])]
-    each = [run_settings.differences(mine, _settings(config.model_dump(mode="json"))) for config in configs]
+    each = [run_settings.differences(mine, _settings(config), complete=True) for config in configs]
     return min(each, key=len, default=[])
 
 
-def _settings(config: dict[str, Any]) -> dict[str, Any]:
+def _settings(config: RunConfig) -> dict[str, Any]:
     """What a suite and the command line set besides the cell."""
-    profile = config["profile"]
-    keys = ("temperature", "top_p", "max_new_tokens", "input_budget", "dtype")
     return {
-        "data": corpus.resolve(config["data"]),
-        "split": config["split"],
-        "limit": config["limit"],
-        "engine": config["generator"],
-        "model": profile["llm"],
-        **{key: profile[key] for key in keys},
-        "deterministic": config["deterministic"],
+        "data": corpus.resolve(config.data),
+        "split": config.split,
+        "limit": config.limit,
+        "engine": config.generator,
+        "model": config.profile.llm,
+        **settings.of(config),
+        "deterministic": config.deterministic,
     }
 
 

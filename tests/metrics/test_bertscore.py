@@ -149,5 +149,5 @@ def test_lists_of_different_length_and_no_rows_are_refused() -> None:
 
 def test_versions_name_the_model_and_layer(led: Path) -> None:
     versions = BertScore(model=str(led), layer=1).versions()
-    assert versions["bertscore"] == f"{led} {assets.fingerprint(led)[:12]} layer 1 no-idf no-rescaling"
+    assert versions["bertscore"] == f"{led} {assets.fingerprint(led)[:12]} layer 1 no-idf no-rescaling no-prefix-space"
     assert versions["bert-score"] == "0.3.13"

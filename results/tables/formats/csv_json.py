@@ -15,6 +15,8 @@ from bench.record import runs
 from results.tables.formats.shared import COSTS
 from results.tables.leaderboard import Cell, Leaderboard, Row
 
+ABOUT = ("kind", "label", "method", "retriever", "k", "variant", "settings", "kept", "full", "n", "failed")
+
 
 def as_csv(*boards: Leaderboard) -> str:
     """One line for each row.
@@ -26,14 +28,17 @@ def as_csv(*boards: Leaderboard) -> str:
     writer = csv.writer(out, lineterminator="\n")
     columns = list(dict.fromkeys(cell for board in boards for cell in board.cells()))
     names = ["/".join(cell) + end for cell in columns for end in ("", "/low", "/high", "/significance")]
-    writer.writerow(["table", "kind", "label", "method", "retriever", "k", "seeds", "n", "failed", *COSTS, *names])
+    writer.writerow(
+        ["table", "kind", "label", "method", "retriever", "k", "seeds", "kept", "full", "n", "failed", *COSTS, *names]
+    )
     for board in boards:
         own = set(board.cells())
         for row in board.rows:
             about = [board.title, row.kind, row.label, row.method, row.retriever or "", row.k]
             costs = [getattr(row.cost, name) for name in COSTS]
             values = [text for cell in columns for text in (_csv_cell(row, cell) if cell in own else [""] * 4)]
-            writer.writerow([*about, " ".join(map(str, row.seeds)), row.n, row.failed, *costs, *values])
+            some = ["" if one is None else one for one in (row.kept, row.full)]
+            writer.writerow([*about, " ".join(map(str, row.seeds)), *some, row.n, row.failed, *costs, *values])
     return out.getvalue()
 
 
@@ -57,7 +62,7 @@ def _board(board: Leaderboard) -> dict[str, Any]:
 
 
 def _row(board: Leaderboard, row: Row) -> dict[str, Any]:
-    about = {key: getattr(row, key) for key in ("kind", "label", "method", "retriever", "k", "variant", "n", "failed")}
+    about = {key: getattr(row, key) for key in ABOUT}
     values: dict[str, dict[str, Any]] = {group: {} for group in board.categories}
     for group, key in board.cells():
         cell = (group, key)

@@ -39,7 +39,7 @@ def document(tables: Iterable[str]) -> str:
 
 def table(board: Leaderboard, *, costs: bool = False) -> str:
     """A table and a list of its notes."""
-    heads = shared.heads(costs=costs)
+    heads = shared.heads(board, costs=costs)
     groups = "".join(
         f'<th colspan="{len(board.columns)}" scope="colgroup">{escape(name)}</th>' for name in board.categories
     )
@@ -73,7 +73,7 @@ def _head(text: str) -> str:
 
 def _row(board: Leaderboard, row: Row, *, costs: bool) -> str:
     cells = "".join(_cell(board, row, cell) for cell in board.cells())
-    tail = "".join(f"<td>{text}</td>" for text in shared.tail(row, costs=costs))
+    tail = "".join(f"<td>{text}</td>" for text in shared.tail(board, row, costs=costs))
     return f'<tr class="{row.kind}"><td>{escape(row.label)}</td>{cells}{tail}</tr>'
 
 

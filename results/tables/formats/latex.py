@@ -21,7 +21,7 @@ SPECIAL = {
 def latex(board: Leaderboard, *, costs: bool = False) -> str:
     """A `table*` with the notes as its caption. Letters that plain LaTeX lacks become question marks."""
     per_group = len(board.columns)
-    heads = shared.heads(costs=costs)
+    heads = shared.heads(board, costs=costs)
     groups = [rf"\multicolumn{{{per_group}}}{{c}}{{{text(name)}}}" for name in board.categories]
     rules = [
         rf"\cmidrule(lr){{{2 + place * per_group}-{1 + (place + 1) * per_group}}}"
@@ -36,7 +36,7 @@ def latex(board: Leaderboard, *, costs: bool = False) -> str:
     ]
     for row in board.rows:
         cells = [_cell(value) for value in shared.values(board, row)]
-        lines.append(line([text(row.label), *cells, *shared.tail(row, costs=costs)]))
+        lines.append(line([text(row.label), *cells, *map(text, shared.tail(board, row, costs=costs))]))
     return table("l" + "r" * (len(labels) + len(heads)), lines, [f"{board.title}.", *board.notes])
 
 

@@ -18,9 +18,10 @@ STYLES = {1: "**{}**", 2: "<u>{}</u>", 0: "{}"}
 def markdown(board: Leaderboard, *, costs: bool = False) -> str:
     labels = {column.key: column.label for column in board.columns}
     values = [text(f"{category} {labels[key]}") for category, key in board.cells()]
-    head = ["Method", *values, *shared.heads(costs=costs)]
+    head = ["Method", *values, *shared.heads(board, costs=costs)]
     rows = [
-        [text(row.label), *map(_cell, shared.values(board, row)), *shared.tail(row, costs=costs)] for row in board.rows
+        [text(row.label), *map(_cell, shared.values(board, row)), *shared.tail(board, row, costs=costs)]
+        for row in board.rows
     ]
     return table(board.title, head, rows, board.notes)
 

@@ -33,17 +33,27 @@ def values(board: Leaderboard, row: Row) -> list[Value]:
     return [value(board, row, cell) for cell in board.cells()]
 
 
-def heads(*, costs: bool) -> list[str]:
+def heads(board: Leaderboard, *, costs: bool) -> list[str]:
     """The heads of the columns after the values."""
-    return ["n", "failed", *(cost_heads() if costs else [])]
+    return [*(["kept"] if _has_kept(board) else []), "n", "failed", *(cost_heads() if costs else [])]
+
+
+def _has_kept(board: Leaderboard) -> bool:
+    return any(row.kept is not None for row in board.rows)
 
 
 def cost_heads() -> list[str]:
     return [name.replace("_", " ") for name in COSTS]
 
 
-def tail(row: Row, *, costs: bool) -> list[str]:
+def kept(row: Row) -> str:
+    """'3.0 (12 %)': past reviews in a prompt on average, and the share of samples that kept all; "-" without any."""
+    return "-" if row.kept is None or row.full is None else f"{row.kept:.1f} ({100 * row.full:.0f} %)"
+
+
+def tail(board: Leaderboard, row: Row, *, costs: bool) -> list[str]:
     """The columns after the values, empty for the paper's rows."""
     if row.kind != "run":
-        return [""] * len(heads(costs=costs))
-    return [str(row.n), str(row.failed), *(f"{getattr(row.cost, name):,.0f}" for name in COSTS if costs)]
+        return [""] * len(heads(board, costs=costs))
+    first = [kept(row)] if _has_kept(board) else []
+    return [*first, str(row.n), str(row.failed), *(f"{getattr(row.cost, name):,.0f}" for name in COSTS if costs)]

@@ -31,7 +31,7 @@ def terminal(board: Leaderboard, *, costs: bool = False, width: int | None = Non
     """`width`: the terminal's, in columns; None: lines may have any length."""
     from rich.text import Text
 
-    heads = range(len(shared.heads(costs=costs)))
+    heads = range(len(shared.heads(board, costs=costs)))
     text = Text()
     text.append(inert(board.title) + "\n\n", "italic")
     whole = _block(board, board.cells(), heads, costs=costs)
@@ -67,7 +67,7 @@ def _block(
 ) -> Text:
     """All rows with some value columns and some of the columns after the values (`tail`: their indices)."""
     labels = {column.key: column.label for column in board.columns}
-    heads = shared.heads(costs=costs)
+    heads = shared.heads(board, costs=costs)
     head: Line = [(name, "") for name in ("Method", *(labels[key] for _, key in cells), *(heads[n] for n in tail))]
     rows = [_lines(board, row, cells, tail, costs=costs) for row in board.rows]
     groups = [(name, len(list(same))) for name, same in groupby(category for category, _ in cells)]
@@ -127,7 +127,7 @@ def _groups(groups: Sequence[tuple[str, int]], widths: list[int]) -> str:
 def _lines(board: Leaderboard, row: Row, cells: Sequence[Cell], tail: Sequence[int], *, costs: bool) -> list[Line]:
     """The line of the row and, if it has intervals, the line of their halves."""
     values = [shared.value(board, row, cell) for cell in cells]
-    after = shared.tail(row, costs=costs)
+    after = shared.tail(board, row, costs=costs)
     style = "" if row.kind == "run" else "dim"
     label = inert(row.label.replace("\n", " "))
     shown = [(value.number + value.dagger, STYLES[value.rank] or style) for value in values]

@@ -134,7 +134,10 @@ DOCTORED: dict[str, tuple[Callable[[RunFolder], None], set[str]]] = {
         edit(runs.CONFIG, lambda c: c["config"].update(seed=7)),
         {"files", "identity", "texts", "summary"},
     ),
-    "the method's source": (edit(runs.CONFIG, lambda c: c["sources"].update(method="0" * 64)), {"files", "identity"}),
+    "the method's source": (
+        edit(runs.CONFIG, lambda c: c["sources"].update(method="0" * 64)),
+        {"files", "identity", "summary"},
+    ),
     "the provenance": (edit(runs.PROVENANCE, lambda p: p["git"].update(dirty=False, commit="0")), SUMMARY),
     "an answer": (change_an_answer, {"texts"}),
     "an answer lost": (forget_an_answer, {"texts"}),

@@ -40,6 +40,26 @@ def test_k_sweep_draws_values_and_intervals_in_order_of_k(found: list[FinishedRu
     assert any(isinstance(one, FillBetweenPolyCollection) for one in ax.collections)
 
 
+def test_k_sweep_draws_how_many_reviews_were_kept_on_a_second_axis(tmp_path: Path) -> None:
+    kept = {0: 0.0, 4: 2.7, 2: 2.0, 8: None}  # at 8 no prompt was fitted
+    found = [
+        scored.finished(
+            tmp_path / f"rag-{k}",
+            summary("rag", k=k, retriever="recency", kept=None if n is None else {"mean": n, "full": 0.5, "n": 4}),
+            scored.rows(0.3 + k / 20),
+        )
+        for k, n in kept.items()
+    ]
+    (figure,) = plots.draw("k-sweep", found, ["bleu"])
+    assert len(figure.axes) == 4  # two categories, a second axis each
+    twin = figure.axes[-1]
+    every, line = twin.get_lines()
+    assert (list(every.get_xdata()), list(every.get_ydata())) == ([0, 8], [0, 8])
+    assert (list(line.get_xdata()), list(line.get_ydata())) == ([0, 2, 4], [0.0, 2.0, 2.7])
+    assert "kept" in twin.get_ylabel()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["RAG"]
+
+
 def test_ablations_draw_a_point_for_each_row(found: list[FinishedRun]) -> None:
     (figure,) = plots.draw("ablations", found, ["rouge1"])
     labels = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]

@@ -108,7 +108,7 @@ def test_markdown_of_every_kind_renders_cell_by_cell(kinds: dict[str, Leaderboar
         assert notes == [words(note) for note in board.notes], name
         for shown, row in zip(rows, board.rows, strict=True):
             values = [words(f"{one.number}{one.dagger} {one.half}") for one in shared.values(board, row)]
-            assert shown == [words(row.label), *values, *shared.tail(row, costs=True)], name
+            assert shown == [words(row.label), *values, *shared.tail(board, row, costs=True)], name
 
 
 def test_html_of_every_kind_is_valid_and_has_all_cells(
@@ -123,7 +123,7 @@ def test_html_of_every_kind_is_valid_and_has_all_cells(
             for line, row in zip(table.findall("tbody/tr"), board.rows, strict=True):
                 cells = [words("".join(cell.itertext())) for cell in line]
                 assert cells[0] == words(row.label)
-                assert len(cells) == 1 + len(board.cells()) + len(shared.heads(costs=costs))
+                assert len(cells) == 1 + len(board.cells()) + len(shared.heads(board, costs=costs))
     assert page.find(".//td/script") is None and not page.findall(".//td[1]/b")
     page = valid.document(statistics(toys, "html", capfd))
     assert [cell.text for cell in page.findall(".//tbody/tr[1]/td")][:2] == ["Training Dataset", "0"]

@@ -17,7 +17,9 @@ from bench.record.contents import FORMAT
 from bench.record.runs import RunFolder
 from results.tables.assemble import leaderboards
 from results.tables.finished_runs import FinishedRun, find_finished
-from results.tables.formats.csv_json import as_csv
+from results.tables.formats.csv_json import as_csv, as_json
+from results.tables.formats.html import page
+from results.tables.formats.latex import latex
 from results.tables.formats.markdown import markdown
 from results.tables.formats.terminal import terminal
 from results.tables.leaderboard import Leaderboard, Row
@@ -61,6 +63,12 @@ def summary(
         "input_budget": 1024,
         "stage_input_budget": 2048,
         "deterministic": False,
+        "settings": {"revision": None},
+        "metric_settings": {"rouge": {}},
+        "changed": {},
+        "source": "code",
+        "unread": {},
+        "kept": None,
         "n": {"Books": 3, "Films": 2},
         "users": 4,
         "failed": 0,
@@ -254,6 +262,14 @@ def test_notes_describe_data_model_and_counts() -> None:
     assert "SYNTHETIC" not in said
 
 
+def test_notes_count_what_was_cut_in_any_stage() -> None:
+    cut = {"shortened": 1, "shortened_before": 4, "stages": {"a": stage(capped=2), "b": stage(capped=1)}}
+    said = (
+        "samples whose prompt was shortened: 2; in a stage before the last: 8; answers that ended at their limit of new"
+    )
+    assert f"{said} tokens: 6." in " ".join(board(summary(**cut), summary("nonperso", **cut)).notes)
+
+
 def test_notes_say_that_data_is_synthetic_or_limited() -> None:
     data = {**summary()["data"], "synthetic": True, "limit": 10}
     notes = board(summary(data=data)).notes
@@ -325,6 +341,39 @@ def test_a_value_that_a_row_lacks_is_a_dash() -> None:
     (parsed,) = csv.DictReader(io.StringIO(as_csv(lacking)))
     assert parsed["Films/rouge1"] == ""
     assert lacking.rank(bare, FILMS) == 0
+
+
+def test_the_reviews_that_prompts_kept_are_a_column() -> None:
+    """Mean over seeds; a seed whose prompts were never fitted is left out; the column is there where a row has it."""
+    kept = [{"mean": 3.0, "full": 0.12, "n": 5}, {"mean": 4.0, "full": 0.2, "n": 4}, None]
+    rag = [summary(k=8, seed=seed, kept=one) for seed, one in enumerate(kept)]
+    made = board(*rag, summary("nonperso"), summary("pag", k=8))
+    assert [(row.kept, row.full) for row in made.rows] == [(None, None), (3.5, pytest.approx(0.16)), (None, None)]
+    assert "| 3.5 (16 %) | 15 | 0 |" in markdown(made)
+    assert markdown(made).count("| - | 5 | 0 |") == 2
+    assert any(note.startswith("kept: past reviews in the prompt") for note in made.notes)
+    assert r"3.5 (16 \%)" in latex(made)
+    assert "3.5 (16 %)" in shown(made) and "3.5 (16 %)" in page([made])
+    rows = list(csv.DictReader(io.StringIO(as_csv(made))))
+    assert [(row["kept"], row["full"]) for row in rows] == [("", ""), ("3.5", "0.16"), ("", "")]
+    (parsed,) = json.loads(as_json([made]))
+    assert [row["kept"] for row in parsed["rows"]] == [None, 3.5, None]
+    assert "kept" not in markdown(board(summary(), summary("nonperso")))
+
+
+def test_notes_count_what_metrics_could_not_read() -> None:
+    """References once, texts by row, over all seeds."""
+    reference, text = {"hold no letter": 5}, {"hold no letter": 2}
+    metrics = {"rouge": {"rouge-score": "0.1.2"}, "length": {}}
+    rag = [
+        summary(seed=seed, unread={"rouge": {"reference": reference, "prediction": text}}, metric_versions=metrics)
+        for seed in (0, 1)
+    ]
+    made = board(*rag, summary("nonperso", unread={"rouge": {"reference": reference}}, metric_versions=metrics))
+    (note,) = [note for note in made.notes if "cannot read" in note]
+    said = "5 of 5 references hold no letter; 4 of 10 texts of RAG hold no letter"
+    assert note == f"R-1, R-L cannot read everything: {said}."
+    assert not any("cannot read" in note for note in board(summary()).notes)
 
 
 # ---------------------------------------------------------------- from folders

@@ -76,3 +76,20 @@ def test_table_by_uniqueness(
     assert kept.keys() == texts
     assert bench("table", world.out, "--by", "uniqueness") == 0
     assert "Non-Unique 2, Unique 1" in capfd.readouterr().out
+
+
+def test_runs_whose_groups_would_differ_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The embedder cuts the users and is no part of RAG's own numbers: both runs share a table."""
+    monkeypatch.setitem(registry.BUILTIN["generator"], "fake", fakes.FAKE)
+    monkeypatch.setattr("bench.embed.encoders.create", lambda config: FakeEmbedder())
+    world = World(tmp_path)
+    assert world.run(method="rag") == 0
+    assert world.run("--set", "embedder.model=other", method="nonperso") == 0
+    assert bench("table", world.out) == 0
+    capfd.readouterr()
+    assert bench("table", world.out, "--by", "uniqueness") == 2
+    said = capfd.readouterr().err
+    assert "these runs have other embedders: " in said and "other (data-nonperso-" in said
+    assert len(said.splitlines()) == 1
