@@ -41,7 +41,10 @@ def _as_route_has_it(reply: Reply, path: str) -> Reply:
     if not (isinstance(reply.body, dict) and isinstance(reply.body.get("choices"), list)):
         return reply
     other = "text" if "chat" in path else "message"
-    choices = [{key: value for key, value in choice.items() if key != other} for choice in reply.body["choices"]]
+    choices = [
+        {key: value for key, value in choice.items() if key != other} if isinstance(choice, dict) else choice
+        for choice in reply.body["choices"]
+    ]
     return replace(reply, body={**reply.body, "choices": choices})
 
 

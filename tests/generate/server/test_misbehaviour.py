@@ -296,12 +296,6 @@ def test_a_refused_parameter_is_left_out_and_the_identity_says_so(
 
 
 def test_a_refusal_with_status_200_names_its_parameter_too(server: FakeServer) -> None:
-    def take(body: dict[str, Any]) -> Reply:
-        return Reply(
-            body=error(400, "no such field", param="seed", code="unknown_parameter") if "seed" in body else completed()
-        )
-
-    server.trial, server.answer = take, lambda n, body: take(body)
     body = error("unknown_parameter", "no such field", param="seed", status=400)
     server.trial = lambda asked: Reply(body=body if "seed" in asked else completed())
     server.answer = lambda n, asked: Reply(body=body if "seed" in asked else completed("fine"))
