@@ -74,6 +74,9 @@ class Profile(BaseModel):
     max_new_tokens: int = Field(2048, ge=1)
     temperature: float = Field(0.8, ge=0)
     top_p: float = Field(0.95, gt=0, le=1)
+    system_role: Literal["own", "merge"] = "own"  # merge: the system text opens the user message
+    reasoning: Literal["strip", "keep"] = "strip"  # what a model thinks before it answers
+    date: str | None = Field(None, pattern=r"^\d{4}-\d\d-\d\d$")  # for templates that print it; None: the first day
     metrics: tuple[str, ...]
     retrieval_encoder: EncoderConfig
     embedder: EncoderConfig

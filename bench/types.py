@@ -193,7 +193,9 @@ class Dropped:
 
 @dataclass(slots=True)
 class StageCost:
-    """The cost of one stage of one sample, or of a whole run. `capped`: answers that ended at `max_new_tokens`."""
+    """The cost of one stage of one sample, or of a whole run. `capped`: answers that ended at `max_new_tokens`;
+    `reasoned`: answers that had reasoning before them.
+    """
 
     requests: int = 0
     from_store: int = 0
@@ -201,6 +203,7 @@ class StageCost:
     cached_tokens: int = 0
     new_tokens: int = 0
     capped: int = 0
+    reasoned: int = 0
     seconds: float = 0.0
 
     def add(self, other: StageCost) -> None:
@@ -210,6 +213,7 @@ class StageCost:
         self.cached_tokens += other.cached_tokens
         self.new_tokens += other.new_tokens
         self.capped += other.capped
+        self.reasoned += other.reasoned
         self.seconds += other.seconds
 
 
@@ -249,4 +253,5 @@ class Trace:
     dropped_before: Dropped = field(default_factory=Dropped)
     stages: dict[str, StageCost] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)  # (stage, store key), in order
+    reasoning: list[tuple[str, str]] = field(default_factory=list)  # (stage, what the model thought before answering)
     notes: dict[str, Any] = field(default_factory=dict)  # by `Context.note`

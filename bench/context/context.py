@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.data.corpus import Corpus
-from bench.errors import BenchError, UserError
+from bench.errors import BenchError, SampleFailure, UserError
 from bench.generate.prompts.budget import Count, fit
+from bench.generate.reasoning import parted
 from bench.generate.service import Completer
 from bench.protocols import PromptBuilder, TextVectors
 from bench.seeds import derive
-from bench.types import Prompt, Request, Review, Sample, Sampling, Slot, StageCost, Trace
+from bench.types import Completion, Prompt, Request, Review, Sample, Sampling, Slot, StageCost, Trace
 
 if TYPE_CHECKING:
     from bench.protocols import Vectors
@@ -50,6 +51,7 @@ class CellResources:
     input_budget: int
     stage_budget: int
     seed: int
+    keep_reasoning: bool = False
     slot_encoder: SlotEncoder = untrained
     answered: Callable[[str, StageCost], None] = unseen
     failed: dict[str, BenchError] = field(default_factory=dict)
@@ -119,6 +121,8 @@ class SampleContext:
         )
         completion, from_store, store_key = await self.cell.service.complete(prompt, request)
         self.trace.requests.append((stage, store_key))
+        text, thoughts, failure = self._answer(completion)
+        self.trace.reasoning += [(stage, thought) for thought in thoughts]
         cost = StageCost(
             requests=1,
             from_store=int(from_store),
@@ -126,8 +130,23 @@ class SampleContext:
             cached_tokens=0 if from_store else completion.n_cached,
             new_tokens=completion.n_new,
             capped=int(completion.finish == "length"),
+            reasoned=int(bool(thoughts)),
             seconds=0.0 if from_store else completion.seconds,
         )
         self.trace.stages.setdefault(stage, StageCost()).add(cost)
         self.cell.answered(stage, cost)
-        return completion.text.strip()
+        if failure:
+            raise failure
+        return text.strip()
+
+    def _answer(self, completion: Completion) -> tuple[str, list[str], SampleFailure | None]:
+        """(the answer, the reasoning before it, why there is no answer). The store keeps both as they came."""
+        apart = [completion.reasoning] if completion.reasoning else []
+        if self.cell.keep_reasoning:
+            return completion.text, apart, None
+        try:
+            opened = getattr(self.cell.service.generator.encoder, "opens_reasoning", "")
+            text, thoughts = parted(completion.text, opened=opened)
+        except SampleFailure as failure:
+            return "", [*apart, completion.text], failure
+        return text, [*apart, *thoughts], None

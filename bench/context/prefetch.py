@@ -69,6 +69,7 @@ def resources(
         input_budget=config.profile.input_budget,
         stage_budget=config.profile.stage_budget,
         seed=config.seed,
+        keep_reasoning=config.profile.reasoning == "keep",
         failed=failed,
     )
 

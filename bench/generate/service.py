@@ -32,9 +32,11 @@ class GenerationService:
         store: RequestStore,
         *,
         say: Callable[[str], None] = lambda message: None,
+        date: str = "",
     ) -> None:
         self.generator = generator
         self.store = store
+        self.date = date  # what its chat template is told
         self.use = EngineUse()
         self.identity = dict(generator.identity())
         self._say = say
@@ -45,6 +47,11 @@ class GenerationService:
         """For a run's provenance: the generator's `details()`, if it has any beside its identity."""
         details: Callable[[], Mapping[str, Any]] = getattr(self.generator, "details", dict)
         return details()
+
+    @property
+    def told_date(self) -> str:
+        """The date in its prompts; "" where its chat template prints none, or a server renders it."""
+        return self.date if getattr(self.generator.encoder, "dated", False) else ""
 
     async def complete(self, prompt: Prompt, request: Request) -> tuple[Completion, bool, str]:
         """(completion, came from the store, key). Equal requests that run at the same time run once."""

@@ -49,6 +49,7 @@ class Config(Content):
     sources: dict[Text, Text]
     config: Object
     trained: Trained | None = None
+    date: Text = ""  # what the chat template was told
 
 
 class Git(Content):
@@ -80,6 +81,7 @@ class Cost(Content):
     cached_tokens: Number
     new_tokens: Number
     capped: Number
+    reasoned: Number
     seconds: Number
 
 

@@ -67,7 +67,8 @@ class Cell:
         """Records how the run starts, and finds out what is left: finished samples stay, the rest is pending."""
         (self.folder.path / runs.SUMMARY).unlink(missing_ok=True)
         origins = {"generator": service.identity, "sources": self.sources}
-        about = {"format": contents.FORMAT, "identity": self.identity, **origins}
+        about = {"format": contents.FORMAT, "identity": self.identity, **origins, "date": service.told_date}
+        self._check_date(service.told_date)
         self.folder.write(runs.CONFIG, {**about, "config": self.config.model_dump(mode="json")})
         origin = provenance.collect(service.identity, service.details())
         if (self.folder.path / runs.PROVENANCE).is_file():
@@ -78,6 +79,16 @@ class Cell:
         if self.pending:  # else the run keeps the time at which it was finished
             (self.folder.path / keep.EARLIER).unlink(missing_ok=True)
         return self
+
+    def _check_date(self, date: str) -> None:
+        """Raises UserError where the run was begun with another date: its prompts would be of two days."""
+        if (self.folder.path / runs.CONFIG).is_file():
+            begun = self.folder.read(runs.CONFIG).get("date") or date
+            if begun != date:
+                raise UserError(
+                    f"{self.folder.path} was begun with the date {begun}, and this command has {date}; add --set "
+                    f"date={begun}, or choose another --out"
+                )
 
     def lacks_metrics(self) -> dict[str, dict[str, Any]]:
         """The metrics, with their options, that the profile asks for and a finished run was not scored with."""

@@ -16,6 +16,7 @@ from bench.console.progress import Progress
 from bench.data.corpus import Corpus
 from bench.generate.service import GenerationService
 from bench.generate.store import RequestStore
+from bench.record import day
 from bench.run.cells import Cell, lock, unfinished, without_scores
 from bench.run.jobs import prefetched
 from bench.run.scoring import Scorer
@@ -25,15 +26,17 @@ from bench.run.writing import task, write
 from bench.score.judging import Judges
 
 
-def open_service(config: RunConfig, out: Path, *, progress: Progress) -> GenerationService:
-    """The generator of a configuration, not started yet, over the output folder's request store."""
+def open_service(config: RunConfig, out: Path, *, progress: Progress, date: str = "") -> GenerationService:
+    """The generator of a configuration, not started yet, over the output folder's request store.
+
+    `date` is what chat templates that print it are told; by default the profile's, or the first day of this folder.
+    """
     kept = out / ".store"
     make = registry.load("generator", config.generator)
-    generator = make(
-        config.profile, deterministic=config.deterministic, log=kept / "engine.log", **config.generator_options
-    )
+    profile = config.profile.model_copy(update={"date": date or config.profile.date or day.of(out)})
+    generator = make(profile, deterministic=config.deterministic, log=kept / "engine.log", **config.generator_options)
     store = RequestStore(kept / "requests.sqlite")
-    service = GenerationService(generator, store, say=progress.say)
+    service = GenerationService(generator, store, say=progress.say, date=str(profile.date))
     progress.follow(service.use)
     return service
 

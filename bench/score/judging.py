@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 from bench import registry
 from bench.config import Profile, RunConfig
 from bench.errors import SampleFailure
+from bench.generate.reasoning import parted
 from bench.generate.service import Completer, GenerationService
 from bench.generate.store import RequestStore
 from bench.protocols import Generator, Metric
@@ -83,7 +84,10 @@ class ServedRespondent:
                 completion, _, _ = await self.service.complete(prompt, request)
             except SampleFailure as failure:
                 return failure
-            return completion.text
+            try:
+                return parted(completion.text, opened=getattr(encoder, "opens_reasoning", ""))[0]
+            except SampleFailure as failure:
+                return failure
 
         return list(await asyncio.gather(*map(one, prompts)))
 

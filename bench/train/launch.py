@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,9 +11,11 @@ from functools import cache
 from bench.config import RunConfig
 from bench.errors import EngineError
 from bench.generate.engine import reaper
+from bench.record import day
 from bench.train import checkpoint as checkpoints
 from bench.train.checkpoint import MANIFEST, Checkpoint
 
+LOCKED = "BENCH_LOCKED_CHECKPOINT"  # tells the worker that the process which started it holds this folder
 WORKER = ["-m", "bench.train.worker"]
 # Exit codes for which the worker has already printed one line.
 EXPLAINED = (1, 2, 130)
@@ -30,11 +33,13 @@ def ensure(checkpoint: Checkpoint, config: RunConfig, *, say: Callable[[str], No
         if checkpoint.trained:
             return
         if not (checkpoint.path / MANIFEST).is_file():
-            checkpoint.folder.write(MANIFEST, checkpoints.describe(config))
+            date = config.profile.date or day.of(checkpoint.path.parent.parent)
+            checkpoint.folder.write(MANIFEST, {**checkpoints.describe(config), "date": date})
         say(f"training {checkpoint.path.name}{place} ...")
         reaping = reaper.start()
         try:
-            code = subprocess.run(command(checkpoint, config.profile.train.processes or _gpus())).returncode
+            start = command(checkpoint, config.profile.train.processes or _gpus())
+            code = subprocess.run(start, env={**os.environ, LOCKED: str(checkpoint.path)}).returncode
         finally:
             reaping.kill()
             reaping.wait()

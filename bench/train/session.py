@@ -15,7 +15,7 @@ from bench.config import RunConfig
 from bench.data.corpus import load
 from bench.embed.encoders import dimensions
 from bench.errors import UserError
-from bench.generate.prompts.chat import ChatEncoder
+from bench.generate.prompts import chat
 from bench.models import assets
 from bench.record import provenance
 from bench.train import optimizer
@@ -112,7 +112,8 @@ def open_session(checkpoint: Checkpoint, ranks: Ranks, logs: Logs) -> Session:
         raise UserError(f"data '{config.data}' has changed since {checkpoint.path} was begun; run again")
     method = registry.create("method", config.method, config.method_options)
     folder = assets.resolve(profile.llm, revision=profile.revision)
-    encoder = ChatEncoder(folder, trust_code=profile.trusts_code)
+    told = profile.date or checkpoint.manifest.get("date")  # as the runs of this output folder are told
+    encoder = chat.of_profile(profile.model_copy(update={"date": told}), folder)
     out = checkpoint.path.parent.parent
     if not ranks.first:
         ranks.wait()  # the first rank embeds for all

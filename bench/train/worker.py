@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NoReturn
 
-from bench.errors import BenchError, of_the_disk
+from bench.errors import BenchError, UserError, of_the_disk
 
 
 def main(folder: Path) -> None:
@@ -22,18 +23,23 @@ def main(folder: Path) -> None:
     os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")
 
     from bench.train.checkpoint import Checkpoint
+    from bench.train.launch import LOCKED
     from bench.train.logs import Logs
     from bench.train.ranks import join
     from bench.train.session import open_session
 
     checkpoint = Checkpoint(folder)
-    ranks = join()
-    logs = Logs(checkpoint.config.method, folder, quiet=not ranks.first)
-    try:
-        open_session(checkpoint, ranks, logs).run()
-    finally:
-        logs.close()
-        ranks.close()
+    held = os.environ.get(LOCKED) == str(folder) or os.environ.get("RANK", "0") != "0"
+    with nullcontext() if held else checkpoint.folder.locked():
+        if checkpoint.trained and not held:
+            raise UserError(f"{folder} is trained already; delete it to train it again")
+        ranks = join()
+        logs = Logs(checkpoint.config.method, folder, quiet=not ranks.first)
+        try:
+            open_session(checkpoint, ranks, logs).run()
+        finally:
+            logs.close()
+            ranks.close()
 
 
 def run(folder: Path) -> None:

@@ -54,7 +54,7 @@ def checks(
         yield Check("texts", None, f"{kept} is missing, and with it all answers")
         return
     try:
-        with _service(config, out) as service:
+        with _service(config, out, str(about.get("date", ""))) as service:
             (cell,) = cells.plan([config], corpus, out, generator=service.identity)
             yield _identity(replace(cell, folder=folder), about, service.identity, corpus)
             answers = StoredAnswers(service.generator, about["generator"], service.store)
@@ -64,9 +64,9 @@ def checks(
 
 
 @contextmanager
-def _service(config: RunConfig, out: Path) -> Iterator[GenerationService]:
+def _service(config: RunConfig, out: Path, date: str) -> Iterator[GenerationService]:
     with Progress(quiet=True) as progress:
-        service = runner.open_service(config, out, progress=progress)
+        service = runner.open_service(config, out, progress=progress, date=date)
         try:
             yield service
         finally:

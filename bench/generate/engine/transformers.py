@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.config import Profile
 from bench.errors import EngineError
-from bench.generate.prompts import soft
+from bench.generate.prompts import chat, soft
 from bench.generate.prompts.chat import ChatEncoder
 from bench.models import assets, folders
 from bench.types import Completion, Request
@@ -73,7 +73,7 @@ class TransformersGenerator:
 
     @cached_property
     def encoder(self) -> ChatEncoder:
-        return ChatEncoder(self._folder, trust_code=self._profile.trusts_code)
+        return chat.of_profile(self._profile, self._folder)
 
     def identity(self) -> Mapping[str, Any]:
         return {
@@ -125,9 +125,10 @@ class TransformersGenerator:
 
         started = time.perf_counter()
         longest = max(len(request.ids) for request in requests)
-        pad = self.encoder.tokenizer.eos_token_id
+        ends = list(self.encoder.end_tokens)
+        pad = ends[0]
         budget = max(request.sampling.max_new_tokens for request in requests)
-        config = GenerationConfig(max_new_tokens=budget, do_sample=False, eos_token_id=pad, pad_token_id=pad)
+        config = GenerationConfig(max_new_tokens=budget, do_sample=False, eos_token_id=ends, pad_token_id=pad)
         with torch.inference_mode():
             output = self._model.generate(
                 **self._inputs(requests, longest, pad),
@@ -136,7 +137,7 @@ class TransformersGenerator:
             )
         seconds = time.perf_counter() - started
         new = output[:, longest:].tolist()
-        return [self._completion(r, ids, pad, seconds) for r, ids in zip(requests, new, strict=True)]
+        return [self._completion(r, ids, seconds) for r, ids in zip(requests, new, strict=True)]
 
     def _inputs(self, requests: list[Request], longest: int, pad: int) -> dict[str, Any]:
         """Left-padded ids and mask, and the embeddings of all ids if any request has soft prompt embeddings."""
@@ -159,11 +160,11 @@ class TransformersGenerator:
         width = self._model.get_input_embeddings().weight.shape[1]
         return soft.positions(request, slot_id=self.encoder.slot_id, width=width)
 
-    def _completion(self, request: Request, ids: list[int], end: int, seconds: float) -> Completion:
+    def _completion(self, request: Request, ids: list[int], seconds: float) -> Completion:
         ids = ids[: request.sampling.max_new_tokens]
-        stopped = end in ids
-        if stopped:
-            ids = ids[: ids.index(end) + 1]
+        end = next((place for place, token in enumerate(ids) if token in self.encoder.end_tokens), None)
+        if stopped := end is not None:
+            ids = ids[: end + 1]
         return Completion(
             text=self.encoder.decode(tuple(ids)),
             ids=tuple(ids),

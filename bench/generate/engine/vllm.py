@@ -29,7 +29,7 @@ from bench.errors import EngineError, SampleFailure, UserError
 from bench.generate.engine import memory, reaper, vllm_arguments, vllm_output
 from bench.generate.engine.memory import Size
 from bench.generate.engine.vllm_arguments import CACHE, ENVIRONMENT
-from bench.generate.prompts import soft
+from bench.generate.prompts import chat, soft
 from bench.generate.prompts.chat import ChatEncoder
 from bench.models import assets
 from bench.types import Completion, Request
@@ -65,7 +65,7 @@ class VllmGenerator:
 
     @cached_property
     def encoder(self) -> ChatEncoder:
-        return ChatEncoder(self._folder, trust_code=self._profile.trusts_code)
+        return chat.of_profile(self._profile, self._folder)
 
     def identity(self) -> Mapping[str, Any]:
         return {
@@ -177,6 +177,7 @@ class VllmGenerator:
             top_p=request.sampling.top_p,
             max_tokens=request.sampling.max_new_tokens,
             seed=request.seed,
+            stop_token_ids=list(self.encoder.end_tokens),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         started = time.perf_counter()
@@ -195,9 +196,10 @@ class VllmGenerator:
 
     def _completion(self, output: Any, n_prompt: int, seconds: float) -> Completion:
         answer = output.outputs[0]
+        ids = tuple(answer.token_ids)
         return Completion(
-            text=answer.text,
-            ids=tuple(answer.token_ids),
+            text=self.encoder.decode(ids) if self.encoder.marks.intersection(ids) else answer.text,
+            ids=ids,
             finish="length" if answer.finish_reason == "length" else "stop",
             n_prompt=n_prompt,
             n_cached=output.num_cached_tokens or 0,

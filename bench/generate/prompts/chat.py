@@ -9,14 +9,28 @@ tokenizers join them with the template's text before them.
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import UserError
 from bench.generate.prompts.pieces import PieceEncoder
+from bench.generate.reasoning import MARKS, opened_by
+from bench.models import facts
 from bench.types import Prompt, Slot
 
+if TYPE_CHECKING:
+    from bench.config import Profile
+
 SYSTEM, USER = "\ue000system\ue001", "\ue000user\ue001"
+
+
+MERGE = "--set system_role=merge puts the system text first in the user message"
+
+
+def merged(prompt: Prompt) -> Prompt:
+    """The prompt with its system message at the start of the user message."""
+    return Prompt("", (f"{prompt.system}\n\n", *prompt.parts)) if prompt.system else prompt
 
 
 def _valid(text: str) -> str:
@@ -25,9 +39,13 @@ def _valid(text: str) -> str:
 
 
 class ChatEncoder:
-    """The tokenizer and chat template of one model folder. Code in the folder runs only with `trust_code`."""
+    """The tokenizer and chat template of one model folder. Code in the folder runs only with `trust_code`.
 
-    def __init__(self, folder: str, *, trust_code: bool = False) -> None:
+    With `merge`, the system message opens the user message, for templates that take none. `date` is what a template
+    that asks for today's date is told; None is today.
+    """
+
+    def __init__(self, folder: str, *, trust_code: bool = False, merge: bool = False, date: str | None = None) -> None:
         from transformers import AutoTokenizer
 
         try:
@@ -38,6 +56,9 @@ class ChatEncoder:
             reason = str(error).splitlines()[0]
             raise UserError(f"{folder} has no tokenizer that loads ({reason}); name a complete model folder") from error
         self.folder = folder
+        self._merge = merge
+        day = datetime.fromisoformat(date) if date else datetime.now(UTC)
+        self._told = {"strftime_now": day.strftime}
         self._pieces = PieceEncoder(self._encode_plain)
         self._constant = lru_cache(maxsize=64)(self._encode)
         self._frame = self._render()
@@ -48,26 +69,43 @@ class ChatEncoder:
         """sha256 of the model's chat template."""
         return hashlib.sha256(str(self.tokenizer.chat_template).encode()).hexdigest()
 
+    @property
+    def dated(self) -> bool:
+        """Whether the chat template asks for today's date."""
+        return "strftime_now" in str(self.tokenizer.chat_template)
+
     def _render(self) -> list[str]:
         """[text before the system message, between, after the user message]."""
         if not self.tokenizer.chat_template:
             raise UserError(f"{self.folder} has no chat template; use an instruction-tuned model")
-        messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": USER}]
         try:
-            text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            text = self._apply(Prompt("" if self._merge else SYSTEM, USER), tokenize=False)
         except Exception as error:  # templates raise anything, mostly jinja's TemplateError
-            raise UserError(f"the chat template of {self.folder} takes no system message: {error}") from error
-        before, _, rest = text.partition(SYSTEM)
-        between, _, after = rest.partition(USER)
-        if not after:
-            raise UserError(f"the chat template of {self.folder} does not keep a system and a user message in order")
+            what = "does not render a user message" if self._merge else f"takes no system message: {error}; {MERGE}"
+            raise UserError(f"the chat template of {self.folder} {what}") from error
+        before, _, rest = ("", "", text) if self._merge else text.partition(SYSTEM)
+        between, found, after = rest.partition(USER)
+        if not found:
+            cure = "" if self._merge else f"; {MERGE}"
+            raise UserError(f"the chat template of {self.folder} does not keep a system and a user message{cure}")
         return [before, between, after]
+
+    def _apply(self, prompt: Prompt, **options: Any) -> Any:
+        """Renders what the template gets."""
+        system = [] if self._merge else [{"role": "system", "content": prompt.system}]
+        messages = [*system, {"role": "user", "content": prompt.text}]
+        return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, **options, **self._told)
+
+    def messages(self, prompt: Prompt) -> list[dict[str, str]]:
+        """The prompt as messages for a server that renders them."""
+        seen = self._seen(prompt)
+        system = [] if self._merge else [{"role": "system", "content": seen.system}]
+        return [*system, {"role": "user", "content": seen.text}]
 
     def _check(self) -> None:
         """Refuses tokenizers that join text across the borders of parts: they must be encoded together."""
         probe = Prompt("Write a review.", "[Item Title]: A lamp")
-        messages = [{"role": "system", "content": probe.system}, {"role": "user", "content": probe.user}]
-        whole = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+        whole = self._apply(self._seen(probe), return_dict=False)
         if tuple(whole) != self.encode(probe):
             raise UserError(f"the tokenizer of {self.folder} cannot encode messages apart from their template")
 
@@ -83,7 +121,12 @@ class ChatEncoder:
         ids: list[int] = fast.encode_batch_fast([_valid(text)], add_special_tokens=False)[0].ids
         return ids
 
+    def _seen(self, prompt: Prompt) -> Prompt:
+        """The prompt as the template gets it."""
+        return merged(prompt) if self._merge else prompt
+
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
+        prompt = self._seen(prompt)
         before, between, after = (self._constant(part, False) for part in self._frame)
         ids = [*before, *self._constant(prompt.system, True), *between]
         for part in prompt.parts:
@@ -92,6 +135,7 @@ class ChatEncoder:
 
     def count(self, prompt: Prompt, *, limit: int) -> int:
         """The number of ids of `encode`; some number above `limit` where there are more, as soon as that is known."""
+        prompt = self._seen(prompt)
         total = sum(len(self._constant(part, False)) for part in self._frame)
         total += len(self._constant(prompt.system, True))
         for part in prompt.parts:
@@ -119,10 +163,52 @@ class ChatEncoder:
         return free[0]
 
     def target(self, text: str, limit: int) -> tuple[int, ...]:
-        """The ids that a model should answer with: the text's and the end token, at most `limit`."""
-        return (*self._encode(text, True), self.tokenizer.eos_token_id)[:limit]
+        """The ids that a model should answer with: the text's and the token that ends a turn, at most `limit`."""
+        return (*self._encode(text, True), self.turn_end)[:limit]
+
+    @cached_property
+    def turn_end(self) -> int:
+        """The special token that the template puts after an assistant's message; the tokenizer's end token if none."""
+        answer = "\ue000answer\ue001"
+        messages = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": answer}]
+        end: int = self.tokenizer.eos_token_id
+        try:
+            text = self.tokenizer.apply_chat_template(messages, tokenize=False, **self._told)
+        except Exception:  # templates raise anything
+            return end
+        after = self._encode(text.partition(answer)[2].lstrip(), False)
+        added = self.tokenizer.added_tokens_decoder
+        return after[0] if after and after[0] in added and added[after[0]].special else end
+
+    @cached_property
+    def end_tokens(self) -> tuple[int, ...]:
+        """Ascending: every token that ends an answer, by the folder's files, the tokenizer and the template."""
+        found = {*facts.read(self.folder).end_tokens, self.tokenizer.eos_token_id, self.turn_end}
+        return tuple(sorted(token for token in found if token is not None))
+
+    @cached_property
+    def opens_reasoning(self) -> str:
+        """The mark of reasoning with which the template ends a prompt, or ""."""
+        return opened_by(self._frame[2])
+
+    @cached_property
+    def marks(self) -> frozenset[int]:
+        """Special tokens that mark reasoning: decoding keeps them, or nothing would tell reasoning from answer."""
+        spelled = "".join(mark for marks in MARKS for mark in marks)
+        tokens = self.tokenizer.added_tokens_decoder.items()
+        return frozenset(id_ for id_, token in tokens if token.special and str(token) in spelled)
 
     def decode(self, ids: tuple[int, ...]) -> str:
-        """Text of new tokens, without special tokens."""
-        text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True)
-        return text
+        """Text of new tokens, without special tokens other than marks of reasoning."""
+        if not self.marks.intersection(ids):
+            text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True)
+            return text
+        kept = [id_ for id_ in ids if id_ in self.marks or id_ not in self.tokenizer.all_special_ids]
+        marked: str = self.tokenizer.decode(kept, skip_special_tokens=False)
+        return marked
+
+
+def of_profile(profile: Profile, folder: str) -> ChatEncoder:
+    """The encoder of a profile's language model in this folder."""
+    merge = profile.system_role == "merge"
+    return ChatEncoder(folder, trust_code=profile.trusts_code, merge=merge, date=profile.date)

@@ -8,7 +8,10 @@ estimate adds.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from bench.errors import UserError
+from bench.generate.prompts.chat import merged
 from bench.types import Prompt
 
 WIDTH = 3
@@ -21,8 +24,14 @@ NO_SLOTS = (
 )
 
 
+@dataclass(frozen=True)
 class MessageEncoder:
-    """A `bench.protocols.PromptEncoder` whose ids can be turned back into the prompt."""
+    """A `bench.protocols.PromptEncoder` whose ids can be turned back into the prompt.
+
+    With `merge`, the system message opens the user message.
+    """
+
+    merge: bool = False
 
     @property
     def slot_id(self) -> int:
@@ -31,6 +40,7 @@ class MessageEncoder:
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
         if prompt.slots:
             raise UserError(NO_SLOTS)
+        prompt = merged(prompt) if self.merge else prompt
         # Lone surrogates are no text to any server.
         system, user = (text.encode("utf-8", "replace") for text in (prompt.system, prompt.text))
         whole = system + BORDER + user

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from bench.config import Profile
 from bench.errors import BenchError, EngineError, SampleFailure, UserError
+from bench.generate.prompts import chat
 from bench.generate.prompts.chat import ChatEncoder
 from bench.generate.server import answers
 from bench.generate.server.errors import as_status, fatal, is_transient, key, reason
@@ -78,17 +79,18 @@ class OpenAIGenerator:
     @cached_property
     def encoder(self) -> ChatEncoder | MessageEncoder:
         """A ChatEncoder for completions, a MessageEncoder for chat."""
+        messages = MessageEncoder(merge=self._profile.system_role == "merge")
         if self._asked_api == "chat" or (self._asked_api == "auto" and not self._server.is_vllm):
-            return MessageEncoder()
+            return messages
         try:
             folder = assets.resolve(self._profile.llm, revision=self._profile.revision)
-            local = ChatEncoder(folder, trust_code=self._profile.trusts_code)
+            local = chat.of_profile(self._profile, folder)
         except UserError:
             if self._asked_api == "completions":
                 raise
-            return MessageEncoder()
+            return messages
         same = self._asked_api == "completions" or self._server.renders_like(local)
-        return local if same else MessageEncoder()
+        return local if same else messages
 
     def identity(self) -> Mapping[str, Any]:
         """Asks the server what it is. Raises EngineError if no server answers."""
@@ -165,7 +167,8 @@ class OpenAIGenerator:
             if found := fatal(error, self._address):
                 return found
             if not is_transient(error):
-                return SampleFailure(f"the server refused the request: {reason(error)}")
+                cure = f"; {chat.MERGE}" if "system" in reason(error).lower().split() else ""
+                return SampleFailure(f"the server refused the request: {reason(error)}{cure}")
         tried = f"{tries} {'try' if tries == 1 else 'tries'}"
         if isinstance(error.__cause__, httpx2.ConnectError):
             return EngineError(
@@ -207,13 +210,14 @@ class OpenAIGenerator:
                 options["extra_body"]["prompt_embeds"] = embeds
             return options
         prompt = encoder.decode(request.ids)
-        messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]
+        system = [] if encoder.merge else [{"role": "system", "content": prompt.system}]
+        messages = [*system, {"role": "user", "content": prompt.user}]
         return options | {"messages": messages, "max_tokens": sampling.max_new_tokens}
 
     async def _send(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The answer's JSON, read by us alone. Raises openai's errors, and ValueError for what is no JSON object."""
-        chat = self._client.chat.completions if "messages" in options else self._client.completions
-        answer = await chat.with_raw_response.create(**options)
+        route = self._client.chat.completions if "messages" in options else self._client.completions
+        answer = await route.with_raw_response.create(**options)
         try:
             return answers.body_of(answer.content)
         except answers.Refused as error:

@@ -37,8 +37,7 @@ class ServerInfo:
         import openai
 
         prompt = Prompt("Write a review.", "[Item Title]: A lamp, naïve 3.5")
-        messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]
-        body = {"model": self.model, "messages": messages, "add_generation_prompt": True}
+        body = {"model": self.model, "messages": encoder.messages(prompt), "add_generation_prompt": True}
         try:
             with _client(self.address) as client:
                 answer: Any = client.post(f"{self.home}/tokenize", body=body, cast_to=cast("type[Any]", object))

@@ -171,8 +171,14 @@ MESSAGES = "{% for m in messages %}<|im_start|>{{ m['content'] }}<|im_end|>{% en
         ("", "has no chat template; use an instruction-tuned model"),
         ("{{ raise_exception('System role not supported') }}", "takes no system message: System role not supported"),
         ("{% for m in messages", "takes no system message: .*end of"),
-        (MESSAGES.replace("messages", "messages[1:]"), "does not keep a system and a user message in order"),
-        (MESSAGES.replace("messages", "messages | reverse"), "does not keep a system and a user message in order"),
+        (
+            MESSAGES.replace("messages", "messages[1:]"),
+            "does not keep a system and a user message; --set",
+        ),
+        (
+            MESSAGES.replace("messages", "messages | reverse"),
+            "does not keep a system and a user message; --set",
+        ),
         (MESSAGES.replace("<|im_start|>", "<|im_start|>x: "), "cannot encode messages apart from their template"),
     ],
 )
@@ -194,3 +200,62 @@ def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path, damage: str) -> N
         ChatEncoder(str(tmp_path))
     assert str(tmp_path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+GEMMA = (
+    "<|im_start|>{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% for m in messages %}{{ m['role'] }}\n{{ m['content'] | trim }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>model\n{% endif %}"
+)
+DROPPING = GEMMA.replace("{{ raise_exception('System role not supported') }}", "").replace(
+    "{% for m in messages %}", "{% for m in messages if m['role'] == 'user' %}"
+)
+
+
+@pytest.mark.parametrize("template", [GEMMA, DROPPING])
+def test_a_template_without_a_system_role_takes_its_text_in_the_user_message(template: str, tmp_path: Path) -> None:
+    folder = str(tokenizer_folder(tmp_path, template))
+    with pytest.raises(UserError, match="--set system_role=merge puts the system text first in the user message"):
+        ChatEncoder(folder)
+    merging = ChatEncoder(folder, merge=True)
+    for user in ("A lamp.", ("A ", Slot("x"), " lamp."), "one\n- two\n- three"):
+        prompt = Prompt("Write.", user)
+        ids = merging.encode(prompt)
+        assert merging.count(prompt, limit=10**6) == len(ids)
+        assert ids.count(merging.slot_id) == len(prompt.slots)
+        text = merging.tokenizer.decode([token for token in ids if token != merging.slot_id])
+        said = "".join(part for part in prompt.parts if isinstance(part, str))
+        assert text == f"<|im_start|>user\nWrite.\n\n{said}<|im_end|>\n<|im_start|>model\n"
+    assert merging.messages(Prompt("Write.", "A lamp.")) == [{"role": "user", "content": "Write.\n\nA lamp."}]
+
+
+def test_a_model_with_a_system_role_may_merge_too(tmp_path: Path, tokenizer: Any) -> None:
+    merging = ChatEncoder(str(tokenizer_folder(tmp_path)), merge=True)
+    messages = [{"role": "user", "content": "Write.\n\nA lamp."}]
+    ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+    assert list(merging.encode(Prompt("Write.", "A lamp."))) == list(ids)
+
+
+def test_special_tokens_that_mark_reasoning_are_decoded(tmp_path: Path) -> None:
+    import json
+
+    folder = tokenizer_folder(tmp_path)
+    values = json.loads((folder / "tokenizer.json").read_text())
+    spare = [token for token in values["added_tokens"] if token["content"] in ("<repo_name>", "<file_sep>")]
+    for token, mark in zip(spare, ("[THINK]", "[/THINK]"), strict=True):
+        old = token["content"]
+        token["content"] = mark
+        values["model"]["vocab"][mark] = values["model"]["vocab"].pop(old, token["id"])
+    (folder / "tokenizer.json").write_text(json.dumps(values))
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    for name in ("added_tokens_decoder", "additional_special_tokens", "extra_special_tokens"):
+        settings.pop(name, None)
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    (folder / "special_tokens_map.json").unlink(missing_ok=True)
+    encoder = ChatEncoder(str(folder))
+    assert len(encoder.marks) == 2
+    plain = encoder.tokenizer("hm", add_special_tokens=False)["input_ids"]
+    opening, closing = sorted(encoder.marks)
+    end = encoder.tokenizer.eos_token_id
+    assert encoder.decode((opening, *plain, closing, *plain, end)) == "[THINK]hm[/THINK]hm"
+    assert encoder.decode((*plain, end)) == "hm"

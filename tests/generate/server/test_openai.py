@@ -431,3 +431,13 @@ def test_the_key_is_nowhere_but_in_the_requests(
     assert KEY not in identity + caplog.text + "".join(capfd.readouterr())
     assert KEY not in json.dumps(server.bodies)
     assert KEY not in repr(vars(generator))
+
+
+def test_a_server_without_a_system_role_gets_one_message(server: FakeServer) -> None:
+    merging = profile().model_copy(update={"system_role": "merge"})
+    generator = OpenAIGenerator(merging, base_url=server.address, retries=QUICK)
+    one(generator)
+    assert server.bodies[0]["messages"] == [{"role": "user", "content": f"{PROMPT.system}\n\n{PROMPT.user}"}]
+    server.answer = lambda n, body: refusal(400, "System role not supported")
+    with pytest.raises(SampleFailure, match="System role not supported; --set system_role=merge puts"):
+        one(make(server))

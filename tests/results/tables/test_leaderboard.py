@@ -32,7 +32,7 @@ COLUMNS = [
 
 
 def stage(**values: float) -> dict[str, float]:
-    keys = ("requests", "from_store", "prompt_tokens", "cached_tokens", "new_tokens", "capped", "seconds")
+    keys = ("requests", "from_store", "prompt_tokens", "cached_tokens", "new_tokens", "capped", "reasoned", "seconds")
     return {**dict.fromkeys(keys, 0), **values}
 
 
