@@ -5,10 +5,10 @@ A prompt with another date has other tokens and another answer, and could not be
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from bench.errors import of_the_disk
 from bench.record import files
 
 NAME = "date"
@@ -22,10 +22,8 @@ def of(out: Path) -> str:
         return date.fromisoformat(kept).isoformat()
     except (OSError, ValueError):
         pass
-    try:
+    with suppress(OSError):  # the store beside it says what is wrong with the folder
         path.parent.mkdir(parents=True, exist_ok=True)
         with files.replacing(path) as part:
             part.write_text(today)
-    except OSError as error:
-        raise of_the_disk(error) or error from error
     return today

@@ -83,7 +83,11 @@ def test_the_profile_and_the_suite_of_the_pages_are_whole(tmp_path: Path) -> Non
 def test_the_raw_rows_of_the_quick_start_build(tmp_path: Path) -> None:
     (text,) = examples(QUICK_START, "json")
     review, item = map(json.loads, text.splitlines())
-    reviews = [{**review, "user_id": user, "parent_asin": name} for user in "ab" for name in "wxyz"]
+    reviews = [
+        {**review, "user_id": user, "parent_asin": name, "timestamp": review["timestamp"] + place}
+        for user in "ab"
+        for place, name in enumerate("wxyz")
+    ]
     items = [{**item, "parent_asin": name} for name in "wxyz"]
     loose = Rules(min_chars=1, min_description=1, dedupe_text=False, min_user_reviews=1, min_item_users=1,
                   train_inputs=1, min_profile_item_users=1, min_profile_reviews=1)  # fmt: skip

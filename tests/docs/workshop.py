@@ -78,7 +78,13 @@ def fill(folder: Path) -> None:
     review, item = map(json.loads, examples(QUICK_START, "json")[0].splitlines())
     users, items = [f"u{i}" for i in range(8)], [f"i{i}" for i in range(8)]
     reviews = [
-        {**review, "user_id": user, "parent_asin": name, "timestamp": at, "text": f"{user} heard {name} at home. " * 8}
+        {
+            **review,
+            "user_id": user,
+            "parent_asin": name,
+            "timestamp": review["timestamp"] + at,
+            "text": f"{user} heard {name} at home. " * 8,
+        }
         for user in users
         for at, name in enumerate(items)
     ]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from bench import registry
 from bench.errors import UserError
 from bench.train.checkpoint import MANIFEST, RESUME, STEPS, TRAINING, Checkpoint
+from bench.train.launch import LOCKED
 from tests.generate.folders import SMOLLM
 from tests.paths import ROOT
 from tests.train.toy import World
@@ -188,3 +190,16 @@ def test_a_full_disk_is_one_line_and_with_room_the_training_goes_on(world: World
         assert same(final(checkpoint), final(unbroken))
     finally:
         subprocess.run(["umount", "--lazy", str(checkpoint.path)], check=True)
+
+
+def test_a_worker_started_by_hand_takes_the_lock(world: World, tmp_path: Path) -> None:
+    checkpoint = world.checkpoint("by-hand", world.config())
+    with checkpoint.folder.locked():
+        log = tmp_path / "stderr"
+        assert forked(checkpoint.path, {}, stderr=log).wait() == 2
+        assert "another bench is working on" in log.read_text()
+        assert not checkpoint.trained
+        assert forked(checkpoint.path, {LOCKED: str(checkpoint.path)}).wait() == 0  # whose starter has it
+    assert checkpoint.trained
+    assert forked(checkpoint.path, {}, stderr=log).wait() == 2
+    assert "is trained already; delete it to train it again" in log.read_text()
