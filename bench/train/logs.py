@@ -39,6 +39,10 @@ class Logs:
             self._meter.say(f"{self._name}: continues after step {begin} of {total}")
         self._meter.start(f"training {self._name}", total, done=begin)
 
+    def say(self, line: str) -> None:
+        if not self._quiet:
+            self._meter.say(line)
+
     def step(self, step: Step) -> None:
         row = step.row()
         if self._writer is not None:

@@ -39,6 +39,12 @@ class Ranks:
         torch.distributed.broadcast(value, 0)
         return bool(value)
 
+    def any(self, answer: bool) -> bool:
+        """Whether any rank says so, on all ranks."""
+        if self.size == 1:
+            return answer
+        return bool(self.sum(torch.tensor(float(answer), device=self.device)) > 0)
+
     def wait(self) -> None:
         if self.size > 1:
             torch.distributed.barrier()

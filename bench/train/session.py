@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -19,7 +20,7 @@ from bench.generate.prompts import chat
 from bench.models import assets
 from bench.record import provenance
 from bench.train import optimizer
-from bench.train.checkpoint import RESUME, STEPS, TRAINING, Checkpoint
+from bench.train.checkpoint import MANIFEST, RESUME, STEPS, TRAINING, Checkpoint
 from bench.train.examples import ExampleSource, source
 from bench.train.lm import FrozenLM
 from bench.train.logs import Logs
@@ -49,6 +50,8 @@ class Session:
                 f"no training sample fits the input budget; first: {next(iter(self.source.failed.values()))}"
             )
         self.per_epoch = -(-count // self.config.profile.train.batch)
+        self.trainer.say = self.logs.say
+        self._note_attention()
         self.logs.expect(self.per_epoch * self.config.profile.train.epochs, self.trainer.begin)
         self.trainer.after_step, self.trainer.after_epoch = self._after_step, self._after_epoch
         self.trainer.train(self.source.of_epoch, count)
@@ -56,6 +59,12 @@ class Session:
             self.checkpoint.folder.write(TRAINING, self._summary(count))
             (self.checkpoint.path / RESUME).unlink(missing_ok=True)
         self.ranks.wait()
+
+    def _note_attention(self) -> None:
+        if self.ranks.first:
+            kind = self.trainer.lm.attention
+            self.checkpoint.folder.write(MANIFEST, {**self.checkpoint.manifest, "attention": kind})
+            self.logs.say(f"{self.config.method}: {kind} attention on {self.ranks.device}")
 
     def _after_step(self, step: Step) -> None:
         if self.ranks.first:
@@ -98,6 +107,10 @@ class Session:
             "tokens": sum(row["tokens"] for row in rows),
             "seconds": round(sum(row["seconds"] for row in rows), 1),
             "device": str(self.ranks.device),
+            "attention": self.trainer.lm.attention,
+            "micro_tokens": self.trainer.micro_tokens,
+            "recomputed": self.trainer.lm.recomputes,
+            "peak_memory_gib": peak_memory(self.ranks.device),
             "processes": self.ranks.size,
             "finished": provenance.now(),
         }
@@ -139,6 +152,13 @@ def open_session(checkpoint: Checkpoint, ranks: Ranks, logs: Logs) -> Session:
     trainer = Trainer(lm, module, adamw, train, ranks, config.seed, begin)
     sizes = {"vector_size": space.vector_size, "hidden_size": space.hidden_size}
     return Session(checkpoint, config, ranks, module, trainer, examples, logs, sizes)
+
+
+def peak_memory(device: torch.device) -> float:
+    """GiB: of the GPU, as torch counts it; of the process on a CPU."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
 
 
 def _resume(checkpoint: Checkpoint, module: Any) -> tuple[int, dict[str, Tensor]]:

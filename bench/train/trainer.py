@@ -78,8 +78,12 @@ class Trainer:
     ranks: Ranks
     seed: int
     begin: int = 0
+    say: Callable[[str], None] = field(default=lambda line: None)
     after_step: Callable[[Step], None] = field(default=lambda step: None)
     after_epoch: Callable[[int], None] = field(default=lambda epoch: None)
+
+    def __post_init__(self) -> None:
+        self.micro_tokens = self.config.micro_tokens  # becomes smaller where the memory does not hold a pass
 
     def train(self, examples: Examples, count: int) -> None:
         """All epochs over `count` examples. Raises BenchError where a loss is not finite."""
@@ -118,18 +122,48 @@ class Trainer:
         return objective, losses
 
     def _through_lm(self, batch: Sequence[Example], embeds: Tensor) -> tuple[float, Tensor]:
-        """The batch's token-mean cross entropy and its gradient at `embeds`. Each rank does a part of the groups."""
+        """The batch's token-mean cross entropy and its gradient at `embeds`. Each rank does a part of the groups.
+
+        Where a rank runs out of memory, all ranks do the batch again in smaller passes, from the same embeddings.
+        """
+        while True:
+            try:
+                total, gradient, short = *self._passes(batch, embeds), False
+            except torch.OutOfMemoryError:
+                total, gradient, short = embeds.new_zeros(()), embeds, True
+            if not self.ranks.any(short):
+                return float(self.ranks.sum(total)), self.ranks.sum(gradient)
+            self._shrink(batch)
+
+    def _shrink(self, batch: Sequence[Example]) -> None:
+        """Smaller passes, then recomputed activations. Raises BenchError where neither is left."""
+        if self.ranks.device.type == "cuda":
+            torch.cuda.empty_cache()
+        groups = len(grouped(batch, self.micro_tokens))
+        if groups < len(batch):
+            while len(grouped(batch, self.micro_tokens)) == groups:
+                self.micro_tokens = max(1, self.micro_tokens // 2)
+            self.say(f"out of memory: passes of at most {self.micro_tokens} tokens from here on; results stay the same")
+        elif not self.lm.recomputes:
+            self.lm.recompute()
+            self.say("out of memory at one sample a pass: activations are computed again; results stay the same")
+        else:
+            longest = max(example.fed for example in batch)
+            what = f"out of memory at one sample of {longest} tokens"
+            raise BenchError(f"{what}; lower --set input_budget or train.k, or take a larger GPU")
+
+    def _passes(self, batch: Sequence[Example], embeds: Tensor) -> tuple[Tensor, Tensor]:
+        """This rank's part of the loss and of the gradient."""
         leaf = embeds.detach().requires_grad_()
         own = torch.split(leaf, [len(example.slots) for example in batch])
         tokens = sum(len(example.target) for example in batch)
         total = torch.zeros((), device=leaf.device)
-        for group in grouped(batch, self.config.micro_tokens)[self.ranks.rank :: self.ranks.size]:
+        for group in grouped(batch, self.micro_tokens)[self.ranks.rank :: self.ranks.size]:
             loss = self.lm.summed_loss([batch[i] for i in group], [own[i] for i in group]) / tokens
             if loss.requires_grad:
                 loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
-        gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
-        return float(self.ranks.sum(total)), self.ranks.sum(gradient)
+        return total, torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
 
 
 def shuffled(examples: Sequence[Example], size: int, seed: int) -> list[list[Example]]:
