@@ -169,9 +169,10 @@ def _text(text: str) -> Read:
 
 
 def _date(text: str) -> Read:
-    text = " ".join(_WEEKDAY.sub("", text).split()) if not _YEAR_LAST.fullmatch(text) else text
-    if found := _YEAR_LAST.fullmatch(" ".join(text.split())):
+    text = " ".join(text.split())
+    if found := _YEAR_LAST.fullmatch(text):
         text = f"{found[1]} {found[4]} {found[2]} {found[3] or ''}".strip()
+    text = _WEEKDAY.sub("", text)
     clock = _CLOCK.search(text)
     day = text[: clock.start()] if clock else text
     after = _clock(clock) if clock else timedelta(0)

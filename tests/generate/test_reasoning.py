@@ -52,7 +52,9 @@ def test_a_prompt_that_opens_the_reasoning_needs_an_answer_that_closes_it() -> N
         parted("a, or b?", opened="<think>")
 
 
-def written(completion: Completion, *, keep: bool = False) -> tuple[str, SampleContext]:
+def context(completion: Completion, *, keep: bool = False) -> SampleContext:
+    """The context of a sample whose every request is answered like this."""
+
     async def complete(prompt: Any, request: Any) -> Any:
         return completion, False, "key"
 
@@ -62,8 +64,11 @@ def written(completion: Completion, *, keep: bool = False) -> tuple[str, SampleC
     cell = CellResources(
         nothing, service, {}, nothing, Sampling(), input_budget=9, stage_budget=9, seed=0, keep_reasoning=keep
     )
-    ctx = SampleContext(Sample("s", "test", "u", Item("c", "i", "t"), 5.0, "T"), cell)
-    return asyncio.run(ctx.generate(Prompt("s", "u"), stage="review")), ctx
+    return SampleContext(Sample("s", "test", "u", Item("c", "i", "t"), 5.0, "T"), cell)
+
+
+def answer(ctx: SampleContext) -> str:
+    return asyncio.run(ctx.generate(Prompt("s", "u"), stage="review"))
 
 
 def completion(text: str, **more: Any) -> Completion:
@@ -71,38 +76,23 @@ def completion(text: str, **more: Any) -> Completion:
 
 
 def test_a_text_is_written_without_its_reasoning_which_the_row_keeps() -> None:
-    text, ctx = written(completion(f"<think>Who?</think>\n{REVIEW}", reasoning="a field of its own"))
-    assert text == REVIEW
+    ctx = context(completion(f"<think>Who?</think>\n{REVIEW}", reasoning="a field of its own"))
+    assert answer(ctx) == REVIEW
     assert ctx.trace.reasoning == [("review", "a field of its own"), ("review", "Who?")]
     assert ctx.trace.stages["review"].reasoned == 1
-    text, ctx = written(completion(REVIEW))
-    assert (text, ctx.trace.reasoning, ctx.trace.stages["review"].reasoned) == (REVIEW, [], 0)
+    ctx = context(completion(REVIEW))
+    assert (answer(ctx), ctx.trace.reasoning, ctx.trace.stages["review"].reasoned) == (REVIEW, [], 0)
 
 
 def test_it_may_be_kept() -> None:
     whole = f"<think>Who?</think>\n{REVIEW}"
-    text, ctx = written(completion(whole), keep=True)
-    assert (text, ctx.trace.reasoning) == (whole, [])
+    ctx = context(completion(whole), keep=True)
+    assert (answer(ctx), ctx.trace.reasoning) == (whole, [])
 
 
 def test_an_answer_that_never_leaves_its_reasoning_fails_and_is_counted() -> None:
-    made: list[SampleContext] = []
-    with pytest.raises(SampleFailure, match=r"never leaves its reasoning"):
-        written_into(made, completion("<think>Who? Or"))
-    (ctx,) = made
+    ctx = context(completion("<think>Who? Or"))
+    with pytest.raises(SampleFailure, match="never leaves its reasoning"):
+        answer(ctx)
     assert ctx.trace.reasoning == [("review", "<think>Who? Or")]
     assert (ctx.trace.stages["review"].requests, ctx.trace.stages["review"].reasoned) == (1, 1)
-
-
-def written_into(made: list[SampleContext], answer: Completion) -> None:
-    original = SampleContext.__init__
-
-    def noting(self: SampleContext, *args: Any, **more: Any) -> None:
-        original(self, *args, **more)
-        made.append(self)
-
-    SampleContext.__init__ = noting  # type: ignore[method-assign]
-    try:
-        written(answer)
-    finally:
-        SampleContext.__init__ = original  # type: ignore[method-assign]

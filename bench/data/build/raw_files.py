@@ -123,7 +123,7 @@ class Source:
                 undecoded = {number + place: value for place, value in odd.items()}
                 yield Block(self.index, number, _numbered(self.index, number, lines), undecoded)
                 number += len(lines)
-        except (OSError, ValueError, NotImplementedError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
             what = " ".join(str(error).split())
             raise UserError(
                 f"{self.path} cannot be read after row {number - 1} ({what}); download or copy it again"

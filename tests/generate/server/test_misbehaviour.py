@@ -11,8 +11,8 @@ import pytest
 
 from bench.errors import BenchError, EngineError, SampleFailure
 from bench.generate.store import RequestStore
-from bench.types import Completion, Request
-from tests.generate.fake_server import MODEL, FakeServer, Reply, completed, refusal, serving
+from bench.types import Completion, Prompt, Request
+from tests.generate.fake_server import FakeServer, Reply, completed, refusal, serving
 from tests.generate.server.test_openai import PROMPT, SAMPLING, ask, make, one, one_line
 
 
@@ -350,8 +350,6 @@ def test_no_misbehaviour_costs_more_than_its_sample(server: FakeServer) -> None:
 
     async def use() -> list[Completion | BaseException]:
         await generator.start()
-        from bench.types import Prompt
-
         asked = [Prompt("s", f"item {n}") for n in range(2 * len(bad))]
         requests = [Request(generator.encoder.encode(prompt), SAMPLING, seed=1) for prompt in asked]
         found = await asyncio.gather(*map(generator.generate, requests), return_exceptions=True)
@@ -362,4 +360,3 @@ def test_no_misbehaviour_costs_more_than_its_sample(server: FakeServer) -> None:
     assert all(isinstance(one, SampleFailure) for one in found[: len(bad)])
     assert [one.text for one in found[len(bad) :] if isinstance(one, Completion)] == ["fine"] * len(bad)
     assert not [one for one in found if isinstance(one, BaseException) and not isinstance(one, BenchError)]
-    assert MODEL
