@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UserError
-from bench.models import assets, folders
+from bench.models import assets, folders, release
 from bench.types import Column
 from metrics import reading
 from metrics.bertscore_tokens import Tokens, adds_space
@@ -56,6 +55,10 @@ class BertScore:
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:
         """Raises UserError for a model that is absent or unfit, ValueError for lists of different length."""
         compared = pairs(predictions, references)
+        with release.afterwards():  # the model is loaded for this call alone: the next engine may need its memory
+            return self._scored(compared)
+
+    def _scored(self, compared: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
         scorer = _scorer(assets.resolve(self.model), self.layer, self.device, self._space)
         rows: list[dict[str, Any]] = [{"bertscore": 0.0} for _ in compared]
         filled = [index for index, pair in enumerate(compared) if not blank(*pair)]
@@ -97,7 +100,6 @@ def _well_formed(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-@lru_cache(maxsize=1)
 def _scorer(folder: str, layer: int, device: str, space: bool) -> Any:
     _refuse_look_alikes(folder)
     from bert_score import BERTScorer

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.config import EncoderConfig
 from bench.errors import UserError
-from bench.models import folders
+from bench.models import folders, release
 
 if TYPE_CHECKING:
     from bench.protocols import Embedder, Vectors
@@ -60,6 +60,10 @@ class MeanPoolingEncoder:
             batch = order[start : start + BATCH]
             vectors[batch] = self._pooled([_well_formed(texts[i]) for i in batch])
         return vectors
+
+    def release(self) -> None:
+        """Gives the model's memory back; the next text loads it again."""
+        _release(self)
 
     def _pooled(self, texts: list[str]) -> Vectors:
         import torch
@@ -110,6 +114,10 @@ class Bgem3Encoder:
         output = self._loaded.encode(well_formed, batch_size=BATCH, max_length=self.config.max_tokens)
         return np.asarray(output["dense_vecs"], np.float32)
 
+    def release(self) -> None:
+        """Gives the model's memory back; the next text loads it again."""
+        _release(self)
+
     @cached_property
     def _loaded(self) -> Any:
         from FlagEmbedding import BGEM3FlagModel
@@ -126,6 +134,11 @@ class Bgem3Encoder:
             )
         _check_positions(self.config, flag.tokenizer, flag.model.model)
         return flag
+
+
+def _release(encoder: Embedder) -> None:
+    vars(encoder).pop("_loaded", None)
+    release.memory()
 
 
 def _identity(config: EncoderConfig) -> str:

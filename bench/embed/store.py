@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -42,6 +42,13 @@ AND text IN ({marks})
 """
 
 
+@runtime_checkable
+class Releasing(Protocol):
+    """An embedder that can give its model's memory back. It loads the model again where it must."""
+
+    def release(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class VectorStore:
     """An SQLite file (WAL) that any number of processes may read and write at once.
@@ -57,7 +64,7 @@ class VectorStore:
         by_digest = {_digest(text): text for text in texts}
         found: dict[str, Vectors] = {}
         with self._open() as db:
-            for digests in _chunks(list(by_digest)):
+            for _, digests in _chunks(list(by_digest)):
                 find = FIND.format(marks=",".join("?" * len(digests)))
                 for digest, blob in db.execute(find, (embedder, *digests)):
                     if np.isfinite(vector := np.frombuffer(blob, "<f4")).all():
@@ -69,22 +76,24 @@ class VectorStore:
     ) -> dict[str, Vectors]:
         """text -> (d,) fp32 of every text. Missing vectors are computed, and committed chunk by chunk.
 
-        `encode` is not called if none is missing. `progress(done, total)` is called once a chunk and counts the missing
-        texts.
+        `encode` is not called if none is missing, and the embedder's memory is given back at the end.
+        `progress(done, total)` is called once a chunk and counts the missing texts.
         """
         identity = embedder.identity()
         distinct = list(dict.fromkeys(texts))
         vectors = self.vectors(identity, distinct)
         # Texts of about the same length in one chunk need little padding.
         missing = sorted((text for text in distinct if text not in vectors), key=len, reverse=True)
-        done = 0
-        for chunk in _chunks(missing):
-            computed = embedder.encode(chunk)
-            self._save(identity, chunk, computed)
-            vectors.update(zip(chunk, computed, strict=True))
-            done += len(chunk)
-            if progress:
-                progress(done, len(missing))
+        try:
+            for done, chunk in _chunks(missing):
+                computed = embedder.encode(chunk)
+                self._save(identity, chunk, computed)
+                vectors.update(zip(chunk, computed, strict=True))
+                if progress:
+                    progress(done, len(missing))
+        finally:
+            if missing and isinstance(embedder, Releasing):
+                embedder.release()
         return vectors
 
     def _save(self, embedder: str, texts: Sequence[str], vectors: Vectors) -> None:
@@ -138,5 +147,7 @@ def _digest(text: str) -> bytes:
     return sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
+def _chunks(items: Sequence[T]) -> Iterator[tuple[int, Sequence[T]]]:
+    """(items up to the end of this chunk, the chunk)."""
+    starts = range(0, len(items), CHUNK)
+    return ((min(start + CHUNK, len(items)), items[start : start + CHUNK]) for start in starts)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from bench.config import EncoderConfig
-from bench.embed.encoders import Bgem3Encoder, MeanPoolingEncoder, create
+from bench.embed.encoders import Bgem3Encoder, create
 from bench.embed.store import StoredEmbedder, VectorStore
 from bench.errors import UserError
 from bench.models.assets import resolve
@@ -173,14 +173,19 @@ def test_truncated_weights_are_named(kind: str, share: float, tmp_path: Path, re
     assert "\n" not in str(error.value)
 
 
-def test_weights_are_loaded_by_the_first_missing_vector_only(tiny: EncoderConfig, tmp_path: Path) -> None:
+def test_weights_are_loaded_for_missing_vectors_only(
+    tiny: EncoderConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise AssertionError("weights were loaded")
+
     store = VectorStore(tmp_path / "vectors.sqlite")
-    first, second = create(tiny), create(tiny)
-    vectors = StoredEmbedder(store, first).embed(TEXTS)
-    again = StoredEmbedder(store, second).embed(TEXTS)
+    vectors = StoredEmbedder(store, create(tiny)).embed(TEXTS)
+    monkeypatch.setattr("transformers.AutoModel.from_pretrained", refuse)
+    again = StoredEmbedder(store, create(tiny)).embed(TEXTS)
     assert vectors.tobytes() == again.tobytes()
-    assert isinstance(first, MeanPoolingEncoder) and "_loaded" in vars(first)
-    assert "_loaded" not in vars(second)
+    with pytest.raises((AssertionError, UserError), match="weights were loaded"):
+        StoredEmbedder(store, create(tiny)).embed(["a text of its own"])
 
 
 @pytest.mark.models

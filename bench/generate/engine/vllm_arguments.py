@@ -90,6 +90,8 @@ def arguments(profile: Profile, folder: str, *, size: Size | None, deterministic
         found |= {"enable_chunked_prefill": False, "max_num_batched_tokens": length}
     if size is not None:
         found["max_num_seqs"] = size.sequences
+        if size.share is not None:
+            found["gpu_memory_utilization"] = size.share
         if not cpu:  # the memory of activations grows with the tokens of a step
             tokens = found.get("max_num_batched_tokens", 8 * memory.SEQUENCES)
             found["max_num_batched_tokens"] = min(tokens, 32 * size.sequences)

@@ -22,6 +22,25 @@ POINTER = "(EngineCore pid=1) RuntimeError: Engine core initialization failed. S
 REQUEST = Request((1, 2), Sampling(), 0)
 
 
+TAKEN = (
+    "ValueError: Free memory on device cuda:0 (31.9/79.18 GiB) on startup is less than desired GPU memory utilization "
+    "(0.9, 71.26 GiB). Decrease GPU memory utilization or reduce GPU memory used by other processes."
+)
+# What vLLM says of every start.
+STARTED = "INFO Free memory on device (78.5/79.18 GiB) on startup. Desired GPU memory utilization is (0.9, 71.26 GiB)."
+
+
+def test_an_engine_starts_in_the_share_of_the_card_that_others_leave() -> None:
+    assert memory.left_free(TAKEN) == 0.39
+    assert memory.left_free(STARTED) is memory.left_free("") is None
+    size = Size(256).within(0.39)
+    assert size is not None
+    assert str(size) == "256 sequences at once in 39% of the card, which is what others leave free"
+    assert size.within(0.39) is None  # it was tried
+    assert Size(256).within(0.05) is None
+    assert size.smaller() == Size(64, 1, 0.39)
+
+
 def test_a_quarter_at_a_time_down_to_one() -> None:
     sizes = [Size(64, 4)]
     while smaller := sizes[-1].smaller():
@@ -39,6 +58,9 @@ def test_a_quarter_at_a_time_down_to_one() -> None:
         "on kv cache allocation is less than requested memory for kv (4.0 GiB)",
         "terminate called after throwing an instance of 'std::bad_alloc'",
         "MemoryError",
+        TAKEN,
+        "ValueError: Externally held weights on device cuda:0 (70/79 GiB) exceed the desired GPU memory utilization",
+        "AssertionError: Error in memory profiling. Initial free memory 70 GiB, current free memory 71 GiB.",
     ],
 )
 def test_too_little_memory_is_recognised(log: str) -> None:
@@ -46,7 +68,7 @@ def test_too_little_memory_is_recognised(log: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "log", ["", POINTER, "ValueError: To serve at least one request with the models's max seq len"]
+    "log", ["", POINTER, STARTED, "ValueError: To serve at least one request with the models's max seq len"]
 )
 def test_other_errors_are_not_taken_for_too_little_memory(log: str) -> None:
     assert not memory.was_short(log)
