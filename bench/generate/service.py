@@ -48,6 +48,11 @@ class GenerationService:
         details: Callable[[], Mapping[str, Any]] = getattr(self.generator, "details", dict)
         return details()
 
+    def warning(self) -> str:
+        """What the generator foresees before it starts, in one line, or ""."""
+        foreseen: Callable[[], str] = getattr(self.generator, "warning", str)
+        return foreseen()
+
     @property
     def told_date(self) -> str:
         """The date in its prompts; "" where its chat template prints none, or a server renders it."""

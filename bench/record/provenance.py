@@ -6,6 +6,7 @@ import ast
 import contextlib
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -84,6 +85,12 @@ def _gpus() -> list[str]:
         return subprocess.run(query, capture_output=True, text=True, check=True, timeout=20).stdout.splitlines()
     except (OSError, subprocess.SubprocessError):
         return []
+
+
+def gpu_memory() -> list[float]:
+    """Bytes of each GPU."""
+    sizes = (re.search(r", *(\d+) MiB", line) for line in _gpus())
+    return [float(found[1]) * 2**20 for found in sizes if found]
 
 
 def source_hash(cls: type) -> str:

