@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -141,6 +142,25 @@ class StoredEmbedder:
         if not texts:
             return np.empty((0, 0), np.float32)
         return np.stack([self._memory[text] for text in texts])
+
+
+@dataclass(frozen=True)
+class AwaitedVectors:
+    """`embed` of a retrieval context in a process that computes nothing: another one fills the store meanwhile."""
+
+    store: VectorStore
+    embedder: Embedder
+    pause: float = 1.0  # seconds between two looks
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """(n, d) fp32, in order; (0, 0) for no texts. Returns when all are stored."""
+        wanted = list(dict.fromkeys(texts))
+        found: dict[str, Vectors] = {}
+        while len(found) < len(wanted):
+            found |= self.store.vectors(self.embedder.identity(), [text for text in wanted if text not in found])
+            if len(found) < len(wanted):
+                time.sleep(self.pause)
+        return np.stack([found[text] for text in texts]) if texts else np.empty((0, 0), np.float32)
 
 
 def _digest(text: str) -> bytes:

@@ -11,7 +11,7 @@ from bench.config import RunConfig
 from bench.context import prefetch
 from bench.context.context import CellResources, SampleContext
 from bench.data.corpus import Corpus
-from bench.embed.store import Progress
+from bench.embed.store import AwaitedVectors, Progress, StoredEmbedder
 from bench.errors import SampleFailure, UserError
 from bench.generate.prompts.chat import ChatEncoder
 from bench.seeds import derive
@@ -80,15 +80,23 @@ def source(
     encoder: ChatEncoder,
     *,
     out: Path,
+    first: bool = True,
     progress: Progress | None = None,
 ) -> ExampleSource:
-    """The examples of a configuration. Embeds the texts that they need. Raises UserError without training samples."""
+    """The examples of a configuration. The `first` rank embeds the texts that they need, and the others wait for it.
+
+    Raises UserError without training samples.
+    """
     train = config.profile.train
     samples = corpus.training_samples(limit=train.limit)
     if not samples:
         raise UserError(f"data '{config.data}' has no training samples; build it with --train-inputs of at least 1")
     k = config.profile.k if train.k is None else train.k
     training = config.model_copy(update={"k": k if config.retriever else 0})
-    resources = prefetch.resources(training, samples, corpus, Templates(encoder), out=out)
-    prefetch.embed(method, training, samples, resources, out=out, progress=progress)
+    vectors = StoredEmbedder if first else AwaitedVectors
+    resources = prefetch.resources(training, samples, corpus, Templates(encoder), out=out, vectors=vectors)
+    if first:
+        prefetch.embed(method, training, samples, resources, out=out, progress=progress)
+    else:
+        resources.vectors.embed(prefetch.compared(method, training, samples, resources))
     return ExampleSource(method, samples, corpus, resources, encoder, config.profile.max_new_tokens, config.seed)

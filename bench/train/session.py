@@ -116,28 +116,30 @@ class Session:
         }
 
 
-def open_session(checkpoint: Checkpoint, ranks: Ranks, logs: Logs) -> Session:
-    """Loads the data, the language model and the module, and the saved state if there is one."""
+def prepare(checkpoint: Checkpoint, logs: Logs, *, first: bool) -> ExampleSource:
+    """The examples of the training, their texts embedded: before the ranks join, whose barriers wait minutes only."""
     config = checkpoint.config
-    profile, train = config.profile, config.profile.train
     corpus = load(config.data)
     if corpus.fingerprint != config.data_fingerprint:
         raise UserError(f"data '{config.data}' has changed since {checkpoint.path} was begun; run again")
     method = registry.create("method", config.method, config.method_options)
-    folder = assets.resolve(profile.llm, revision=profile.revision)
-    told = profile.date or checkpoint.manifest.get("date")  # as the runs of this output folder are told
-    encoder = chat.of_profile(profile.model_copy(update={"date": told}), folder)
+    told = config.profile.date or checkpoint.manifest.get("date")  # as the runs of this output folder are told
+    profile = config.profile.model_copy(update={"date": told})
+    encoder = chat.of_profile(profile, assets.resolve(profile.llm, revision=profile.revision))
     out = checkpoint.path.parent.parent
-    if not ranks.first:
-        ranks.wait()  # the first rank embeds for all
-    examples = source(config, method, corpus, encoder, out=out, progress=logs.embedding if ranks.first else None)
-    if ranks.first:
-        ranks.wait()
+    return source(config, method, corpus, encoder, out=out, first=first, progress=logs.embedding if first else None)
+
+
+def open_session(checkpoint: Checkpoint, examples: ExampleSource, ranks: Ranks, logs: Logs) -> Session:
+    """Loads the language model and the module, and the saved state if there is one."""
+    config = checkpoint.config
+    profile, train, method = config.profile, config.profile.train, examples.method
+    folder = assets.resolve(profile.llm, revision=profile.revision)
     lm = FrozenLM(
         folder,
         dtype=profile.dtype,
         device=ranks.device,
-        slot_id=encoder.slot_id,
+        slot_id=examples.encoder.slot_id,
         trust_code=profile.trusts_code,
     )
     space = lm.space(dimensions(profile.embedder))

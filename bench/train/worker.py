@@ -26,20 +26,24 @@ def main(folder: Path) -> None:
     from bench.train.launch import LOCKED
     from bench.train.logs import Logs
     from bench.train.ranks import join
-    from bench.train.session import open_session
+    from bench.train.session import open_session, prepare
 
     checkpoint = Checkpoint(folder)
-    held = os.environ.get(LOCKED) == str(folder) or os.environ.get("RANK", "0") != "0"
+    first = os.environ.get("RANK", "0") == "0"
+    held = os.environ.get(LOCKED) == str(folder) or not first
     with nullcontext() if held else checkpoint.folder.locked():
         if checkpoint.trained and not held:
             raise UserError(f"{folder} is trained already; delete it to train it again")
-        ranks = join()
-        logs = Logs(checkpoint.config.method, folder, quiet=not ranks.first)
+        logs = Logs(checkpoint.config.method, folder, quiet=not first)
         try:
-            open_session(checkpoint, ranks, logs).run()
+            examples = prepare(checkpoint, logs, first=first)
+            ranks = join()
+            try:
+                open_session(checkpoint, examples, ranks, logs).run()
+            finally:
+                ranks.close()
         finally:
             logs.close()
-            ranks.close()
 
 
 def run(folder: Path) -> None:

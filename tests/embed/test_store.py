@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import multiprocessing
 import sqlite3
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 import bench.embed.store
 import bench.record.sqlite
-from bench.embed.store import StoredEmbedder, VectorStore
+from bench.embed.store import AwaitedVectors, StoredEmbedder, VectorStore
 from bench.errors import BenchError, UserError
 from tests.embed.fakes import FakeEmbedder, Unloadable, fill, vector
 
@@ -218,3 +220,18 @@ def test_creating_leaves_nothing_but_the_store(store: VectorStore) -> None:
 def test_no_text(store: VectorStore) -> None:
     assert StoredEmbedder(store, Unloadable()).embed([]).shape == (0, 0)
     assert store.ensure(Unloadable(), []) == {}
+
+
+def test_a_process_that_computes_nothing_waits_for_the_one_that_does(store: VectorStore) -> None:
+    idle, busy = FakeEmbedder(), FakeEmbedder()
+    waiting = AwaitedVectors(store, idle, pause=0.01)
+    texts = ["b", "a", "b"]
+    with ThreadPoolExecutor(1) as other:
+        found = other.submit(waiting.embed, texts)
+        store.ensure(busy, ["a"])
+        time.sleep(0.05)
+        assert not found.done()
+        store.ensure(busy, ["b", "c"])
+        assert found.result(10).tobytes() == np.stack([vector(text) for text in texts]).tobytes()
+    assert idle.calls == []
+    assert waiting.embed([]).shape == (0, 0)

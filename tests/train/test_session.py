@@ -15,6 +15,7 @@ import pytest
 
 from bench import registry
 from bench.errors import UserError
+from bench.train import worker
 from bench.train.checkpoint import MANIFEST, RESUME, STEPS, TRAINING, Checkpoint
 from bench.train.launch import LOCKED
 from tests.generate.folders import SMOLLM
@@ -203,3 +204,24 @@ def test_a_worker_started_by_hand_takes_the_lock(world: World, tmp_path: Path) -
     assert checkpoint.trained
     assert forked(checkpoint.path, {}, stderr=log).wait() == 2
     assert "is trained already; delete it to train it again" in log.read_text()
+
+
+@pytest.mark.parametrize(("rank", "does"), [("0", ["embed", "join"]), ("1", ["wait", "join"])])
+def test_texts_are_embedded_before_the_ranks_join(
+    rank: str, does: list[str], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A barrier gives up after minutes, and embedding takes hours."""
+    done: list[str] = []
+
+    def joined() -> None:
+        done.append("join")
+        raise KeyboardInterrupt
+
+    checkpoint = world.checkpoint(f"joined-{rank}", world.config())
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setattr("bench.train.ranks.join", joined)
+    monkeypatch.setattr("bench.context.prefetch.embed", lambda *args, **more: done.append("embed"))
+    monkeypatch.setattr("bench.embed.store.AwaitedVectors.embed", lambda self, texts: done.append("wait"))
+    with pytest.raises(KeyboardInterrupt):
+        worker.main(checkpoint.path)
+    assert done == does
