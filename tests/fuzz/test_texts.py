@@ -236,7 +236,7 @@ def test_a_long_text_is_cut_into_the_budget(encoder: ChatEncoder, letter: str) -
     def build(sample: Sample, reviews: tuple[Review, ...]) -> Prompt:
         return Prompt("Write.", f"{past_reviews_block(reviews)}{sample.item.description}")
 
-    prompt, dropped = fit(build, sample, (past,), count=lambda one: len(encoder.encode(one)), budget=256)
+    prompt, dropped = fit(build, sample, (past,), count=encoder.count, budget=256)
     ids = encoder.encode(prompt)
     assert len(ids) <= 256
     assert specials(encoder, ids) == specials(encoder, encoder.encode(Prompt("s", "u")))
