@@ -23,12 +23,16 @@ from bench.types import Sampling, Split
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """A text encoder. `max_tokens` counts the special tokens; longer texts are truncated at their end."""
+    """A text encoder. `max_tokens` counts the special tokens; longer texts are truncated at their end.
+
+    `dtype` is what a GPU computes in. A CPU computes in float32, and vectors are kept in it.
+    """
 
     model: str
     pooling: Literal["mean", "bge-m3"]
     normalize: bool
     max_tokens: int
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
 
 
 class TrainConfig(BaseModel):

@@ -1,4 +1,4 @@
-"""Frozen text encoders on local folders, in fp32.
+"""Frozen text encoders on local folders, in fp32; on a GPU in the type that the profile names.
 
 A model is needed only when it is used: a run that embeds nothing needs none, and a run whose vectors are all stored
 needs the files of the model for its identity, but loads no weights.
@@ -10,17 +10,23 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.config import EncoderConfig
+from bench.embed.store import CHUNK
 from bench.errors import UserError
 from bench.models import folders, release
 
 if TYPE_CHECKING:
     from bench.protocols import Embedder, Vectors
 
-BATCH = 32
+T = TypeVar("T")
+
+BATCH, GPU_BATCH = 32, 256
+GPU_CHUNK = 4096  # texts between two commits of the store: seconds of a GPU
+SHORT = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 
 
 def dimensions(config: EncoderConfig) -> int:
@@ -56,10 +62,15 @@ class MeanPoolingEncoder:
         # Texts of about the same length share a batch, so that there is little padding. The longest come first, so that
         # a batch that does not fit into memory fails at once.
         order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-        for start in range(0, len(texts), BATCH):
-            batch = order[start : start + BATCH]
+        size = GPU_BATCH if model.device.type == "cuda" else BATCH
+        for start in range(0, len(texts), size):
+            batch = order[start : start + size]
             vectors[batch] = self._pooled([_well_formed(texts[i]) for i in batch])
         return vectors
+
+    @property
+    def chunk(self) -> int:
+        return _chunk()
 
     def release(self) -> None:
         """Gives the model's memory back; the next text loads it again."""
@@ -72,7 +83,7 @@ class MeanPoolingEncoder:
         cut = {"padding": True, "truncation": True, "max_length": self.config.max_tokens}
         inputs = tokenizer(texts, return_tensors="pt", **cut).to(model.device)
         with torch.inference_mode():
-            states = model(**inputs).last_hidden_state
+            states = model(**inputs).last_hidden_state.float()
         mask = inputs["attention_mask"].unsqueeze(-1).to(states.dtype)
         means = (states * mask).sum(1) / mask.sum(1)
         if self.config.normalize:
@@ -90,9 +101,9 @@ class MeanPoolingEncoder:
         folder, here = resolve(self.config.model), {"local_files_only": True, "trust_remote_code": False}
         with folders.loading(self.config.model):
             tokenizer = AutoTokenizer.from_pretrained(folder, **here)
-            model = AutoModel.from_pretrained(folder, dtype=torch.float32, **here)
+            model = AutoModel.from_pretrained(folder, dtype=getattr(torch, precision(self.config)), **here)
         _check_positions(self.config, tokenizer, model)
-        return tokenizer, model.to(_device()).eval()
+        return tokenizer, model.to(_devices()[0]).eval()
 
 
 @dataclass(frozen=True)
@@ -111,15 +122,23 @@ class Bgem3Encoder:
         if not texts:
             return np.empty((0, self._loaded.model.model.config.hidden_size), np.float32)
         well_formed = [_well_formed(text) for text in texts]
-        output = self._loaded.encode(well_formed, batch_size=BATCH, max_length=self.config.max_tokens)
+        size = BATCH if _devices() == ["cpu"] else GPU_BATCH
+        output = self._loaded.encode(well_formed, batch_size=size, max_length=self.config.max_tokens)
         return np.asarray(output["dense_vecs"], np.float32)
 
+    @property
+    def chunk(self) -> int:
+        return _chunk()
+
     def release(self) -> None:
-        """Gives the model's memory back; the next text loads it again."""
+        """Gives the model's memory back, and ends the processes of several GPUs; the next text loads it again."""
+        if "_loaded" in vars(self):
+            self._loaded.stop_self_pool()
         _release(self)
 
     @cached_property
     def _loaded(self) -> Any:
+        _silence()
         from FlagEmbedding import BGEM3FlagModel
 
         from bench.models.assets import resolve
@@ -128,9 +147,10 @@ class Bgem3Encoder:
             flag = BGEM3FlagModel(
                 resolve(self.config.model),
                 normalize_embeddings=self.config.normalize,
-                use_fp16=False,
+                use_fp16=precision(self.config) == "float16",
+                use_bf16=precision(self.config) == "bfloat16",
                 trust_remote_code=False,
-                devices=[_device()],
+                devices=_devices(),
             )
         _check_positions(self.config, flag.tokenizer, flag.model.model)
         return flag
@@ -146,7 +166,8 @@ def _identity(config: EncoderConfig) -> str:
     from bench.models.assets import fingerprint, resolve
 
     length = "l2" if config.normalize else "raw"
-    return f"{fingerprint(resolve(config.model))} {config.pooling} {length} {config.max_tokens} fp32"
+    limits = f"{length} {config.max_tokens} {SHORT[precision(config)]}"
+    return f"{fingerprint(resolve(config.model))} {config.pooling} {limits}"
 
 
 def _check_positions(config: EncoderConfig, tokenizer: Any, model: Any) -> None:
@@ -155,10 +176,37 @@ def _check_positions(config: EncoderConfig, tokenizer: Any, model: Any) -> None:
         raise UserError(f"{config.model}: max_tokens={config.max_tokens} exceeds its {limit} positions; set {limit}")
 
 
-def _device() -> str:
+def precision(config: EncoderConfig) -> str:
+    """What this machine computes in."""
+    return config.dtype if config.dtype == "float32" or _devices() != ["cpu"] else "float32"
+
+
+def _devices() -> list[str]:
+    """Every GPU, or the CPU."""
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())] or ["cpu"]
+
+
+def _chunk() -> int:
+    """Texts between two commits of the store: enough for all GPUs, few enough on a CPU that little is lost."""
+    devices = _devices()
+    return CHUNK if devices == ["cpu"] else GPU_CHUNK * len(devices)
+
+
+def _silence() -> None:
+    """The store has one bar for all texts; FlagEmbedding would draw several for each chunk."""
+    for name in ("abc.inference.AbsEmbedder", "inference.embedder.encoder_only.m3"):
+        module = import_module(f"FlagEmbedding.{name}")
+        module.tqdm, module.trange = _items, _numbers  # type: ignore[attr-defined]
+
+
+def _items(items: T, **options: Any) -> T:
+    return items
+
+
+def _numbers(*bounds: int, **options: Any) -> range:
+    return range(*bounds)
 
 
 def _well_formed(text: str) -> str:

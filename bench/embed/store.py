@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
-# Texts between two commits: a killed process loses the vectors of no more than these.
+# Texts between two commits: a killed process loses the vectors of no more than these. An embedder may name its `chunk`.
 CHUNK = 256
 
 # `dimensions` shows a vector of the wrong length without loading the embedder.
@@ -86,7 +86,7 @@ class VectorStore:
         # Texts of about the same length in one chunk need little padding.
         missing = sorted((text for text in distinct if text not in vectors), key=len, reverse=True)
         try:
-            for done, chunk in _chunks(missing):
+            for done, chunk in _chunks(missing, getattr(embedder, "chunk", CHUNK)):
                 computed = embedder.encode(chunk)
                 self._save(identity, chunk, computed)
                 vectors.update(zip(chunk, computed, strict=True))
@@ -167,7 +167,7 @@ def _digest(text: str) -> bytes:
     return sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-def _chunks(items: Sequence[T]) -> Iterator[tuple[int, Sequence[T]]]:
+def _chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[tuple[int, Sequence[T]]]:
     """(items up to the end of this chunk, the chunk)."""
-    starts = range(0, len(items), CHUNK)
-    return ((min(start + CHUNK, len(items)), items[start : start + CHUNK]) for start in starts)
+    starts = range(0, len(items), size)
+    return ((min(start + size, len(items)), items[start : start + size]) for start in starts)

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from bench.config import EncoderConfig
-from bench.embed.encoders import Bgem3Encoder, create
-from bench.embed.store import StoredEmbedder, VectorStore
+from bench.data.corpus import load
+from bench.embed.encoders import Bgem3Encoder, create, precision
+from bench.embed.store import CHUNK, StoredEmbedder, VectorStore
 from bench.errors import UserError
 from bench.models.assets import resolve
 from retrievers.contriever import Contriever
@@ -214,3 +215,53 @@ def test_contriever_ranks_as_dot_products_of_plain_torch_vectors(minilm: Encoder
     for k in range(6):
         assert ids(Contriever().rank(target, k, context)) == expected[:k]
     assert sorted(calls) == sorted(texts)
+
+
+HALF = {"float16": 0.9999, "bfloat16": 0.999}  # the smallest cosine that counts as equal
+
+
+def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    found: np.ndarray = (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+    return found
+
+
+@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("name", ["minilm", "m3"])
+@pytest.mark.models
+def test_half_precision_agrees_with_fp32(
+    name: str, dtype: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a GPU computes in, on this CPU: real weights and a random bge-m3, on texts of the bundled corpus."""
+    texts = [review.text for sample in load("bundled").samples("test")[:20] for review in sample.history[:3]]
+    config = request.getfixturevalue(name)
+    exact = create(config).encode(texts)
+    monkeypatch.setattr("bench.embed.encoders.precision", lambda config: dtype)
+    encoder: Any = create(config)
+    if name == "m3":  # on a CPU FlagEmbedding goes back to fp32 before every batch, and has no numpy for bfloat16
+        model = encoder._loaded.model.to(getattr(torch, dtype))
+        monkeypatch.setattr(model, "float", lambda: model)
+        monkeypatch.setattr(encoder._loaded, "_convert_to_numpy", lambda found, device=None: found.float().numpy())
+    half = encoder.encode(texts)
+    assert half.dtype == np.float32
+    assert not np.array_equal(exact, half)  # it was computed in another type
+    assert cosines(exact, half).min() > HALF[dtype] - (0.001 if name == "m3" else 0)
+
+
+def test_a_type_counts_where_a_gpu_computes_in_it(tiny: EncoderConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    half = replace(tiny, dtype="float16")
+    assert precision(half) == precision(tiny) == "float32"
+    assert create(half).identity() == create(tiny).identity()
+    assert create(half).chunk == CHUNK  # type: ignore[attr-defined]
+    monkeypatch.setattr("bench.embed.encoders._devices", lambda: ["cuda:0", "cuda:1"])
+    assert (precision(half), precision(tiny)) == ("float16", "float32")
+    assert create(half).identity().endswith(" fp16")
+    assert create(half).identity() != create(tiny).identity()
+    assert create(half).chunk == 2 * 4096  # type: ignore[attr-defined]
+
+
+def test_bge_m3_draws_no_bars(m3: EncoderConfig, capfd: pytest.CaptureFixture[str]) -> None:
+    encoder = create(m3)
+    encoder.encode(["loads the weights, for which transformers has a bar"])
+    capfd.readouterr()
+    encoder.encode([f"text {n}" for n in range(100)])
+    assert capfd.readouterr().err == ""
