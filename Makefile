@@ -12,7 +12,7 @@ ifeq ($(EXTRA),cpu)
 UV += --excludes cpu-excludes.txt -c constraints.txt $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)",--torch-backend cpu)
 endif
 
-.PHONY: setup demo test check lint coverage bench-engine bench-stages bench-scoring bench-table bench-training bench-fit bench-data bench-scale examples chaos docs lock clean
+.PHONY: setup demo gpu test check lint coverage bench-engine bench-stages bench-scoring bench-table bench-training bench-fit bench-data bench-scale examples chaos docs lock clean
 
 setup: .venv/.installed-$(EXTRA)
 	@$(BIN)/bench models pull
@@ -66,6 +66,10 @@ bench-scoring: setup
 # Seconds of `bench table` on 200 finished runs of 2,000 samples.
 bench-table: setup
 	$(BIN)/python -m benchmarks.table
+
+# One card with random weights in Qwen2.5-7B's shape, about ten minutes: tokens a second, training step, memory. Writes gpu.json.
+gpu: setup
+	$(BIN)/python -m benchmarks.gpu
 
 # Fitting prompts into their budgets by blocks, against tokenizing whole prompts. Prints the ratios.
 bench-fit: setup

@@ -77,7 +77,10 @@ def worker(way: str, options: argparse.Namespace) -> None:
     if ranks.device.type == "cuda":
         gib = torch.cuda.max_memory_allocated() / 2**30
     tokens = sum(example.fed for example in examples) / len(examples)
-    print(json.dumps({"seconds": seconds, "gib": gib, "losses": losses, "n": len(examples), "tokens": tokens}))
+    slot = encoder.slot_id
+    before = sum(one.ids.index(slot) if slot in one.ids else one.fed for one in examples) / len(examples)
+    sizes = {"n": len(examples), "tokens": tokens, "before": before}
+    print(json.dumps({"seconds": seconds, "gib": gib, "losses": losses, **sizes}))
 
 
 def recipe_loss(lm: Any) -> Any:
