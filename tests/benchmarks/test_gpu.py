@@ -6,12 +6,14 @@ import json
 import subprocess
 import sys
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bench.config import load_profile
 from benchmarks import gpu
+from tests.generate.folders import SMOLLM
 from tests.paths import ROOT
 
 
@@ -50,7 +52,8 @@ def test_the_whole_on_a_gpu(tmp_path: Path) -> None:
 
 @pytest.mark.models
 @pytest.mark.engine
-def test_the_whole_in_a_tiny_shape(tmp_path: Path) -> None:
+def test_the_whole_in_a_tiny_shape(tmp_path: Path, require_assets: Callable[..., None]) -> None:
+    require_assets(SMOLLM, "all-minilm-l6-v2")
     found = run(tmp_path, "tiny", "--limit", "4", "--samples", "4", "--max-new-tokens", "8")
     assert found["skipped"] == {}
     assert set(found["generate"]["tokens_a_second"]) == {"pipeline", "barriers", "engine"}
