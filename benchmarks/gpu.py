@@ -5,7 +5,8 @@ A model of random weights in Qwen2.5-7B's shape, on bundled samples, each part i
     rate       the card's bf16 rate: a large matrix product, the best of several (float32 on a CPU)
     generate   DPL through the pipeline, against the bare engine given all its requests at once, and against stages with
                barriers: new tokens a second; random weights end no answer, so every answer has `--max-new-tokens`
-    train      DEP's training step: seconds, floating-point operations, minutes an epoch of the paper's 3,996 samples
+    train      DEP's training step: seconds, floating-point operations, minutes an epoch of the paper's 3,996 samples;
+               and the released recipe's on the same samples (see benchmarks.training)
 
 A frozen language model of N parameters without its embeddings costs 2 N operations a token before the first soft prompt
 embedding, where no gradient goes, and 4 N after it (forward, and backward through activations). Their rate is given as
@@ -148,16 +149,8 @@ def used_gib() -> float | None:
 
 
 def train(options: argparse.Namespace) -> dict[str, Any]:
-    """DEP's training step (benchmarks.training), on samples of the train split."""
-    command = [
-        sys.executable, "-m", "benchmarks.training", "--way", "ours", "--profile", options.profile,
-        "--samples", str(options.samples), "--batch", str(min(BATCH, options.samples)),
-        "--set", "train.micro_tokens=8192",
-    ]  # fmt: skip
-    run = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if run.returncode:
-        sys.exit(run.returncode)  # whose reason is the last line it said
-    found = json.loads(run.stdout.splitlines()[-1])
+    """DEP's training step, ours and the released recipe's (benchmarks.training), on samples of the train split."""
+    found, recipe = trained("ours", options, options.samples), trained("recipe", options, min(BATCH, options.samples))
     a_sample = operations(parameters(SHAPES[options.shape]), tokens=found["tokens"], before=found["before"])
     return {
         "seconds_a_step": found["seconds"] * BATCH,
@@ -167,7 +160,21 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
         "operations_a_second": a_sample / found["seconds"],
         "minutes_an_epoch": found["seconds"] * PAPER_SAMPLES / 60,
         "peak_gib": found["gib"],
+        "recipe": {"seconds_a_step": recipe["seconds"] * BATCH, "peak_gib": recipe["gib"]},
+        "recipe_over_ours": recipe["seconds"] / found["seconds"],
     }
+
+
+def trained(way: str, options: argparse.Namespace, samples: int) -> dict[str, Any]:
+    command = [
+        sys.executable, "-m", "benchmarks.training", "--way", way, "--profile", options.profile,
+        "--samples", str(samples), "--batch", str(min(BATCH, samples)), "--set", "train.micro_tokens=8192",
+    ]  # fmt: skip
+    run = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if run.returncode:
+        sys.exit(run.returncode)  # whose reason is the last line it said
+    found: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return found
 
 
 def measured(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
