@@ -35,6 +35,15 @@ def llama(tmp_path: Path, require_assets: Callable[..., None]) -> Path:
     return tiny_llama(tmp_path / "llama")
 
 
+def held() -> int:
+    """Bytes of the card that torch has taken from the driver, without the matrix library's workspace of each thread."""
+    import torch
+
+    torch._C._cuda_clearCublasWorkspaces()
+    release.memory()
+    return torch.cuda.memory_reserved()
+
+
 @pytest.fixture
 def small_card() -> Iterator[Callable[[float], None]]:
     """Leaves this process so many bytes of the card."""
@@ -72,7 +81,7 @@ def test_training_goes_on_in_smaller_passes_when_the_card_is_full(
         config = TrainConfig(epochs=1, batch=8, lr=0.05, micro_tokens=micro_tokens)
         trainer = Trainer(lm, module, optimizer(module, config, ranks), config, ranks, seed=3, say=said.append)
         trainer.train(lambda epoch: examples, len(examples))
-        return module.row.detach().cpu(), torch.cuda.max_memory_reserved()
+        return module.row.detach().cpu(), torch.cuda.max_memory_allocated()
 
     said: list[str] = []
     trained(800, [])  # kernels and their workspaces
@@ -112,46 +121,39 @@ def test_an_encoder_gives_the_card_back(require_assets: Callable[..., None]) -> 
     import torch
 
     require_assets("all-minilm-l6-v2")
-    release.memory()
-    before, reserved = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
+    before = held()
     encoder: Any = create(EncoderConfig("all-minilm-l6-v2", pooling="mean", normalize=True, max_tokens=256))
     encoder.encode(["a text", "another one"])
     assert torch.cuda.memory_allocated() > before + 40 * 2**20
     encoder.release()
-    assert torch.cuda.memory_allocated() <= before + 2**20
-    assert torch.cuda.memory_reserved() <= reserved + 32 * 2**20  # a workspace of the matrix library stays
+    assert held() <= before + 2**20
 
 
 def test_bertscore_gives_the_card_back(require_assets: Callable[..., None]) -> None:
-    import torch
 
     from metrics.bertscore import BertScore
 
     require_assets("all-minilm-l6-v2")
-    release.memory()
-    before, reserved = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
+    before = held()
     (row,) = BertScore(model="all-minilm-l6-v2", layer=4).score(["a slow book"], ["a slow book"])
     assert row["bertscore"] == pytest.approx(1.0, abs=1e-3)
-    assert torch.cuda.memory_allocated() <= before + 2**20
-    assert torch.cuda.memory_reserved() <= reserved + 32 * 2**20
+    assert held() <= before + 2**20
 
 
 def test_transformers_writes_on_the_gpu_what_it_writes_on_the_cpu(llama: Path) -> None:
-    import torch
 
     from tests.generate.engine.test_transformers import PROMPTS, generate, greedy_by_hand
 
-    release.memory()
-    before = torch.cuda.memory_allocated()
+    before = held()
     answers = generate(llama, [Request(ids, Sampling(0.0, 1.0, 8), 0) for ids in PROMPTS])
-    assert torch.cuda.memory_allocated() <= before + 2**20
+    assert held() <= before + 2**20
     for ids, answer in zip(PROMPTS, answers, strict=True):
         assert list(answer.ids) == greedy_by_hand(llama, ids, 8)[: len(answer.ids)]
 
 
 def test_a_run_of_dep_trains_and_writes(llama: Path, tmp_path: Path, require_assets: Callable[..., None]) -> None:
     """Encoder, training and generator, one after another on one card, as a user starts them."""
-    require_assets("all-minilm-l6-v2")
+    require_assets("all-minilm-l6-v2", "wordnet")
     profile = tmp_path / "p.toml"
     profile.write_text(
         f'base = "tiny"\nllm = {json.dumps(str(llama))}\ndtype = "bfloat16"\nmax_new_tokens = 8\nmetrics = ["bleu"]\n'
@@ -163,4 +165,4 @@ def test_a_run_of_dep_trains_and_writes(llama: Path, tmp_path: Path, require_ass
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ)
     assert run.returncode == 0, run.stdout + run.stderr
     (summary,) = (json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*/summary.json"))
-    assert summary["n"] == 8
+    assert (summary["users"], summary["failed"]) == (8, 0)
