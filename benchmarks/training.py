@@ -62,7 +62,7 @@ def worker(way: str, options: argparse.Namespace) -> None:
         lm.summed_loss = recipe_loss(lm)  # type: ignore[method-assign]
         train = train.model_copy(update={"micro_tokens": 1})
     trainer = Trainer(lm, module, optimizer.create(module, train, ranks), train, ranks, seed=0)
-    trainer.objective(examples[:1])  # warm: threads, kernels
+    trainer.objective(examples[: train.batch if ranks.device.type == "cuda" else 1])  # warm: threads, kernels, memory
     if ranks.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     losses, started = [], time.perf_counter()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UserError
-from bench.models import assets, folders, release
+from bench.models import assets, attention, folders, release
 from bench.types import Column
 from metrics import reading
 from metrics.bertscore_tokens import Tokens, adds_space
@@ -104,6 +104,7 @@ def _scorer(folder: str, layer: int, device: str, space: bool) -> Any:
     _refuse_look_alikes(folder)
     from bert_score import BERTScorer
 
+    attention.of_any_shape()
     with folders.loading(folder):
         try:
             # transformers 5 has fast tokenizers only; the other path of bert-score fails with it.

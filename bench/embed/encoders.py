@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bench.config import EncoderConfig
 from bench.embed.store import CHUNK
 from bench.errors import UserError
-from bench.models import folders, release
+from bench.models import attention, folders, release
 
 if TYPE_CHECKING:
     from bench.protocols import Embedder, Vectors
@@ -98,6 +98,7 @@ class MeanPoolingEncoder:
 
         from bench.models.assets import resolve
 
+        attention.of_any_shape()
         folder, here = resolve(self.config.model), {"local_files_only": True, "trust_remote_code": False}
         with folders.loading(self.config.model):
             tokenizer = AutoTokenizer.from_pretrained(folder, **here)
@@ -139,6 +140,7 @@ class Bgem3Encoder:
     @cached_property
     def _loaded(self) -> Any:
         _silence()
+        attention.of_any_shape()
         from FlagEmbedding import BGEM3FlagModel
 
         from bench.models.assets import resolve

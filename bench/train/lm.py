@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from bench.models import folders
+from bench.models import attention, folders
 from bench.protocols import Space
 from bench.types import Slot
 
@@ -45,13 +45,14 @@ class FrozenLM:
     ) -> None:
         from transformers import AutoModelForCausalLM
 
-        attention = "flash_attention_2" if device.type == "cuda" and _has_flash() else "sdpa"
+        attention.of_any_shape()
+        kind = "flash_attention_2" if device.type == "cuda" and _has_flash() else "sdpa"
         with folders.loading(folder):
             model = AutoModelForCausalLM.from_pretrained(
                 folder,
                 dtype=dtype,
                 local_files_only=True,
-                attn_implementation=attention,
+                attn_implementation=kind,
                 trust_remote_code=trust_code,
             )
         self.model: Any = model.to(device).eval().requires_grad_(False)

@@ -21,7 +21,7 @@ from bench.config import Profile
 from bench.errors import EngineError
 from bench.generate.prompts import chat, soft
 from bench.generate.prompts.chat import ChatEncoder
-from bench.models import assets, folders, release
+from bench.models import assets, attention, folders, release
 from bench.types import Completion, Request
 
 BATCH = 16
@@ -94,6 +94,7 @@ class TransformersGenerator:
         import torch
         from transformers import AutoModelForCausalLM, GenerationConfig
 
+        attention.of_any_shape()
         device = "cuda" if torch.cuda.is_available() else "cpu"
         with folders.loading(self._profile.llm):
             model = AutoModelForCausalLM.from_pretrained(
