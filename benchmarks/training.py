@@ -59,6 +59,7 @@ def worker(way: str, options: argparse.Namespace) -> None:
     module: Any = method.module(lm.space(dimensions(config.profile.embedder))).to(ranks.device)
     train: TrainConfig = config.profile.train
     if way == "recipe":
+        torch.backends.cuda.enable_cudnn_sdp(True)  # at its one shape the faster kernels
         lm.summed_loss = recipe_loss(lm)  # type: ignore[method-assign]
         train = train.model_copy(update={"micro_tokens": 1})
     trainer = Trainer(lm, module, optimizer.create(module, train, ranks), train, ranks, seed=0)

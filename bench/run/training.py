@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from bench import registry
 from bench.data.corpus import Corpus
 from bench.generate.service import GenerationService
 from bench.run.cells import Cell
-from bench.run.selection import Selection
+from bench.run.selection import METRIC, Selection
+from bench.score import scoring
 from bench.train import launch
 
 
@@ -19,9 +21,12 @@ def trained(
 ) -> tuple[dict[str, Selection], list[Cell]]:
     """Trains the missing checkpoints. Returns (cell identity -> its selection, the validation cells to write).
 
-    Cells that differ only in K share one selection. Raises EngineError where a training fails.
+    Cells that differ only in K share one selection. Raises EngineError where a training fails, and UserError before
+    the first one where the metric of the validation misses its data.
     """
     wanted = {cell.checkpoint.path: cell.checkpoint for cell in cells if cell.checkpoint}
+    if wanted:
+        scoring.check_versions(METRIC, registry.create("metric", METRIC))
     missing = [path for path, checkpoint in wanted.items() if not checkpoint.trained]
     selections: dict[str, Selection] = {}
     by_name: dict[str, Selection] = {}

@@ -23,6 +23,7 @@ from bench.config import load_profile
 from bench.context import prefetch
 from bench.data.corpus import load
 from bench.embed.encoders import create as create_encoder
+from bench.models import assets
 from bench.record import runs
 from bench.train import checkpoint as checkpoints
 from bench.train.checkpoint import MANIFEST, Checkpoint
@@ -97,6 +98,25 @@ def test_train_leaves_checkpoints_that_say_what_they_are(world: World, trained: 
     assert {"recon", "sparse"} <= set(dep.training["epochs"][0])
     names = sorted(file.name for file in dep.path.iterdir() if file.suffix in (".pt", ".bin", ".pkl", ".pth"))
     assert names == []
+
+
+@pytest.mark.parametrize("verb", ["run", "train"])
+def test_validation_without_its_data_is_refused_before_anything_is_trained(
+    verb: str, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The choice of the epoch needs METEOR, whatever metrics the run has."""
+    full = assets.path
+
+    def without(name: str) -> Path:
+        return tmp_path / "none" if name == "wordnet" else full(name)
+
+    monkeypatch.setattr(assets, "path", without)
+    metric = ["--metric", "bleu"] if verb == "run" else []
+    assert call(world, verb, "--method", "soft", *metric, out=str(tmp_path / "out")) == 2
+    assert capfd.readouterr().err.splitlines()[-1] == (
+        "bench: model 'wordnet' is not on this machine; run `bench models pull`"
+    )
+    assert checkpoints.find(tmp_path / "out") == []
 
 
 @pytest.mark.parametrize("lost", ["selection-*.json", "validation-*/epoch-2/summary.json"])
