@@ -23,6 +23,7 @@ from bench.config import load_profile
 from bench.context import prefetch
 from bench.data.corpus import load
 from bench.embed.encoders import create as create_encoder
+from bench.errors import UserError
 from bench.models import assets
 from bench.record import runs
 from bench.train import checkpoint as checkpoints
@@ -105,17 +106,14 @@ def test_validation_without_its_data_is_refused_before_anything_is_trained(
     verb: str, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The choice of the epoch needs METEOR, whatever metrics the run has."""
-    full = assets.path
 
-    def without(name: str) -> Path:
-        return tmp_path / "none" if name == "wordnet" else full(name)
+    def absent() -> Path:
+        raise UserError("no wordnet here")
 
-    monkeypatch.setattr(assets, "path", without)
+    monkeypatch.setattr(assets, "nltk_path", absent)
     metric = ["--metric", "bleu"] if verb == "run" else []
     assert call(world, verb, "--method", "soft", *metric, out=str(tmp_path / "out")) == 2
-    assert capfd.readouterr().err.splitlines()[-1] == (
-        "bench: model 'wordnet' is not on this machine; run `bench models pull`"
-    )
+    assert capfd.readouterr().err.splitlines()[-1] == "bench: no wordnet here"
     assert checkpoints.find(tmp_path / "out") == []
 
 
