@@ -59,7 +59,9 @@ BUILTIN: dict[Kind, dict[str, str]] = {
     },
     "data": {},  # bench.data.corpus knows the shipped datasets
 }
-SHIPPED: dict[Kind, tuple[str, ...]] = {"data": ("bundled",)}
+SHIPPED: dict[Kind, tuple[str, ...]] = {
+    "data": ("bundled", "plain", "drifting", "contextual", "fashionable", "mixed"),
+}
 
 _from_files: dict[Kind, dict[str, str]] = {}
 

@@ -112,6 +112,23 @@ def data_import(
     import_report(console(), report)
 
 
+def data_world(
+    name: Annotated[str | None, typer.Argument(help="plain, drifting, contextual, fashionable or mixed.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the dataset.")] = Path("data/world"),
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="knob=value, such as drift=0.5 or users=100; see docs/data.md."),
+    ] = None,
+) -> None:
+    """Make a planted world: users with known habits, in any size, from one seed. key.json has the truth."""
+    from bench.data.synthetic import world
+    from bench.suite import grid
+
+    found = world.knobs(name, grid.settings(settings or []))
+    world.write(out, found, name=name or "world")
+    print(f"{out}: {world.title(name or 'world', found)}")
+
+
 def data_stats(data: Data = "bundled") -> None:
     """Sizes as in the paper's table 4; peers, newer peers, near-duplicates of the reference."""
     from bench.data import statistics

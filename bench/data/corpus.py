@@ -19,6 +19,7 @@ from bench import plugins, registry
 from bench.data.folder.manifest import read_manifest
 from bench.data.folder.reader import read
 from bench.data.link import SPLITS, Linked, link
+from bench.data.synthetic import world
 from bench.errors import UserError, unknown
 from bench.types import Review, Sample, Split
 
@@ -121,11 +122,11 @@ def load(name_or_dir: str) -> Corpus:
     Raises UserError naming the file and line of the first thing that is wrong.
     """
     plugin = name_or_dir in registry.names("data")
-    folder = _plugin_folder(name_or_dir) if plugin else Path(SHIPPED.get(name_or_dir, name_or_dir))
+    folder = _plugin_folder(name_or_dir) if plugin else _folder(name_or_dir)
     if plugin and not folder.is_dir():
         raise UserError(f"data '{name_or_dir}' of a plug-in: its folder() gave {folder}, which is not there")
     if not folder.is_dir():
-        error = unknown("data", name_or_dir, [*SHIPPED, *registry.names("data")])
+        error = unknown("data", name_or_dir, [*SHIPPED, *world.named(), *registry.names("data")])
         raise UserError(f"{error}, or a folder written by `bench data build`")
     stored = read(folder)
     linked = link(stored)
@@ -146,6 +147,11 @@ def load(name_or_dir: str) -> Corpus:
     )
 
 
+def _folder(name_or_dir: str) -> Path:
+    """A folder, that of a shipped dataset, or that of a named world, which is made when it is first asked for."""
+    return world.kept(name_or_dir) if name_or_dir in world.named() else Path(SHIPPED.get(name_or_dir, name_or_dir))
+
+
 def _plugin_folder(name: str) -> Path:
     """The folder of a plug-in's dataset."""
     source = registry.create("data", name)
@@ -158,13 +164,14 @@ def _plugin_folder(name: str) -> Path:
 
 def resolve(name_or_dir: str) -> str:
     """The dataset as a configuration names it: a known name as it is, a folder by its absolute path."""
-    known = name_or_dir in SHIPPED or name_or_dir in registry.names("data")
+    known = name_or_dir in {*SHIPPED, *world.named(), *registry.names("data")}
     return name_or_dir if known else str(Path(name_or_dir).resolve())
 
 
 def available() -> dict[str, str]:
-    """Name and title of each shipped dataset."""
-    return {name: read_manifest(folder)["title"] for name, folder in SHIPPED.items()}
+    """Name and title of each shipped dataset and of each named world."""
+    shipped = {name: read_manifest(folder)["title"] for name, folder in SHIPPED.items()}
+    return {**shipped, **{name: world.title(name, found) for name, found in world.named().items()}}
 
 
 def _shown(linked: Linked) -> list[Review]:

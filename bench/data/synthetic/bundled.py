@@ -137,7 +137,7 @@ def _reviews(
             "item_id": item.row["item_id"],
             "rating": impression.rating,
             "title": compose_title(rng, phrases["titles"], habits, impression),
-            "text": compose_text(rng, phrases[category], habits, impression),
+            "text": compose_text(rng, phrases[category], habits, impression).text,
             "timestamp": time * 1000,
         }
         time -= rng.randrange(20 * DAY, 160 * DAY)

@@ -82,12 +82,23 @@ def rate(habits: Habits, felt: Mapping[str, float]) -> float:
     return float(min(5, max(1, round(3.2 + 2.2 * mean + habits.strictness))))
 
 
-def compose_text(rng: random.Random, phrases: Phrases, habits: Habits, impression: Impression) -> str:
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A text, and those of its writer's habits that show in it: habit -> value."""
+
+    text: str
+    shown: Mapping[str, str]
+
+
+def compose_text(rng: random.Random, phrases: Phrases, habits: Habits, impression: Impression) -> Written:
     """A review of at most MAX_WORDS words. A longer one loses sentences from its middle."""
-    sentences = [sentence.format_map(impression.words) for sentence in _sentences(rng, phrases, habits, impression)]
-    while sum(len(sentence.split()) for sentence in sentences) > MAX_WORDS:
-        sentences.pop(len(sentences) // 2)
-    return _punctuate(rng, sentences, habits.punctuation)
+    said = [(habit, one.format_map(impression.words)) for habit, one in _sentences(rng, phrases, habits, impression)]
+    while sum(len(sentence.split()) for _, sentence in said) > MAX_WORDS:
+        said.pop(len(said) // 2)
+    text, marked = _punctuate(rng, [sentence for _, sentence in said], habits.punctuation)
+    values = {"opening": habits.opening, "signoff": habits.signoff, "catchphrase": habits.catchphrase}
+    shown = {"length": habits.length, **{habit: value for habit, _ in said if habit and (value := values[habit])}}
+    return Written(text, {**shown, "punctuation": habits.punctuation if marked else "plain"})
 
 
 def compose_title(rng: random.Random, titles: Phrases, habits: Habits, impression: Impression) -> str:
@@ -98,7 +109,11 @@ def compose_title(rng: random.Random, titles: Phrases, habits: Habits, impressio
     return title.lower() if habits.punctuation == "lower case" else title
 
 
-def _sentences(rng: random.Random, phrases: Phrases, habits: Habits, impression: Impression) -> Iterator[str]:
+def _sentences(
+    rng: random.Random, phrases: Phrases, habits: Habits, impression: Impression
+) -> Iterator[tuple[str | None, str]]:
+    """(the habit that a sentence shows, or None; the sentence with gaps)"""
+
     def shows(habit: str | None) -> TypeGuard[str]:
         return habit is not None and rng.random() < STEADINESS
 
@@ -108,24 +123,29 @@ def _sentences(rng: random.Random, phrases: Phrases, habits: Habits, impression:
     remark = rng.randrange(n_aspects) if shows(habits.catchphrase) else None
 
     if shows(habits.opening):
-        yield habits.opening
-    yield rng.choice(phrases["contexts"])
+        yield "opening", habits.opening
+    yield None, rng.choice(phrases["contexts"])
     for place, aspect in enumerate(chosen):
         said = rng.choice(phrases["aspects"][aspect][level(impression.felt[aspect])])
-        yield f"{habits.catchphrase}, {said}" if place == remark else said
-    yield from rng.sample(phrases["fillers"], n_asides)
+        yield ("catchphrase", f"{habits.catchphrase}, {said}") if place == remark else (None, said)
+    yield from ((None, filler) for filler in rng.sample(phrases["fillers"], n_asides))
     if habits.length != "terse":
-        yield rng.choice(phrases["verdicts"][impression.verdict])
+        yield None, rng.choice(phrases["verdicts"][impression.verdict])
     if shows(habits.signoff):
-        yield habits.signoff
+        yield "signoff", habits.signoff
 
 
-def _punctuate(rng: random.Random, sentences: Sequence[str], style: Punctuation) -> str:
+def _punctuate(rng: random.Random, sentences: Sequence[str], style: Punctuation) -> tuple[str, bool]:
+    """(the text, whether the style shows in it: a loud one needs a word to shout, a mark most sentences)"""
+    plain = list(sentences)
     if style == "shouting":
         sentences = [LOUD.sub(lambda word: word[0].upper(), sentence) for sentence in sentences]
+    loud = plain != list(sentences)
     if style == "semicolons":
         sentences = ["; ".join(sentences[i : i + 2]) for i in range(0, len(sentences), 2)]
     mark = {"exclaiming": "!", "trailing off": "..."}.get(style, ".")
     marks = [mark if rng.random() < STEADINESS else "." for _ in sentences]
     text = " ".join(f"{s[0].upper()}{s[1:]}{m}" for s, m in zip(sentences, marks, strict=True))
-    return text.lower() if style == "lower case" else text
+    most = 2 * sum(one != "." for one in marks) >= len(marks)
+    shows = {"exclaiming": most, "trailing off": most, "shouting": loud}.get(style, True)
+    return text.lower() if style == "lower case" else text, shows
