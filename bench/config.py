@@ -137,6 +137,7 @@ class RunConfig(BaseModel):
     split: Split = "test"
     limit: int | None = Field(None, ge=1)
     limit_seed: int = 0
+    history: Literal["own", "swapped"] = "own"  # swapped: another user's, bench/data/swap.py
     seed: int = 0
     generator: str = "vllm"
     generator_options: dict[str, Any] = {}
@@ -148,7 +149,8 @@ class RunConfig(BaseModel):
     def label(self) -> str:
         """The readable part of the run folder's name."""
         retriever = f"-{self.retriever}-k{self.k}" if self.retriever else ""
-        return f"{Path(self.data).name}-{self.method}{retriever}-seed{self.seed}"
+        history = "" if self.history == "own" else f"-{self.history}"
+        return f"{Path(self.data).name}-{self.method}{retriever}{history}-seed{self.seed}"
 
 
 def fingerprint(value: Mapping[str, Any]) -> str:
@@ -171,6 +173,8 @@ def identity(config: RunConfig, *, generator: Mapping[str, Any], sources: Mappin
         "changed",
     ):  # data_fingerprint, `generator` and the values themselves count instead
         cell.pop(key)
+    if config.history == "own":  # as before there was another
+        cell.pop("history")
     return fingerprint({"cell": cell, "generator": generator, "sources": sources})
 
 
@@ -247,8 +251,8 @@ def _override(values: dict[str, Any], key: str, value: Any) -> None:
 
 
 def variant(config: RunConfig) -> str:
-    """The options that differ from their defaults, as on the command line: `rag.order=chronological`."""
-    parts = []
+    """The history and the options that differ from their defaults, as on the command line: `rag.order=chronological`."""
+    parts = [f"history={config.history}"] if config.history != "own" else []
     for kind, name, options in (
         ("method", config.method, config.method_options),
         ("retriever", config.retriever, config.retriever_options),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from bench.types import Column, Completion, Prompt, Request, Review, Sample, Slot
+    from bench.types import Column, Completion, Prompt, Request, Review, Sample, Slot, Target, Truth
 
     Vectors = NDArray[np.float32]
 
@@ -49,6 +49,10 @@ class Context(Protocol):
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """(n, d) vectors of the profile's embedder, in order. Only for texts that `EmbeddingMethod.texts` returned."""
+        ...
+
+    def truth(self, sample: Sample) -> Truth:
+        """What a planted world knows of the sample: only for methods with `sees_truth = True`, which are ceilings."""
         ...
 
     def note(self, name: str, value: Any) -> None:
@@ -276,6 +280,17 @@ class Metric(Protocol):
     def versions(self) -> dict[str, str]:
         """Packages, models and data that the values depend on."""
         ...
+
+
+class SampleMetric(Protocol):
+    """A metric that sees samples: `score` gets `Target`s in place of references. Else as `Metric`.
+
+    With `needs_truth = True` it is refused, before anything is written, for data without planted habits.
+    """
+
+    sees_samples: Literal[True]
+
+    def score(self, predictions: Sequence[str], targets: Sequence[Target]) -> list[dict[str, Any]]: ...
 
 
 class ReadingMetric(Metric, Protocol):

@@ -37,6 +37,7 @@ BUILTIN: dict[Kind, dict[str, str]] = {
         "rag_soft": "methods.soft:RagSoft",
         "pplug": "methods.pplug:PPlug",
         "dep": "methods.dep:Dep",
+        "oracle": "methods.oracle:Oracle",
     },
     "retriever": {
         "recency": "retrievers.recency:Recency",
@@ -50,6 +51,7 @@ BUILTIN: dict[Kind, dict[str, str]] = {
         "bleu": "metrics.bleu:Bleu",
         "bertscore": "metrics.bertscore:BertScore",
         "judge": "metrics.judge:Judge",
+        "habits": "metrics.habits:Habits",
     },
     "generator": {
         "vllm": "bench.generate.engine.vllm:VllmGenerator",
@@ -62,6 +64,8 @@ BUILTIN: dict[Kind, dict[str, str]] = {
 SHIPPED: dict[Kind, tuple[str, ...]] = {
     "data": ("bundled", "plain", "drifting", "contextual", "fashionable", "mixed"),
 }
+
+WORLDS_ONLY = ("oracle",)  # methods that `all` leaves out: they read what a planted world knows
 
 _from_files: dict[Kind, dict[str, str]] = {}
 

@@ -6,6 +6,7 @@ which methods and retrievers never see, so that no prompt, query or embedding ca
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -65,6 +66,26 @@ class Sample:
     @property
     def category(self) -> str:
         return self.item.category
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What a planted world knows of a sample: habit -> its user's value, None where the user has none of the kind.
+
+    `vocabulary`: all phrases of a kind in that world, which detectors need ("opening" -> its phrases).
+    """
+
+    habits: Mapping[str, str | None]
+    vocabulary: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a metric that sees samples compares a text with. `truth` is None for real reviews."""
+
+    sample: Sample
+    reference: str
+    truth: Truth | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ def test_lists_and_all_do_not_import_installed_packages() -> None:
     rows = {name: rest for name, *rest in listing.rows("methods", ROOT)}
     assert rows["mine"] == ["installed: my_plugin:Mine, imported when it is asked for by name", ""]
     assert rows["rag"][1] == "order='rank'"
-    assert grid.named("all", "method") == list(registry.BUILTIN["method"])
+    assert grid.named("all", "method") == [one for one in registry.BUILTIN["method"] if one != "oracle"]
     assert not {"my_plugin", "my_broken"} & set(sys.modules)
     assert grid.named("mine", "method") == ["mine"]
     registry.create("method", "mine")

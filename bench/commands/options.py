@@ -22,6 +22,9 @@ Settings = Annotated[
     typer.Option("--set", help="key=value: temperature=0, rag.order=chronological, engine.max_num_seqs=32."),
 ]
 Split = Annotated[str, typer.Option("--split", help="test or val.")]
+History = Annotated[
+    str, typer.Option("--history", help="own, or swapped: another user's, as a floor. Checkpoints stay.")
+]
 Metrics = Annotated[str, typer.Option("--metric", help="Names separated by commas.", show_default="the profile's")]
 Checkpoint = Annotated[
     Path | None, typer.Option("--checkpoint", help="A trained method's checkpoint folder; it must fit the run.")

@@ -14,6 +14,7 @@ from bench.commands.options import (
     Deterministic,
     DryRun,
     Generator,
+    History,
     K,
     Limit,
     Method,
@@ -42,6 +43,7 @@ def run(
     seed: Seeds = "0",
     set_: Settings = None,
     split: Split = "test",
+    history: History = "own",
     generator: Generator = "vllm",
     base_url: BaseUrl = "",
     model_name: ModelName = "",
@@ -78,6 +80,7 @@ def run(
         set_values=values,
         split=_split(split),
         limit=limit,
+        history=_history(history),
         generator=generator,
         generator_options=grid.server(generator, base_url=base_url, model=model_name),
         deterministic=deterministic,
@@ -92,6 +95,12 @@ def run(
     print_boards(leaderboards(list(map(FinishedRun, (cell.folder for cell in cells), summaries))))
     if tell_failures([cell.folder for cell in cells], "run ... --retry"):
         raise typer.Exit(1)
+
+
+def _history(name: str) -> Any:
+    if name not in ("own", "swapped"):
+        raise unknown("history", name, ("own", "swapped"))
+    return name
 
 
 def _split(name: str) -> Any:

@@ -13,7 +13,7 @@ from bench.generate.reasoning import parted
 from bench.generate.service import Completer
 from bench.protocols import PromptBuilder, TextVectors
 from bench.seeds import derive
-from bench.types import Completion, Prompt, Request, Review, Sample, Sampling, Slot, StageCost, Trace
+from bench.types import Completion, Prompt, Request, Review, Sample, Sampling, Slot, StageCost, Trace, Truth
 
 if TYPE_CHECKING:
     from bench.protocols import Vectors
@@ -52,6 +52,7 @@ class CellResources:
     stage_budget: int
     seed: int
     keep_reasoning: bool = False
+    sees_truth: bool = False
     slot_encoder: SlotEncoder = untrained
     answered: Callable[[str, StageCost], None] = unseen
     failed: dict[str, BenchError] = field(default_factory=dict)
@@ -80,6 +81,12 @@ class SampleContext:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         return self.cell.vectors.embed(texts)
+
+    def truth(self, sample: Sample) -> Truth:
+        found = self.cell.corpus.truth(sample) if self.cell.sees_truth else None
+        if found is None:
+            raise UserError("only a ceiling (`sees_truth`) on a planted world may ask for what is planted")
+        return found
 
     def note(self, name: str, value: Any) -> None:
         self.trace.notes[name] = value

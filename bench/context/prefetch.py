@@ -70,6 +70,7 @@ def resources(
         stage_budget=config.profile.stage_budget,
         seed=config.seed,
         keep_reasoning=config.profile.reasoning == "keep",
+        sees_truth=getattr(registry.load("method", config.method), "sees_truth", False),
         failed=failed,
     )
 

@@ -21,7 +21,7 @@ from bench.data.folder.reader import read
 from bench.data.link import SPLITS, Linked, link
 from bench.data.synthetic import world
 from bench.errors import UserError, unknown
-from bench.types import Review, Sample, Split
+from bench.types import Review, Sample, Split, Truth
 
 SHIPPED = {"bundled": Path(__file__).parent / "bundled"}
 
@@ -48,6 +48,7 @@ class Corpus:
     _reviews: tuple[Review, ...] = field(repr=False)
     _pool: Mapping[ItemKey, tuple[Review, ...]] = field(repr=False)
     _written: Mapping[UserKey, tuple[Review, ...]] = field(repr=False)
+    _world: Path | None = field(default=None, repr=False)  # its folder, where its habits are planted
 
     def samples(self, split: Split, *, limit: int | None = None, limit_seed: int = 0) -> list[Sample]:
         """The samples of a split in corpus order; with `limit`, min(limit, n) of them.
@@ -102,6 +103,24 @@ class Corpus:
         written = self._written.get((category, user_id), ())
         return tuple(review for review in written if before is None or _is_older(review, before))
 
+    @property
+    def is_world(self) -> bool:
+        """Whether its habits are planted, and known."""
+        return self._world is not None
+
+    def truth(self, sample: Sample) -> Truth | None:
+        """What is planted, for metrics and ceilings alone; None for other data.
+
+        Raises UserError where the key of a world is missing or damaged.
+        """
+        if self._world is None:
+            return None
+        known = world.truths(self._world)
+        target = self._targets[sample.sample_id].review_id
+        if target not in known:
+            raise UserError(f"{self._world / world.KEY} says nothing of {target}; make the world again")
+        return known[target]
+
     def target(self, sample_id: str) -> Review:
         """The sample's target review with its text: to look at a dataset, never to write."""
         return self._targets[sample_id]
@@ -144,6 +163,7 @@ def load(name_or_dir: str) -> Corpus:
         _reviews=linked.reviews,
         _pool=_pool(shown),
         _written=_written(shown),
+        _world=folder if stored.manifest.get("world") else None,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from bench import registry
 from bench.config import RunConfig, identity
 from bench.data.corpus import Corpus
+from bench.data.swap import samples_of
 from bench.embed.encoders import create as create_encoder
 from bench.errors import UserError
 from bench.generate.service import GenerationService
@@ -125,10 +126,11 @@ def plan(
     cells: dict[str, Cell] = {}
     for config in configs:
         method = registry.create("method", config.method, config.method_options)
+        _check_truth(config, method, corpus)
         trained = _checkpoint(config, checkpoint, out) if isinstance(method, SoftPromptMethod) else None
         sources = _sources(config, method, trained)
         name = identity(config, generator=generator, sources=sources)
-        samples = corpus.samples(config.split, limit=config.limit, limit_seed=config.limit_seed)
+        samples = samples_of(config, corpus)
         if not samples:
             raise UserError(f"data '{config.data}' has no samples in split '{config.split}'")
         folder = RunFolder(out / f"{config.label}-{name[:8]}")
@@ -137,6 +139,17 @@ def plan(
         names = ", ".join(dict.fromkeys(cell.config.method for cell in cells.values()))
         raise UserError(f"--checkpoint {checkpoint}: {names} takes none; name a trained method, or leave it out")
     return list(cells.values())
+
+
+def _check_truth(config: RunConfig, method: Method, corpus: Corpus) -> None:
+    """Raises UserError where a ceiling or a metric needs to know what is planted, and nothing is."""
+    ceiling = [f"method '{config.method}'"] if getattr(method, "sees_truth", False) else []
+    metrics = [name for name in config.profile.metrics if getattr(registry.load("metric", name), "needs_truth", False)]
+    asking = [*ceiling, *(f"metric '{name}'" for name in metrics)]
+    if asking and not corpus.is_world:
+        raise UserError(f"{asking[0]} needs a planted world, and data '{config.data}' is none; see `bench data world`")
+    if asking:
+        corpus.truth(corpus.samples(config.split, limit=1)[0])  # its key is there
 
 
 def unfinished(cells: Sequence[Cell], *, retry: bool) -> list[Cell]:

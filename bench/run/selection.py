@@ -55,7 +55,8 @@ class Selection:
         checkpoint = cell.checkpoint
         assert checkpoint is not None
         train = cell.config.profile.train
-        changed = {"split": "val", "limit": train.val_limit, "k": checkpoint.manifest["spec"]["train.k"]}
+        k = checkpoint.manifest["spec"]["train.k"]
+        changed = {"split": "val", "limit": train.val_limit, "history": "own", "k": k}
         config = cell.config.model_copy(update=changed)
         name = identity(config, generator=generator, sources=cell.sources)[:8]
         samples = corpus.samples("val", limit=train.val_limit)

@@ -43,7 +43,9 @@ def score_folder(
         judges = judges or stack.enter_context(Judges())
         chosen = judges.metrics(run.config, names, options=given, out=folder.path.parent)
         known = {} if again else keep.unchanged(folder, chosen)
-        scores, of_metrics = scoring.evaluate(chosen, run.texts, run.references, run.facts, known=known)
+        scores, of_metrics = scoring.evaluate(
+            chosen, run.texts, run.references, run.facts, known=known, targets=run.targets
+        )
     values = {
         **summary.describe(run, corpus, metrics=settings.of_metrics(run.config.profile, names, given)),
         **of_metrics,

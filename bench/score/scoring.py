@@ -23,6 +23,7 @@ from bench.errors import BenchError, shown
 from bench.protocols import Metric
 from bench.record import runs
 from bench.score import unread
+from bench.types import Target
 
 Rows = list[dict[str, Any]]
 
@@ -51,16 +52,18 @@ def evaluate(
     facts: Sequence[Mapping[str, Any]],
     *,
     known: Mapping[str, Rows] | None = None,
+    targets: Sequence[Target] = (),
 ) -> tuple[Rows, dict[str, Any]]:
     """(a row a sample: its facts and, under each metric's name, that metric's row; what tables say of these rows).
 
-    `facts` hold at least a sample's id, category and user. `known` (metric -> its rows) are not computed again. Raises
-    PluginError where a plug-in's metric fails.
+    `facts` hold at least a sample's id, category and user. `known` (metric -> its rows) are not computed again.
+    `targets` are what metrics with `sees_samples` get in place of the references. Raises PluginError where a plug-in's
+    metric fails.
     """
     ids = [fact["sample_id"] for fact in facts]
     there = known or {}
     new = {name: metric for name, metric in metrics.items() if name not in there}
-    found = {**there, **score(new, ids, texts, references)}
+    found = {**there, **score(new, ids, texts, references, targets=targets)}
     rows: Rows = [
         {key: fact[key] for key in WHOSE}
         | {name: found[name][place] for name in metrics}
@@ -83,6 +86,7 @@ def score(
     references: Sequence[str],
     *,
     processes: int | None = None,
+    targets: Sequence[Target] = (),
 ) -> dict[str, Rows]:
     """metric -> a row a text. `ids` name the samples in messages.
 
@@ -93,11 +97,14 @@ def score(
     for name, metric in metrics.items():
         if not plugins.is_ours("metric", name):
             check_versions(name, metric)
+    compared = {
+        name: targets if getattr(metric, "sees_samples", False) else references for name, metric in metrics.items()
+    }
     workers = _workers(len(texts)) if processes is None else processes
     apart = [name for name, metric in metrics.items() if workers > 1 and getattr(metric, "per_pair", False)]
     with _pool(workers if apart else 0) as pool:
-        parts = {name: _submit(pool, metrics[name], texts, references) for name in apart if pool}
-        jobs = {name: _Job(name, metric, ids, texts, references) for name, metric in metrics.items()}
+        parts = {name: _submit(pool, metrics[name], texts, compared[name]) for name in apart if pool}
+        jobs = {name: _Job(name, metric, ids, texts, compared[name]) for name, metric in metrics.items()}
         with _ALONE:
             found = {name: job.rows() for name, job in jobs.items() if name not in parts}
         return found | {name: jobs[name].gathered(futures) for name, futures in parts.items()}
@@ -121,7 +128,7 @@ def _pool(workers: int) -> Iterator[Executor | None]:
 
 
 def _submit(
-    pool: Executor, metric: Metric, predictions: Sequence[str], targets: Sequence[str]
+    pool: Executor, metric: Metric, predictions: Sequence[str], targets: Sequence[Any]
 ) -> list[Future[Rows | _Raised]]:
     starts = range(0, len(predictions), CHUNK)
     return [pool.submit(_apart, metric, predictions[i : i + CHUNK], targets[i : i + CHUNK]) for i in starts]
@@ -135,7 +142,7 @@ class _Raised:
     error: Exception | None = None  # one that does
 
 
-def _apart(metric: Metric, predictions: Sequence[str], targets: Sequence[str]) -> Rows | _Raised:
+def _apart(metric: Metric, predictions: Sequence[str], targets: Sequence[Any]) -> Rows | _Raised:
     try:
         return metric.score(predictions, targets)
     except BenchError as error:
@@ -152,7 +159,7 @@ class _Job:
     metric: Metric
     ids: Sequence[str]
     predictions: Sequence[str]
-    targets: Sequence[str]
+    targets: Sequence[Any]
 
     def part(self, start: int, end: int) -> _Job:
         return replace(

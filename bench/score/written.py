@@ -9,10 +9,11 @@ from typing import Any
 
 from bench.config import RunConfig
 from bench.data.corpus import Corpus
+from bench.data.swap import samples_of
 from bench.errors import UserError
 from bench.record import runs
 from bench.record.runs import RunFolder
-from bench.types import Sample
+from bench.types import Sample, Target
 
 Rows = list[dict[str, Any]]
 
@@ -30,7 +31,7 @@ def read_config(folder: RunFolder) -> RunConfig:
 
 @dataclass(frozen=True)
 class Written:
-    """All that scores and summary are made of. `facts`, `texts` and `references` go row by row with `rows`."""
+    """All that scores and summary are made of. `texts` and all after it go row by row with `rows`."""
 
     name: str
     config: RunConfig
@@ -41,6 +42,7 @@ class Written:
     texts: list[str]
     references: list[str]
     facts: list[dict[str, Any]]  # what a row of scores says of its sample
+    targets: list[Target]  # what metrics that see samples get
 
     @property
     def commit(self) -> str:
@@ -63,6 +65,7 @@ class Written:
             texts=[row["text"] or "" for row in rows],
             references=[corpus.reference(row["sample_id"]) for row in rows],
             facts=[facts(known[row["sample_id"]], corpus) for row in rows],
+            targets=[target(known[row["sample_id"]], corpus) for row in rows],
         )
 
 
@@ -74,13 +77,17 @@ def read(folder: RunFolder, corpus: Corpus) -> Written:
     config = read_config(folder)
     if corpus.fingerprint != config.data_fingerprint:
         raise UserError(f"data '{config.data}' has changed since {folder.path.name} was written; run the cell again")
-    samples = corpus.samples(config.split, limit=config.limit, limit_seed=config.limit_seed)
+    samples = samples_of(config, corpus)
     written = {row["sample_id"]: row for row in folder.rows(runs.SAMPLES)}
     missing = sum(sample.sample_id not in written for sample in samples)
     if missing:
         again = f"delete its {runs.SUMMARY} and run its command again" if folder.done else "run its command again"
         raise UserError(f"{folder.path.name} lacks {missing} of {len(samples)} samples; {again}")
     return Written.of(folder, config, samples, [written[sample.sample_id] for sample in samples], corpus)
+
+
+def target(sample: Sample, corpus: Corpus) -> Target:
+    return Target(sample, corpus.reference(sample.sample_id), corpus.truth(sample))
 
 
 def facts(sample: Sample, corpus: Corpus) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from bench import registry
 from bench import settings as bench_settings
@@ -15,6 +15,8 @@ from bench.models import addresses
 from bench.protocols import SoftPromptMethod
 from bench.types import Split
 
+NOT_IN_ALL = {("method", name) for name in registry.WORLDS_ONLY}
+
 
 def comma_list(text: str) -> list[str]:
     """'a, b' -> ['a', 'b'], without repeats."""
@@ -23,7 +25,8 @@ def comma_list(text: str) -> list[str]:
 
 def named(text: str, kind: registry.Kind) -> list[str]:
     """'rag,nonperso' or 'all' (but for what is installed beside us) -> names. Raises UserError where none is named."""
-    found = list(registry.ours(kind)) if text == "all" else comma_list(text)
+    every = [name for name in registry.ours(kind) if (kind, name) not in NOT_IN_ALL]
+    found = every if text == "all" else comma_list(text)
     if not found:
         raise UserError(f"--{kind} {text!r} names no {kind}; name some, or all: {', '.join(registry.names(kind))}")
     return found
@@ -123,6 +126,7 @@ def expand(
     set_values: Mapping[str, Any],
     split: Split = "test",
     limit: int | None = None,
+    history: Literal["own", "swapped"] = "own",
     generator: str = "vllm",
     generator_options: Mapping[str, Any] | None = None,
     deterministic: bool = False,
@@ -154,6 +158,7 @@ def expand(
             data_fingerprint=corpus.fingerprint,
             split=split,
             limit=limit,
+            history=history,
             seed=seed,
             generator=generator,
             generator_options=dict(generator_options or {}),

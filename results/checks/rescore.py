@@ -61,7 +61,7 @@ def _score(
     with Judges(stored=StoredAnswers) as judges:
         judges.bind(metrics, config, out=folder.path.parent)
         run = Written.of(folder, config, samples, rows, corpus)
-        scores, values = scoring.evaluate(metrics, run.texts, run.references, run.facts)
+        scores, values = scoring.evaluate(metrics, run.texts, run.references, run.facts, targets=run.targets)
     given = settings.of_metrics(config.profile, names, options)
     return runs.plain(scores), runs.plain({**describe(run, corpus, metrics=given), **values})
 

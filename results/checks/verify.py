@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.config import RunConfig
 from bench.data.corpus import load
+from bench.data.swap import samples_of
 from bench.embed.store import VectorStore
 from bench.errors import UserError
 from bench.record import runs
@@ -77,7 +78,7 @@ def _checks(folder: RunFolder, summary: Mapping[str, Any], config: RunConfig, ow
     if not same:
         return
     rows = list(folder.rows(runs.SAMPLES))
-    samples = corpus.samples(config.split, limit=config.limit, limit_seed=config.limit_seed)
+    samples = samples_of(config, corpus)
     yield _samples(rows, samples)
     yield from replay.checks(folder, config, corpus, rows, own)
     yield from rescore.checks(folder, config, corpus, rows, samples, summary)

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bench.data.corpus import Corpus, load
+from bench.data.swap import samples_of
 from bench.errors import UserError
 from bench.generate.store import RequestStore
 from bench.record import runs
@@ -76,7 +77,7 @@ def _samples(shown: Sequence[Shown], *, prompts: bool) -> Samples:
     if corpus.fingerprint != config.data_fingerprint:
         name = shown[0].run.folder.path.name
         raise UserError(f"data '{config.data}' has changed since {name} was written; run it again")
-    samples = corpus.samples(config.split, limit=config.limit, limit_seed=config.limit_seed)
+    samples = samples_of(config, corpus)
     columns = [column for column in shown[0].run.summary["columns"] if column["digits"]]
     index = {
         "title": f"{corpus.title} ({config.split} split)",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.data.corpus import Corpus, load
+from bench.data.swap import samples_of
 from bench.errors import UserError
 from bench.score.written import read_config
 from results.tables.finished_runs import FinishedRun
@@ -35,7 +36,7 @@ def cut(run: FinishedRun, within: Mask) -> dict[str, Mask]:
     corpus, unique = _unique_users_of(config.data, config.split, profile, run.folder.path.parent)
     if corpus.fingerprint != config.data_fingerprint:
         raise UserError(f"data '{config.data}' has changed since {run.folder.path.name} was written; run it again")
-    samples = corpus.samples(config.split, limit=config.limit, limit_seed=config.limit_seed)
+    samples = samples_of(config, corpus)
     mask = np.array([(sample.category, sample.user_id) in unique for sample in samples])
     return {OTHERS: within & ~mask, UNIQUE: within & mask}
 

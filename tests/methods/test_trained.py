@@ -64,7 +64,8 @@ def backward(module: Any, batch: tuple[Slot, ...]) -> dict[str, torch.Tensor]:
 
 
 def test_the_order_of_methods_is_that_of_the_tables() -> None:
-    assert list(registry.BUILTIN["method"]) == ["nonperso", "rag", "pag", "dpl", "soft", "rag_soft", "pplug", "dep"]
+    ours = ["nonperso", "rag", "pag", "dpl", "soft", "rag_soft", "pplug", "dep"]
+    assert list(registry.BUILTIN["method"]) == [*ours, "oracle"]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ import dataclasses
 import hashlib
 import json
 import random
+import re
 import tomllib
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,10 +32,11 @@ from bench.data.folder import jsonl
 from bench.data.folder.manifest import counts, split_definition
 from bench.data.folder.rows import TABLES
 from bench.data.synthetic.bundled import DAY, NEWEST, PHRASES, TRAIN_INPUTS, _samples
-from bench.data.synthetic.prose import Habits, Impression, Phrases, compose_text, compose_title, draw_habits, rate
+from bench.data.synthetic.prose import LOUD, Habits, Impression, Phrases, compose_text, compose_title, draw_habits, rate
 from bench.errors import UserError, unknown
 from bench.models import assets
 from bench.record import files
+from bench.types import Truth
 
 HERE = Path(__file__).parent
 NAMES, WORLDS = HERE / "names.toml", HERE / "worlds.toml"
@@ -165,7 +167,7 @@ def make(found: Knobs) -> tuple[dict[str, list[Row]], dict[str, Any]]:
     rng = random.Random(found.seed)
     phrases = tomllib.loads(PHRASES.read_text())
     tables: dict[str, list[Row]] = {table: [] for table in TABLES}
-    key: dict[str, Any] = {"has": {}, "shown": {}}
+    key: dict[str, Any] = {"has": {}, "shown": {}, "vocabulary": vocabulary(phrases)}
     for category in CATEGORIES[: found.categories]:
         items = list(_items(rng, category, phrases, found))
         tables["items"] += [item.row for item in items]
@@ -174,6 +176,27 @@ def make(found: Knobs) -> tuple[dict[str, list[Row]], dict[str, Any]]:
             tables["reviews"] += reviews
             tables["samples"] += _samples(reviews)
     return tables, key
+
+
+def vocabulary(phrases: Phrases) -> dict[str, list[str]]:
+    """What detectors need to know of a world's phrases."""
+    pool = phrases["habits"]
+    loud = re.findall(r"[a-z]+", LOUD.pattern.replace(r"\b", ""))
+    return {"opening": pool["openings"], "signoff": pool["signoffs"], "catchphrase": pool["catchphrases"], "loud": loud}
+
+
+@cache
+def truths(folder: Path) -> Mapping[str, Truth]:
+    """review id -> the truth of a world in this folder. Raises UserError where its key is missing or damaged."""
+    file = folder / KEY
+    try:
+        key = json.loads(file.read_text("utf-8"))
+        known = {kind: tuple(values) for kind, values in key["vocabulary"].items()}
+        return {name: Truth(habits, known) for name, habits in key["has"].items()}
+    except FileNotFoundError:
+        raise UserError(f"{folder} has no {KEY}, which says what is planted; make the world again") from None
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise UserError(f"{file} is no key of a world ({error}); make the world again") from error
 
 
 def kinds(phrases: Phrases) -> list[str]:

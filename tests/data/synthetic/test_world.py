@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from bench.data import corpus
-from bench.data.synthetic import detect, world
+from bench.data.synthetic import world
 from bench.data.synthetic.world import FASHIONABLE, KEY, PLANTED, Knobs
 from bench.data.validate import validate
+from metrics import detectors
 from tests.fakes import bench
 from tests.paths import ROOT
 
@@ -42,12 +43,26 @@ def test_it_is_a_dataset_without_findings_and_says_what_it_is(tmp_path: Path) ->
     assert len(loaded.samples("test")) == len(loaded.training_samples()) == 40
 
 
+def agreement(texts: dict[str, str], shown: dict[str, Any], vocabulary: dict[str, Any]) -> dict[str, float]:
+    """habit -> the share of texts in which detector and key agree on which value, or none, shows."""
+
+    def seen(habit: str, text: str) -> str | None:
+        if habit in ("length", "punctuation"):
+            return str(getattr(detectors, habit)(text, vocabulary))
+        return next((one for one in vocabulary[habit] if detectors.says(habit, one, text)), None)
+
+    return {
+        habit: sum(seen(habit, text) == shown[name].get(habit) for name, text in texts.items()) / len(texts)
+        for habit in detectors.HABITS
+    }
+
+
 @pytest.mark.parametrize("name", world.named())
 def test_detectors_agree_with_the_key(name: str) -> None:
     tables, key = world.make(world.knobs(name, {"users": 120}))
     texts = {row["review_id"]: row["text"] for row in tables["reviews"]}
     assert set(key["has"]) == set(key["shown"]) == set(texts)
-    assert min(detect.agreement(texts, key["shown"]).values()) >= 0.98
+    assert min(agreement(texts, key["shown"], key["vocabulary"]).values()) >= 0.98
 
 
 def test_detectors_see_what_is_not_there() -> None:
@@ -56,37 +71,8 @@ def test_detectors_see_what_is_not_there() -> None:
     texts = {row["review_id"]: row["text"] for row in tables["reviews"]}
     ids = list(texts)
     moved = {one: key["shown"][other] for one, other in zip(ids, [*ids[50:], *ids[:50]], strict=True)}
-    assert max(detect.agreement(texts, moved).values()) < 0.6
-    assert max(detect.agreement(dict.fromkeys(texts, "Fine."), key["shown"]).values()) < 0.5
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("Nice. It works. Buy it.", {"length": "terse", "punctuation": "plain"}),
-        ("nice. it works. buy it.", {"length": "terse", "punctuation": "lower case"}),
-        ("Nice! It works! I NEVER stop. Buy it!", {"length": "terse", "punctuation": "exclaiming"}),
-        ("Nice... It works... Buy it.", {"length": "terse", "punctuation": "trailing off"}),
-        ("Nice; it works. Buy it; now. Go.", {"length": "medium", "punctuation": "semicolons"}),
-        ("Nice. I NEVER stop. Buy it.", {"length": "terse", "punctuation": "shouting"}),
-        ("Here we go again. A. B. C. D. Over and out.", {"length": "terse", "punctuation": "plain"}),
-        ("A. B. C. D. E. F. G. H.", {"length": "long", "punctuation": "plain"}),
-        ("", {"length": "terse", "punctuation": "lower case"}),
-    ],
-)
-def test_length_and_punctuation_by_hand(text: str, found: dict[str, str]) -> None:
-    assert detect.found(text) == found
-
-
-def test_phrases_by_hand() -> None:
-    text = "Here we go again! Mind you, it works! OVER and out!"
-    assert detect.shows("opening", "here we go again", text)
-    assert detect.shows("signoff", "over and out", text)
-    assert detect.shows("catchphrase", "mind you", text)
-    assert not detect.shows("opening", "mind you", text)
-    assert not detect.shows("signoff", "here we go again", text)
-    assert not detect.shows("catchphrase", "over and out", text)
-    assert not detect.shows("catchphrase", "mind you", "Remind you, it works.")
+    assert max(agreement(texts, moved, key["vocabulary"]).values()) < 0.6
+    assert max(agreement(dict.fromkeys(texts, "Fine."), key["shown"], key["vocabulary"]).values()) < 0.5
 
 
 def by_user(found: Made) -> dict[str, list[dict[str, Any]]]:
