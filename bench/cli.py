@@ -53,6 +53,7 @@ data_app.command("stats")(data.data_stats)
 data_app.command("validate")(data.data_validate)
 data_app.command("world")(data.data_world)
 models_app.command("pull")(machine.models_pull)
+models_app.command("make")(machine.models_make)
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 

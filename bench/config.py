@@ -251,7 +251,7 @@ def _override(values: dict[str, Any], key: str, value: Any) -> None:
 
 
 def variant(config: RunConfig) -> str:
-    """The history and the options that differ from their defaults, as on the command line: `rag.order=chronological`."""
+    """The history and the options that differ from the defaults, as on the command line: `rag.order=chronological`."""
     parts = [f"history={config.history}"] if config.history != "own" else []
     for kind, name, options in (
         ("method", config.method, config.method_options),

@@ -42,6 +42,13 @@ def _runs(out: Path) -> Iterator[tuple[str, ...]]:
 
 
 def _models(out: Path) -> Iterator[tuple[str, ...]]:
+    for name in assets.SHIPPED:
+        yield (
+            name,
+            "here",
+            "3 MB",
+            "a million parameters, taught the prompts on planted worlds: measures implementations",
+        )
     for name, asset in assets.ASSETS.items():
         yield name, "here" if assets.is_present(name) else "not here", f"{asset.size_mb} MB", asset.description
 
@@ -109,9 +116,11 @@ def pull(name: str, profile: str, *, say: Callable[[str], None] | None = None) -
     """
     if name in assets.ASSETS:
         return assets.pull(name, say=say)
+    if name in assets.SHIPPED:
+        return Path(assets.resolve(name))
     if Path(name).is_dir():
         return Path(name)
     if "/" not in name:
-        raise unknown("model", name, assets.ASSETS)
+        raise unknown("model", name, [*assets.SHIPPED, *assets.ASSETS])
     chosen = config.load_profile(profile)
     return assets.pull_hub(name, revision=chosen.revision if name == chosen.llm else None)

@@ -65,3 +65,24 @@ def models_pull(
             meter.start(f"fetching {name}")
             folder = listing.pull(name, profile, say=meter.say)
         print(f"{name}: {folder}")
+
+
+def models_make(
+    name: Annotated[str, typer.Argument(help="micro: the model of the planted worlds.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the model.")] = Path("micro"),
+) -> None:
+    """Train the micro model again from its seeds, about an hour on two cores, and measure what it has learnt."""
+    from bench.console.meter import Meter
+    from bench.errors import unknown
+    from bench.micro.make import make
+    from bench.models import assets
+
+    if name not in assets.SHIPPED:
+        raise unknown("model to make", name, assets.SHIPPED)
+    with Meter(shown=True) as meter:
+        meter.start(f"making {name}")
+        card = make(out, say=meter.say)
+    print(
+        f"{out}: of the way from floor to ceiling {card['recovered']['own']:.2f}, with another user's history "
+        f"{card['recovered']['swapped']:.2f}; weights {card['weights'][:12]}"
+    )

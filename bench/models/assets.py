@@ -25,6 +25,9 @@ from bench.record import files
 
 Say = Callable[[str], None]
 
+# Models that come with the package: name -> folder.
+SHIPPED = {"micro": Path(__file__).parent / "micro"}
+
 PULL = "run `bench models pull`"
 # The texts in a marker; it also has `files`.
 TEXTS = ("name", "source", "version", "sha256", "licence", "tree")
@@ -211,7 +214,9 @@ def resolve(model: str, *, revision: str | None = None) -> str:
 
     Raises UserError with the next command where files are missing or no model has that name.
     """
-    models = [asset.name for asset in ASSETS.values() if asset.kind != "data"]
+    if model in SHIPPED and not revision:
+        return str(folders.checked(SHIPPED[model], model))
+    models = [*SHIPPED, *(asset.name for asset in ASSETS.values() if asset.kind != "data")]
     if model not in models and not Path(model).is_dir():
         return str(folders.snapshot(model, revision, known=models))
     if revision:
