@@ -16,7 +16,7 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from bench.commands import data, figures, grid, machine, regress, results, run, tables, train
+from bench.commands import data, figures, grid, machine, probe, regress, results, run, tables, train
 from bench.console.terminal import inert
 from bench.errors import BenchError, of_the_disk
 
@@ -38,6 +38,7 @@ for verb in (
     tables.compare,
     figures.plot,
     figures.report,
+    probe.probe,
     regress.regress,
     results.show,
     results.score,

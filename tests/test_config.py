@@ -25,7 +25,7 @@ def test_shipped_profiles_load(name: str) -> None:
     assert profile.name == name
     assert (profile.temperature, profile.top_p) == (0.8, 0.95)
     assert profile.metrics == ("rouge", "meteor", "bleu", "bertscore")
-    assert sorted(profiles()) == ["paper-32b", "paper-7b", "paper-7b-3072", "tiny"]
+    assert sorted(profiles()) == ["micro", "paper-32b", "paper-7b", "paper-7b-3072", "tiny"]
 
 
 def test_the_paper_s_setting() -> None:
@@ -52,7 +52,10 @@ def test_a_profile_by_path_with_overrides(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("tinny", r"^no profile 'tinny'; did you mean 'tiny'\? Known: paper-32b, paper-7b, paper-7b-3072, tiny$"),
+        (
+            "tinny",
+            r"^no profile 'tinny'; did you mean 'tiny'\? Known: micro, paper-32b, paper-7b, paper-7b-3072, tiny$",
+        ),
         ("nowhere/p.toml", r"^profile file nowhere/p\.toml does not exist; check the path"),
         ("", r"^no profile ''"),
     ],
@@ -319,7 +322,10 @@ def test_tables_of_a_profile_are_added_to_those_of_its_base(tmp_path: Path) -> N
             '"other.toml"',
             r"other.toml: base = 'mine.toml' leads back to itself \(mine.toml -> other.toml -> mine.toml\)",
         ),
-        ('"paper-8b"', "base = 'paper-8b' is no file beside it and none of paper-32b, paper-7b, paper-7b-3072, tiny;"),
+        (
+            '"paper-8b"',
+            "base = 'paper-8b' is no file beside it and none of micro, paper-32b, paper-7b, paper-7b-3072, tiny;",
+        ),
         ('"folder"', "base = 'folder' is no file beside it"),
         ("3", "base = 3; give the name of a profile"),
         ('""', "base = ''; give the name of a profile"),

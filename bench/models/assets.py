@@ -214,14 +214,14 @@ def resolve(model: str, *, revision: str | None = None) -> str:
 
     Raises UserError with the next command where files are missing or no model has that name.
     """
-    if model in SHIPPED and not revision:
-        return str(folders.checked(SHIPPED[model], model))
     models = [*SHIPPED, *(asset.name for asset in ASSETS.values() if asset.kind != "data")]
     if model not in models and not Path(model).is_dir():
         return str(folders.snapshot(model, revision, known=models))
     if revision:
         raise UserError(f"revision '{revision}' is for a hub model, but '{model}' is a folder here; leave it out")
-    return str(path(model) if model in models else folders.checked(Path(model), model))
+    if model in ASSETS:
+        return str(path(model))
+    return str(folders.checked(SHIPPED.get(model, Path(model)), model))
 
 
 def fingerprint(folder: str | Path) -> str:
