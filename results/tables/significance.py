@@ -12,7 +12,7 @@ from bench.errors import UserError
 from bench.record.runs import SCORES
 from results.statistics import inference, resampling
 from results.statistics.resampling import Estimates
-from results.tables import find_row, notes
+from results.tables import find_row, notes, recovered
 from results.tables.finished_runs import FinishedRun
 from results.tables.leaderboard import Cell, Leaderboard
 from results.tables.slices import Slice
@@ -49,15 +49,20 @@ def measured(
     keys = [column.key for column in board.columns]
     if slice_by is None:
         found = resampling.estimate(scores, _category_masks(scores[0][0]), keys)
-        return [_with_daggers(_with_intervals(board, found), found, baseline)]
+        return [_finished(board, found, baseline)]
     slice_by.check([run for row in runs for run in row])
     boards = []
     for category, mask in _category_masks(scores[0][0]).items():
         groups = {label: part & mask for label, part in slice_by(runs[0][0], mask).items()}
         found = resampling.estimate(scores, groups, keys)
         sliced = _sliced(board, category, groups, found, slice_by.note)
-        boards.append(_with_daggers(_with_intervals(sliced, found), found, baseline))
+        boards.append(_finished(sliced, found, baseline))
     return boards
+
+
+def _finished(board: Leaderboard, found: Estimates, baseline: str) -> Leaderboard:
+    whole, estimates = recovered.with_column(board, found)
+    return _with_daggers(_with_intervals(whole, estimates), found, baseline)
 
 
 def _same_samples(scores: Sequence[Sequence[ScoreArrays]]) -> bool:

@@ -1,0 +1,62 @@
+"""How much of what a planted world planted a row carries: (row - floor) / (ceiling - floor) of metric `habits`.
+
+The floor is Non-Perso, the ceiling `oracle`; without both in a table there is no such column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from bench.types import Column
+from results.statistics import inference
+from results.statistics.resampling import Estimate, Estimates
+from results.tables.leaderboard import Cell, Leaderboard
+
+OF, FLOOR, CEILING = "habits", "nonperso", "oracle"
+COLUMN = Column("recovered", "REC.", digits=2)
+NOTE = (
+    "REC.: the share of planted habits that a row carries, (HAB. - Non-Perso's) / (oracle's - Non-Perso's); 0 is the "
+    "floor, 1 the ceiling. The oracle is told the habits and is no method."
+)
+
+
+def with_column(board: Leaderboard, found: Estimates) -> tuple[Leaderboard, Estimates]:
+    """The board with the column, where it has floor and ceiling, and the estimates with its values.
+
+    Intervals are of the ratio, resampled by the same draws of users. A group whose ceiling is not above its floor has
+    none.
+    """
+    keys = [column.key for column in board.columns]
+    floor, ceiling = (_only(board, method) for method in (FLOOR, CEILING))
+    if OF not in keys or floor is None or ceiling is None:
+        return board, found
+    made: Estimates = {}
+    for (place, label, key), one in found.items():
+        if key == OF and (floor, label, key) in found and (ceiling, label, key) in found:
+            low, high = found[floor, label, key], found[ceiling, label, key]
+            if high.value > low.value:
+                made[place, label, COLUMN.key] = _share(one, low, high)
+    values: list[dict[Cell, float]] = [dict(row.values) for row in board.rows]
+    for (place, label, key), one in made.items():
+        values[place][label, key] = one.value
+    rows = [replace(row, values=own) for row, own in zip(board.rows, values, strict=True)]
+    after = keys.index(OF) + 1
+    columns = (*board.columns[:after], COLUMN, *board.columns[after:])
+    return replace(board, rows=tuple(rows), columns=columns, notes=(*board.notes, NOTE)), {**found, **made}
+
+
+def _only(board: Leaderboard, method: str) -> int | None:
+    """The one row of this method with its own history."""
+    places = [place for place, row in enumerate(board.rows) if row.method == method and not row.variant]
+    return places[0] if len(places) == 1 else None
+
+
+def _share(one: Estimate, floor: Estimate, ceiling: Estimate) -> Estimate:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        resampled = (one.resampled - floor.resampled) / (ceiling.resampled - floor.resampled)
+        left_out = (one.left_out - floor.left_out) / (ceiling.left_out - floor.left_out)
+    low, high = inference.interval(resampled, one.users)
+    value = (one.value - floor.value) / (ceiling.value - floor.value)
+    return Estimate(value, float(low), float(high), one.n, left_out, resampled)
