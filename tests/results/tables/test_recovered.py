@@ -66,6 +66,14 @@ def test_none_without_floor_or_ceiling_or_room_between_them(three: tuple[Leaderb
     assert not any(("c", "recovered") in one.values for one in recovered.with_column(before, upside_down)[0].rows)
 
 
+def test_a_ceiling_that_may_be_none_leaves_no_value_and_no_nan() -> None:
+    rng = np.random.default_rng(1)
+    by_user = [rng.normal(0.3, 0.5, 12) for _ in range(3)]
+    found: Estimates = {(place, "c", "habits"): estimate(v) for place, v in enumerate(by_user)}
+    rows = [row(name, float(v.mean())) for name, v in zip(("nonperso", "rag", "oracle"), by_user, strict=True)]
+    assert not any(("c", "recovered") in one.values for one in recovered.with_column(board(*rows), found)[0].rows)
+
+
 def test_a_swapped_floor_is_not_the_floor(three: tuple[Leaderboard, Estimates]) -> None:
     before, found = three
     first, *others = before.rows
