@@ -24,9 +24,13 @@ def comma_list(text: str) -> list[str]:
 
 
 def named(text: str, kind: registry.Kind) -> list[str]:
-    """'rag,nonperso' or 'all' (but for what is installed beside us) -> names. Raises UserError where none is named."""
+    """'rag,nonperso', 'all', or both, 'all,oracle' -> names. `all` leaves out what is installed beside us and ceilings.
+
+    Raises UserError where none is named.
+    """
     every = [name for name in registry.ours(kind) if (kind, name) not in NOT_IN_ALL]
-    found = every if text == "all" else comma_list(text)
+    words = comma_list(text)
+    found = list(dict.fromkeys(name for word in words for name in (every if word == "all" else [word])))
     if not found:
         raise UserError(f"--{kind} {text!r} names no {kind}; name some, or all: {', '.join(registry.names(kind))}")
     return found

@@ -30,8 +30,8 @@ NOTE = (
 def with_column(board: Leaderboard, found: Estimates) -> tuple[Leaderboard, Estimates]:
     """The board with the column, where it has floor and ceiling, and the estimates with its values.
 
-    Intervals are of the ratio, resampled by the same draws of users. A group in which the ceiling is not certainly above
-    the floor (95 % interval of the difference) has none: there is nothing to recover.
+    Intervals are of the ratio, resampled by the same draws of users. A group in which the ceiling is not certainly
+    above the floor (95 % interval of the difference) has none: there is nothing to recover.
     """
     keys = [column.key for column in board.columns]
     floor, ceiling = (_only(board, method) for method in (FLOOR, CEILING))

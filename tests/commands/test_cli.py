@@ -269,7 +269,7 @@ def test_scoring_needs_all_samples_and_the_same_data(world: World, complaint: Co
     [
         (["ls", "method"], "no list 'method'; did you mean 'methods'?"),
         (["ls"], "Missing argument"),
-        (["frob"], "No such command 'frob'; see `bench --help`"),
+        (["xyzzy"], "No such command 'xyzzy'; see `bench --help`"),
         (["data"], "Missing command; see `bench data --help`"),
         (["data", "build"], "Missing option"),
         (["data", "fetch", "dlp"], "no dataset to fetch 'dlp'; did you mean 'dpl'?"),
