@@ -83,6 +83,6 @@ def models_make(
         meter.start(f"making {name}")
         card = make(out, say=meter.say)
     print(
-        f"{out}: of the way from floor to ceiling {card['recovered']['own']:.2f}, with another user's history "
-        f"{card['recovered']['swapped']:.2f}; weights {card['weights'][:12]}"
+        f"{out}: of the way from floor to ceiling {card['recovered']['own']}, with another user's history "
+        f"{card['recovered']['swapped']}; weights {card['weights'][:12]}"
     )

@@ -36,7 +36,8 @@ def measured(profile: Profile, *, of: str = "mixed", n: int = 300) -> dict[str, 
     shares = {way: shown(asyncio.run(_written(profile, way, targets)), targets) for way in WAYS}
     shares["reference"] = shown([target.reference for target in targets], targets)
     floor, ceiling = shares["nothing"]["habits"], shares["key"]["habits"]
-    recovered = {way: (shares[way]["habits"] - floor) / (ceiling - floor) for way in ("own", "swapped")}
+    room = ceiling - floor  # of a model that follows no words there is none
+    recovered = {way: (shares[way]["habits"] - floor) / room if room > 0 else None for way in ("own", "swapped")}
     return {"world": of, "n": n, "k": K, "shown": shares, "recovered": recovered}
 
 

@@ -34,7 +34,7 @@ class Recipe:
     layers: int = 4
     heads: int = 4
     positions: int = 4096
-    steps: int = 6000
+    steps: int = 4400
     tokens: int = 6144
     lr: float = 4e-3
     warmup: int = 100

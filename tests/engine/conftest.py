@@ -22,8 +22,8 @@ SECONDS = 1800  # for the start, or all of a test's requests: a busy machine giv
 class LiveEngine:
     """A started generator that synchronous tests can call."""
 
-    def __init__(self, log: Path) -> None:
-        self.profile: Profile = load_profile("tiny", SMALL)
+    def __init__(self, log: Path, profile: Profile) -> None:
+        self.profile = profile
         self.generator = VllmGenerator(self.profile, log=log)
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
@@ -55,6 +55,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveEngine]:
         pytest.skip("vllm is not installed: pip install '.[cpu]'")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CACHE, "1")  # GiB, all of it written to at the start; the server's tests want their share
-        live = LiveEngine(tmp_path_factory.mktemp("engine") / "engine.log")
+        live = LiveEngine(tmp_path_factory.mktemp("engine") / "engine.log", load_profile("tiny", SMALL))
         yield live
         live.close()

@@ -183,7 +183,7 @@ def test_a_wrong_world_is_one_line(
 def test_the_command_writes_what_it_names(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     words = ["--set", "users=5", "--set", "items=30"]
     assert bench("data", "world", "mixed", *words, "--out", tmp_path / "w") == 0
-    assert "planted world 'mixed' (drift 0.2, context 0.3, fashion 0.3, seed 105)" in capfd.readouterr().out
+    assert "planted world 'mixed' (drift 0.1, context 0.1, fashion 0.2, seed 105)" in capfd.readouterr().out
     manifest = json.loads((tmp_path / "w" / "dataset.json").read_text())
     assert manifest["world"]["users"] == 5
     assert corpus.load(str(tmp_path / "w")).name == "mixed"
