@@ -117,7 +117,7 @@ def data_world(
     out: Annotated[Path, typer.Option("--out", help="Folder of the dataset.")] = Path("data/world"),
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="knob=value, such as drift=0.5 or users=100; see docs/data.md."),
+        typer.Option("--set", help="knob=value, such as drift=0.5 or users=100; see docs/worlds.md."),
     ] = None,
 ) -> None:
     """Make a planted world: users with known habits, in any size, from one seed. key.json has the truth."""

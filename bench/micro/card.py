@@ -6,7 +6,6 @@ On users of a world that it never saw. `recovered` is (own - nothing) / (key - n
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +13,7 @@ from typing import Any
 
 from bench.config import Profile
 from bench.data.corpus import load
+from bench.data.swap import swapped
 from bench.data.synthetic import world
 from bench.generate.engine.transformers import TransformersGenerator
 from bench.seeds import derive
@@ -33,7 +33,8 @@ def measured(profile: Profile, *, of: str = "mixed", n: int = 300) -> dict[str, 
         corpus = load(folder)
         samples = corpus.samples("test", limit=n)
         targets = [Target(one, corpus.reference(one.sample_id), corpus.truth(one)) for one in samples]
-    shares = {way: shown(asyncio.run(_written(profile, way, targets)), targets) for way in WAYS}
+    others = swapped(samples, corpus, seed=0)
+    shares = {way: shown(asyncio.run(_written(profile, way, targets, others)), targets) for way in WAYS}
     shares["reference"] = shown([target.reference for target in targets], targets)
     floor, ceiling = shares["nothing"]["habits"], shares["key"]["habits"]
     room = ceiling - floor  # of a model that follows no words there is none
@@ -58,7 +59,7 @@ def prompt(way: str, target: Target, other: Sample) -> Prompt:
     return Rag().prompt(sample, history[:K])
 
 
-async def _written(profile: Profile, way: str, targets: Sequence[Target]) -> list[str]:
+async def _written(profile: Profile, way: str, targets: Sequence[Target], others: Sequence[Sample]) -> list[str]:
     generator = TransformersGenerator(profile)
     await generator.start()
     try:
@@ -68,18 +69,9 @@ async def _written(profile: Profile, way: str, targets: Sequence[Target]) -> lis
                 profile.sampling,
                 derive(0, "card", way, target.sample.sample_id),
             )
-            for target, other in zip(targets, swapped([target.sample for target in targets]), strict=True)
+            for target, other in zip(targets, others, strict=True)
         ]
         answers = await asyncio.gather(*map(generator.generate, requests))
     finally:
         await generator.close()
     return [answer.text for answer in answers]
-
-
-def swapped(samples: Sequence[Sample]) -> list[Sample]:
-    """For each sample one of another user of its category."""
-    rng = random.Random(0)
-    return [
-        rng.choice([one for one in samples if one.category == sample.category and one.user_id != sample.user_id])
-        for sample in samples
-    ]

@@ -12,7 +12,7 @@ import json
 import random
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ def main(folder: Path = BUNDLED) -> None:
             habits = draw_habits(rng, phrases["habits"], list(phrases[category]["aspects"]))
             reviews = list(_reviews(rng, category, number, habits=habits, items=items, phrases=phrases))
             tables["reviews"] += reviews
-            tables["samples"] += _samples(reviews)
+            tables["samples"] += samples_of(reviews)
             planted[category][reviews[0]["user_id"]] = asdict(habits)
     jsonl.write(folder, _manifest(tables, hashlib.sha256(source).hexdigest()), tables)
     (folder / "habits.json").write_text(f"{json.dumps(planted, indent=1)}\n", "utf-8")
@@ -88,10 +88,9 @@ def _manifest(tables: Mapping[str, list[Row]], source: str) -> Row:
 
 def _items(rng: random.Random, category: str, phrases: Phrases) -> Iterator[WorldItem]:
     for number, (name, fact) in enumerate(phrases["things"], 1):
-        base = rng.uniform(-0.5, 0.5)
-        quality = {aspect: min(1.0, max(-1.0, base + rng.uniform(-0.8, 0.8))) for aspect in phrases["aspects"]}
+        quality = draw_quality(rng, phrases["aspects"])
         sentences = [rng.choice(phrases["descriptions"]), *rng.sample(phrases["details"], rng.randrange(3))]
-        words = {key: rng.choice(values) for key, values in phrases.items() if _is_choice(values)}
+        words = {key: rng.choice(values) for key, values in phrases.items() if is_choice(values)}
         row = {
             "category": category,
             "item_id": f"i{number:02}",
@@ -101,7 +100,13 @@ def _items(rng: random.Random, category: str, phrases: Phrases) -> Iterator[Worl
         yield WorldItem(row, fact, quality)
 
 
-def _is_choice(values: object) -> bool:
+def draw_quality(rng: random.Random, aspects: Iterable[str]) -> dict[str, float]:
+    """The hidden quality of an item's aspects, -1..1."""
+    base = rng.uniform(-0.5, 0.5)
+    return {aspect: min(1.0, max(-1.0, base + rng.uniform(-0.8, 0.8))) for aspect in aspects}
+
+
+def is_choice(values: object) -> bool:
     return isinstance(values, list) and all(isinstance(value, str) for value in values)
 
 
@@ -143,7 +148,7 @@ def _reviews(
         time -= rng.randrange(20 * DAY, 160 * DAY)
 
 
-def _samples(reviews: list[Row]) -> Iterator[Row]:
+def samples_of(reviews: list[Row]) -> Iterator[Row]:
     """Test and val, then train samples while two older reviews remain. A user's only review is a val target."""
     ids = [review["review_id"] for review in reviews]
     splits = ["test", "val", *["train"] * min(TRAIN_INPUTS, len(ids) - 4)] if len(ids) > 1 else ["val"]

@@ -31,7 +31,15 @@ from typing import Any
 from bench.data.folder import jsonl
 from bench.data.folder.manifest import counts, split_definition
 from bench.data.folder.rows import TABLES
-from bench.data.synthetic.bundled import DAY, NEWEST, PHRASES, TRAIN_INPUTS, _samples
+from bench.data.synthetic.bundled import (
+    DAY,
+    NEWEST,
+    PHRASES,
+    TRAIN_INPUTS,
+    draw_quality,
+    is_choice,
+    samples_of,
+)
 from bench.data.synthetic.prose import LOUD, Habits, Impression, Phrases, compose_text, compose_title, draw_habits, rate
 from bench.errors import UserError, unknown
 from bench.models import assets
@@ -141,7 +149,7 @@ def write(folder: Path, found: Knobs, *, name: str) -> None:
         **{entry: dict.fromkeys(categories, value) for entry, value in own.items()},
     }
     jsonl.write(folder, manifest, tables)
-    (folder / KEY).write_text(f"{json.dumps(key)}\n", "utf-8")
+    files.write(folder / KEY, f"{json.dumps(key)}\n")
 
 
 def title(name: str, found: Knobs) -> str:
@@ -174,7 +182,7 @@ def make(found: Knobs) -> tuple[dict[str, list[Row]], dict[str, Any]]:
         for number in range(1, found.users + 1):
             reviews = list(_reviews(rng, category, number, items, phrases, found, key))
             tables["reviews"] += reviews
-            tables["samples"] += _samples(reviews)
+            tables["samples"] += samples_of(reviews)
     return tables, key
 
 
@@ -207,10 +215,9 @@ def kinds(phrases: Phrases) -> list[str]:
 def _items(rng: random.Random, category: str, phrases: Phrases, found: Knobs) -> Iterator[WorldItem]:
     pool, names, of_kinds = phrases[category], _names(category, training=found.training), kinds(phrases[category])
     for number, name in enumerate(rng.sample(names, found.items), 1):
-        base = rng.uniform(-0.5, 0.5)
-        quality = {aspect: min(1.0, max(-1.0, base + rng.uniform(-0.8, 0.8))) for aspect in pool["aspects"]}
+        quality = draw_quality(rng, pool["aspects"])
         fact, kind = rng.choice(pool["things"])[1], rng.choice(of_kinds)
-        words = {key: rng.choice(values) for key, values in pool.items() if _is_choice(values)}
+        words = {key: rng.choice(values) for key, values in pool.items() if is_choice(values)}
         # The last description names the kind, in every category.
         sentences = [pool["descriptions"][-1] if "{choice}" in pool["descriptions"][-1] else pool["descriptions"][0]]
         sentences += rng.sample(pool["details"], rng.randrange(3))
@@ -227,10 +234,6 @@ def _names(category: str, *, training: bool) -> list[str]:
     parts = tomllib.loads(NAMES.read_text())[category]
     whole = [f"{first} {second}" for first in parts["first"] for second in parts["second"] if first != second]
     return [name for name in whole if zlib.crc32(name.encode()) % 2 == training]
-
-
-def _is_choice(values: object) -> bool:
-    return isinstance(values, list) and all(isinstance(value, str) for value in values)
 
 
 def _spoken_of(rng: random.Random, pool: Phrases, content: float) -> Phrases:
