@@ -12,6 +12,8 @@ import pytest
 from bench import registry
 from bench.commands import listing
 from bench.config import RunConfig, load_profile, variant
+from bench.data import corpus
+from bench.data.synthetic import world
 from bench.errors import UserError
 from bench.suite import grid
 from methods.rag import Rag
@@ -134,6 +136,10 @@ def test_a_mistake_in_a_plug_in_is_one_line(name: str, options: dict[str, object
     with pytest.raises(UserError, match=message) as error:
         registry.create("method", name, options)
     assert "\n" not in str(error.value)
+
+
+def test_no_plugin_can_take_the_name_of_a_shipped_dataset() -> None:
+    assert registry.SHIPPED["data"] == (*corpus.SHIPPED, *world.named())
 
 
 @pytest.mark.usefixtures("plugin")

@@ -9,6 +9,7 @@ import typer
 
 from bench.commands.options import Data, Out, Plugin, Profile
 from bench.commands.output import console, to_stderr
+from bench.errors import UserError
 
 
 def probe(
@@ -38,7 +39,9 @@ def probe(
     from results.figures import probe as figure
     from results.tables import probe as told
 
-    ks = [number for number in integers(k, option="-k") if number]
+    ks = integers(k, option="-k")
+    if 0 in ks:
+        raise UserError(f"-k {k}: no review tells nothing; give numbers of at least 1")
     corpus = load(data)
     what = target or ("habits" if corpus.is_world else "identity")
     samples = told.users(corpus, ks=ks, what=what, n=users if what == "identity" else None, seed=seed)

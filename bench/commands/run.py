@@ -78,9 +78,9 @@ def run(
         seeds=grid.integers(seed, option="--seed"),
         profile=profile,
         set_values=values,
-        split=_split(split),
+        split=_one_of("split", split, ("test", "val")),
         limit=limit,
-        history=_history(history),
+        history=_one_of("history", history, ("own", "swapped")),
         generator=generator,
         generator_options=grid.server(generator, base_url=base_url, model=model_name),
         deterministic=deterministic,
@@ -97,13 +97,7 @@ def run(
         raise typer.Exit(1)
 
 
-def _history(name: str) -> Any:
-    if name not in ("own", "swapped"):
-        raise unknown("history", name, ("own", "swapped"))
-    return name
-
-
-def _split(name: str) -> Any:
-    if name not in ("test", "val"):
-        raise unknown("split", name, ("test", "val"))
+def _one_of(kind: str, name: str, known: tuple[str, ...]) -> Any:
+    if name not in known:
+        raise unknown(kind, name, known)
     return name

@@ -108,6 +108,11 @@ class Corpus:
         """Whether its habits are planted, and known."""
         return self._world is not None
 
+    @property
+    def truth_digest(self) -> str:
+        """sha256 of the key of a world; "" for other data. Its fingerprint, of the tables alone, does not cover it."""
+        return "" if self._world is None else hashlib.sha256((self._world / world.KEY).read_bytes()).hexdigest()
+
     def truth(self, sample: Sample) -> Truth | None:
         """What is planted, for metrics and ceilings alone; None for other data.
 

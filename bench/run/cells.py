@@ -129,6 +129,8 @@ def plan(
         _check_truth(config, method, corpus)
         trained = _checkpoint(config, checkpoint, out) if isinstance(method, SoftPromptMethod) else None
         sources = _sources(config, method, trained)
+        if getattr(method, "sees_truth", False):
+            sources["truth"] = corpus.truth_digest
         name = identity(config, generator=generator, sources=sources)
         samples = samples_of(config, corpus)
         if not samples:

@@ -13,6 +13,7 @@ import pytest
 from bench.data.corpus import load
 from bench.data.synthetic import world
 from bench.errors import UserError
+from bench.record import runs
 from tests.context.test_context import resources
 from tests.fakes import bench
 
@@ -62,6 +63,21 @@ def test_a_method_that_asks_without_being_a_ceiling_is_refused(canaries: Path) -
         SampleContext(sample, cell).truth(sample)
     seen = SampleContext(sample, replace(cell, sees_truth=True)).truth(sample)
     assert seen.habits["opening"] == CANARY
+
+
+def test_another_key_is_another_ceiling_and_the_same_method(canaries: Path, tmp_path: Path) -> None:
+    def names() -> set[str]:
+        words = ["--data", canaries, "--generator", "echo", "--metric", "bleu", "--out", tmp_path / "runs"]
+        assert bench("run", "--method", "nonperso,oracle", *words) == 0
+        return {folder.path.name for folder in runs.find(tmp_path / "runs")}
+
+    before = names()
+    assert names() == before
+    file = canaries / world.KEY
+    file.write_text(file.read_text().replace(CANARY, "another bird"))
+    world.truths.cache_clear()
+    (added,) = names() - before
+    assert "-oracle-" in added
 
 
 def test_samples_and_reviews_hold_nothing_of_the_key(canaries: Path) -> None:

@@ -97,6 +97,12 @@ def test_then_activations_are_computed_again(lm: FrozenLM) -> None:
     assert not any(one.training for one in lm.model.modules() if isinstance(one, nn.Dropout))
 
 
+def test_attention_that_is_planned_for_every_shape_is_left_out(tmp_path: Any) -> None:
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    FrozenLM(str(tiny_llama(tmp_path)), dtype="float32", device=CPU, slot_id=SLOT_ID)
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+
+
 def test_what_fits_in_no_way_is_one_line(lm: FrozenLM) -> None:
     with pytest.raises(BenchError, match=r"out of memory at one sample of \d+ tokens; lower --set input_budget"):
         trained(Scarce(lm, most=2), 64, [])

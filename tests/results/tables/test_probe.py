@@ -98,6 +98,12 @@ def test_refusals(corpus: Corpus) -> None:
         probe.users(corpus, ks=[1, 50], what="identity", n=None, seed=0)
 
 
+@pytest.mark.parametrize("k", ["0", "0,2", "x", ""])
+def test_a_k_without_a_review_is_one_line(k: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert bench("probe", "-k", k, "--out", tmp_path) == 2
+    assert capfd.readouterr().err.splitlines()[-1].startswith("bench: -k ")
+
+
 @pytest.mark.models
 def test_the_command_prints_a_table_json_and_a_figure(
     tmp_path: Path, require_assets: Callable[..., None], capfd: pytest.CaptureFixture[str]
