@@ -19,7 +19,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -185,16 +187,21 @@ def measured(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         command = [sys.executable, "-m", "benchmarks.gpu", "--part", part, "--profile", str(folder / "profile.toml")]
         command += ["--shape", options.shape, "--limit", str(options.limit), "--samples", str(options.samples)]
         command += ["--max-new-tokens", str(options.max_new_tokens)]
+        run = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
         try:
-            run = subprocess.run(command, capture_output=True, text=True, timeout=60 * options.minutes * share)
+            out, err = run.communicate(timeout=60 * options.minutes * share)
         except subprocess.TimeoutExpired:
+            os.killpg(run.pid, signal.SIGKILL)  # an engine or a training that it started would keep the card
+            run.communicate()
             found["skipped"][part] = f"it took more than {options.minutes * share:g} minutes"
             continue
-        print(run.stderr, file=sys.stderr, end="", flush=True)
+        print(err, file=sys.stderr, end="", flush=True)
         if run.returncode == 0:
-            found[part] = json.loads(run.stdout.splitlines()[-1])
+            found[part] = json.loads(out.splitlines()[-1])
         else:
-            said = [line.strip() for line in run.stderr.splitlines() if line.strip()]
+            said = [line.strip() for line in err.splitlines() if line.strip()]
             found["skipped"][part] = (said or [f"it ended with status {run.returncode}"])[-1][:300]
     if "rate" in found and "train" in found:
         of = found["train"]["operations_a_second"] / found["rate"]["operations_a_second"]

@@ -44,6 +44,15 @@ def test_a_part_that_fails_is_skipped_with_its_reason(tmp_path: Path) -> None:
     assert "nothing" in found["skipped"]["train"]
 
 
+def test_a_part_that_takes_too_long_is_skipped_and_leaves_nothing_running(tmp_path: Path) -> None:
+    gpu.profile(tmp_path, Namespace(shape="tiny", max_new_tokens=4))
+    found = gpu.measured(tmp_path, Namespace(shape="tiny", minutes=0.01, limit=1, samples=1, max_new_tokens=4))
+    assert set(found["skipped"]) == set(gpu.PARTS)
+    assert all(reason.startswith("it took more than 0.00") for reason in found["skipped"].values())
+    lines = (file.read_bytes() for file in Path("/proc").glob("[0-9]*/cmdline") if file.exists())
+    assert not [line for line in lines if str(tmp_path).encode() in line]
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not Path("/dev/nvidiactl").exists(), reason="needs a GPU")
 def test_the_whole_on_a_gpu(tmp_path: Path) -> None:
