@@ -20,7 +20,7 @@ from bench.commands.options import (
     SuiteProfile,
     SuiteSeeds,
 )
-from bench.commands.output import console, print_boards, tell_failures, to_stderr
+from bench.commands.output import console, print_boards, print_claims, tell_failures, to_stderr
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bench.console.progress import Progress
     from bench.data.corpus import Corpus
     from bench.run.cells import Cell
-    from bench.suite.suite import Failure
+    from bench.suite.suite import Failure, Suite
 
 
 def grid(
@@ -42,21 +42,25 @@ def grid(
     base_url: BaseUrl = "",
     model_name: ModelName = "",
     deterministic: Deterministic = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Only the part that the suite names for this.")] = False,
     retry: Retry = False,
     dry_run: DryRun = False,
     out: Out = Path("runs"),
     plugin: Plugin = None,
 ) -> None:
     """Run what is new in a suite, then print its table. Cells that cannot run are listed at the end."""
+    from functools import cache
+
     from bench.console.progress import Progress
-    from bench.data.corpus import load, resolve
+    from bench.data.corpus import load
     from bench.run import engines
     from bench.suite import grid as arguments
     from bench.suite import suite as suites
 
     chosen = suites.load(suite)
+    chosen = chosen.quickened() if quick else chosen
     given = suites.Given(
-        data=resolve(data or chosen.data),
+        data=data or None,
         limit=limit,
         profile=profile or None,
         seeds=tuple(arguments.integers(seed, option="--seed")) if seed else None,
@@ -65,18 +69,26 @@ def grid(
         generator_options=arguments.server(generator, base_url=base_url, model=model_name),
         deterministic=deterministic,
     )
-    corpus = load(data or chosen.data)
-    configs, failures = suites.expand(chosen, corpus, given)
+    corpora = cache(load)
+    configs, failures = suites.expand(chosen, corpora, given)
     if failures:  # nothing of the machine's: the suite or the command line is wrong
         more = f" (and {len(failures) - 1} more like it)" if failures[1:] else ""
         raise UserError(f"suite '{suite}', {failures[0].what}: {failures[0].reason}{more}")
     with Progress() as progress:
-        if dry_run:
-            failures += _plan(configs, corpus, out, progress)
-        else:
-            outcome = engines.run(configs, corpus, out, progress=progress, retry=retry)
-            failures += outcome.failures
-            _show(outcome.finished)
+        by_data: dict[str, list[RunConfig]] = {}
+        for config in configs:
+            by_data.setdefault(config.data, []).append(config)
+        finished: list[Cell] = []
+        progress.state.later = len(configs)
+        for name, own in by_data.items():
+            progress.state.later -= len(own)
+            if dry_run:
+                failures += _plan(own, corpora(name), out, progress)
+            else:
+                outcome = engines.run(own, corpora(name), out, progress=progress, retry=retry)
+                failures += outcome.failures
+                finished += outcome.finished
+    _show(chosen, finished)
     for failure in failures:
         to_stderr(f"not run: {failure.what}: {failure.reason}")
     if chosen.shows == "statistics":
@@ -97,7 +109,7 @@ def _plan(configs: list[RunConfig], corpus: Corpus, out: Path, progress: Progres
     return outcome.failures
 
 
-def _show(cells: list[Cell]) -> None:
+def _show(suite: Suite, cells: list[Cell]) -> None:
     from results.tables.assemble import leaderboards
     from results.tables.finished_runs import FinishedRun
 
@@ -105,4 +117,5 @@ def _show(cells: list[Cell]) -> None:
         return
     found = [FinishedRun(cell.folder, cell.folder.summary()) for cell in cells]
     print_boards(leaderboards(found))
+    print_claims(suite, found)
     tell_failures([cell.folder for cell in cells], "grid ... --retry")

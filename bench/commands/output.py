@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from bench.record.runs import RunFolder
+    from bench.suite.suite import Suite
+    from results.tables.finished_runs import FinishedRun
     from results.tables.leaderboard import Leaderboard
 
 MOST_LETTERS = 200  # of a sample's failure that are shown
@@ -73,3 +75,11 @@ def print_boards(boards: list[Leaderboard], *, costs: bool = False) -> None:
         for note in board.notes:
             out.print(note, style="dim", markup=False)
         out.print()
+
+
+def print_claims(suite: Suite | None, found: list[FinishedRun]) -> None:
+    """What the suite says must come out, tested on these runs."""
+    if suite is not None and suite.claims:
+        from results.tables import claims
+
+        claims.show(console(), claims.check(suite, found))

@@ -11,7 +11,7 @@ from bench.commands.options import Plugin, SuiteRuns
 from bench.commands.output import console, to_stderr
 
 if TYPE_CHECKING:
-    from results.checks.regress import Verdict
+    from results.checks.regress import Verdict, Written
 
 
 def regress(
@@ -26,12 +26,20 @@ def regress(
 
     _, found = select(places, say=to_stderr)
     if write:
-        print(f"{baseline}: {regression.write(baseline, found)} values, including n and failed of every cell")
+        _show_written(baseline, regression.write(baseline, found))
         return
     verdict = regression.compare(baseline, found)
     _show(verdict)
     if verdict.moved:
         raise typer.Exit(regression.MOVED)
+
+
+def _show_written(baseline: Path, written: Written) -> None:
+    print(f"{baseline}: {written.values} values, including n and failed of every cell")
+    for key, (least, most) in written.finds.items():
+        print(f"  {key}: finds a change of {least:.4f}" + (f" to {most:.4f}" if most > least else ""))
+    if written.left_out:
+        print(f"left out, as empty texts would pass: {len(written.left_out)} values: {', '.join(written.left_out)}")
 
 
 def _show(verdict: Verdict) -> None:

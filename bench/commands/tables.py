@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.commands.options import Out, Plugin, SuiteRuns
-from bench.commands.output import console, print_boards, to_stderr
+from bench.commands.output import console, print_boards, print_claims, to_stderr
 from bench.errors import unknown
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def table(
         boards = [paper_tables.beside(board) for board in boards]
     if form == "terminal":
         print_boards(boards, costs=costs)
+        print_claims(suite, found)
     else:
         print(_text(form, boards, costs=costs), end="")
 

@@ -72,7 +72,7 @@ def run(configs: Sequence[RunConfig], corpus: Corpus, out: Path, *, progress: Pr
     """Runs all groups. Where a group fails as a whole, its cells are tried one by one to find the guilty one."""
     outcome = Outcome()
     groups = by_engine(configs)
-    progress.state.later = len(configs)
+    progress.state.later += len(configs)
     for configs_of_one in groups:
         progress.state.later -= len(configs_of_one)
         group = prepare(configs_of_one, corpus, out, progress=progress, outcome=outcome)

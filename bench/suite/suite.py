@@ -11,7 +11,16 @@
     ks = [0, 4, 8]                      # [default: the profile's]
     seeds = [0, 1]                      # [default: 0]
     profiles = ["paper-7b"]             # [default: paper-7b]
+    data = ["mixed"]                    # [default: the suite's]
+    histories = ["own", "swapped"]      # [default: own]
     set = { "dep.text" = [false, true], temperature = 0 }     # a list is one more axis
+    [quick]                             # what `bench grid SUITE --quick` runs instead: only these data, seeds, samples
+    data = ["mixed"]
+    [[claims]]                          # what must come out; results/tables/claims.py tests and prints it
+    says = "recent reviews tell more than random ones"
+    data = ["drifting"]
+    better = { method = "rag" }
+    worse = { method = "rag", retriever = "random" }
 
 Blocks become cells by `bench.suite.grid.expand`, as the words of `bench run` do.
 """
@@ -20,17 +29,17 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from bench import registry
 from bench.config import RunConfig, variant
-from bench.data.corpus import Corpus
+from bench.data.corpus import Corpus, resolve
 from bench.errors import UserError, mistake, no_file
 from bench.record import files
 from bench.suite import grid
@@ -39,6 +48,8 @@ from bench.types import Split
 ANY_PROFILE = "tiny"  # where only names and options count
 
 Number = Annotated[int, Field(ge=0)]
+Name = Annotated[str, Field(pattern=r"^[^\x00]+$")]
+History = Literal["own", "swapped"]
 
 
 class Block(BaseModel):
@@ -51,6 +62,8 @@ class Block(BaseModel):
     ks: tuple[Number, ...] | None = Field(None, min_length=1)
     seeds: tuple[Number, ...] = Field((0,), min_length=1)
     profiles: tuple[str, ...] = Field(("paper-7b",), min_length=1)
+    data: tuple[Name, ...] | None = Field(None, min_length=1)
+    histories: tuple[History, ...] = Field(("own",), min_length=1)
     set: dict[str, JsonValue] = {}
 
     @field_validator("set")
@@ -61,18 +74,85 @@ class Block(BaseModel):
         return values
 
 
+class Side(BaseModel):
+    """One side of a claim: the run of this method, or of each of the claim's `methods` in turn, on its dataset."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str | None = None
+    retriever: str = "recency"  # of a method that uses one
+    history: History = "own"
+    set: dict[str, JsonValue] = {}  # options of the method: {"dep.embeddings": "his"}
+
+
+class Claim(BaseModel):
+    """`better` has more of `value` than `worse`; with `at_most`, it has no more than that much more."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    says: str
+    data: tuple[Name, ...] = Field(min_length=1)
+    better: Side
+    worse: Side
+    methods: tuple[str, ...] = ()
+    value: str = "habits"
+    at_most: float | None = Field(None, ge=0)
+
+    @model_validator(mode="after")
+    def _has_methods(self) -> Claim:
+        open_sides = [side for side in (self.better, self.worse) if side.method is None]
+        if bool(open_sides) != bool(self.methods):
+            raise ValueError("a side without a method needs methods = [...] in its claim, and only such a side does")
+        return self
+
+
+class Quick(BaseModel):
+    """A part of a suite in minutes: only these datasets and seeds, and so many samples."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: tuple[Name, ...] = Field(min_length=1)
+    seeds: tuple[Number, ...] = Field((0,), min_length=1)
+    limit: int = Field(ge=1)
+
+
 class Suite(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     title: str
-    data: str = Field("bundled", pattern=r"^[^\x00]+$")
+    data: Name = "bundled"
     split: Split = "test"
     limit: int | None = Field(None, ge=1)
     metrics: tuple[str, ...] = ()
     by: str = ""
     shows: Literal["table", "statistics"] = "table"
     cells: tuple[Block, ...] = ()
+    quick: Quick | None = None
+    claims: tuple[Claim, ...] = ()
+
+    def quickened(self) -> Suite:
+        """The part that `quick` names. Raises UserError for a suite without one."""
+        if self.quick is None:
+            raise UserError(f"suite '{self.name}' has no [quick] part; run it without --quick")
+        wanted, seeds = self.quick.data, self.quick.seeds
+        cells = (block.model_copy(update={"data": self._of(block, wanted), "seeds": seeds}) for block in self.cells)
+        claims = (claim.model_copy(update={"data": _both(claim.data, wanted)}) for claim in self.claims)
+        return self.model_copy(
+            update={
+                "limit": self.quick.limit,
+                "cells": tuple(block for block in cells if block.data),
+                "claims": tuple(claim for claim in claims if claim.data),
+                "quick": None,
+            }
+        )
+
+    def _of(self, block: Block, wanted: tuple[str, ...]) -> tuple[str, ...]:
+        return _both(block.data or (self.data,), wanted)
+
+
+def _both(ours: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in ours if name in wanted)
 
 
 @dataclass(frozen=True)
@@ -135,13 +215,17 @@ def _mistake(error: ValidationError) -> str:
     return mistake(error)
 
 
-def expand(suite: Suite, corpus: Corpus, given: Given) -> tuple[list[RunConfig], list[Failure]]:
-    """(the configurations in order, equal ones once; the failures). A method that fails does not stop the others."""
+def expand(suite: Suite, corpora: Callable[[str], Corpus], given: Given) -> tuple[list[RunConfig], list[Failure]]:
+    """(the configurations in order, equal ones once; the failures). A method that fails does not stop the others.
+
+    `corpora` opens a dataset by the name or folder that the suite or the command line gives.
+    """
     found: dict[str, RunConfig] = {}
     failures: dict[Failure, None] = {}
-    for block, method, profile, values in _choices(suite, given):
+    for block, data, method, profile, values in _choices(suite, given):
+        corpus = corpora(data)
         try:
-            configs = _configs(suite, corpus, given, block, method=method, profile=profile, values=values)
+            configs = _configs(suite, corpus, given, block, data=data, method=method, profile=profile, values=values)
         except UserError as error:
             options = "".join(f" {key}={value}" for key, value in values.items())
             failures[Failure(f"{method}{options} ({profile})", str(error))] = None
@@ -150,11 +234,14 @@ def expand(suite: Suite, corpus: Corpus, given: Given) -> tuple[list[RunConfig],
     return list(found.values()), list(failures)
 
 
-def _choices(suite: Suite, given: Given) -> Iterator[tuple[Block, str, str, dict[str, Any]]]:
+def _choices(suite: Suite, given: Given) -> Iterator[tuple[Block, str, str, str, dict[str, Any]]]:
     for block in suite.cells:
+        names = (given.data,) if given.data else block.data or (suite.data,)
         profiles = block.profiles if given.profile is None else (given.profile,)
-        for profile, method, values in itertools.product(profiles, block.methods, _combinations(block.set)):
-            yield block, method, profile, values
+        for name, profile, method, values in itertools.product(
+            names, profiles, block.methods, _combinations(block.set)
+        ):
+            yield block, name, method, profile, values
 
 
 def _combinations(values: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -169,6 +256,7 @@ def _configs(
     given: Given,
     block: Block,
     *,
+    data: str,
     method: str,
     profile: str,
     values: Mapping[str, Any],
@@ -176,21 +264,26 @@ def _configs(
     registry.load("method", method)  # so that an unknown method is reported as such, not by its unknown settings
     metrics = {"metrics": list(suite.metrics)} if suite.metrics else {}
     by_hand = {key: value for key, value in (given.set_values or {}).items() if _concerns(key, method, block)}
-    return grid.expand(
-        corpus,
-        data=given.data or suite.data,
-        methods=[method],
-        retrievers=block.retrievers,
-        ks=block.ks,
-        seeds=block.seeds if given.seeds is None else given.seeds,
-        profile=profile,
-        set_values={**metrics, **values, **by_hand},
-        split=suite.split,
-        limit=suite.limit if given.limit is None else given.limit,
-        generator=given.generator,
-        generator_options=given.generator_options,
-        deterministic=given.deterministic,
-    )
+    return [
+        config
+        for history in block.histories
+        for config in grid.expand(
+            corpus,
+            data=resolve(data),
+            methods=[method],
+            retrievers=block.retrievers,
+            ks=block.ks,
+            seeds=block.seeds if given.seeds is None else given.seeds,
+            profile=profile,
+            set_values={**metrics, **values, **by_hand},
+            split=suite.split,
+            limit=suite.limit if given.limit is None else given.limit,
+            history=history,
+            generator=given.generator,
+            generator_options=given.generator_options,
+            deterministic=given.deterministic,
+        )
+    ]
 
 
 def _concerns(key: str, method: str, block: Block) -> bool:
@@ -212,9 +305,10 @@ def keys(suite: Suite) -> set[Key]:
 def own(suite: Suite, *, profile: str | None = None) -> dict[Key, list[RunConfig]]:
     """The cells of the suite without the command line, by key: one for each profile and changed setting."""
     found: dict[Key, list[RunConfig]] = {}
-    for block in suite.cells:
-        one = suite.model_copy(update={"cells": (block,)})
-        configs, _ = expand(one, cast(Corpus, _AnyData()), Given(data=suite.data, profile=profile, seeds=(0,)))
+    parts = [suite] if suite.quick is None else [suite, suite.quickened()]
+    for whole, block in [(part, block) for part in parts for block in part.cells]:
+        one = whole.model_copy(update={"cells": (block,), "quick": None})
+        configs, _ = expand(one, lambda name: cast(Corpus, _AnyData()), Given(profile=profile, seeds=(0,)))
         for config in configs:
             k = config.k if block.ks is not None or config.retriever is None else None
             found.setdefault((config.method, config.retriever, variant(config), k), []).append(config)

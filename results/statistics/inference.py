@@ -44,7 +44,7 @@ def interval(resampled: Array, users: int) -> Array:
 
     if users < 2:
         return np.full((2, *resampled.shape[1:]), np.nan)
-    wide = _quantile((1 + COVERAGE) / 2, users - 1) * math.sqrt(users / (users - 1))
+    wide = quantile((1 + COVERAGE) / 2, users - 1) * math.sqrt(users / (users - 1))
     tail = NormalDist().cdf(-wide)
     ordered = np.sort(resampled, axis=0)  # one sort; quantiles of a sorted array are a weighted pair of its rows
     return np.stack([_at(ordered, tail), _at(ordered, 1 - tail)])
@@ -88,7 +88,7 @@ def _two_sided(t: float, df: int) -> float:
     return float(2 * stdtr(df, -abs(t)))
 
 
-def _quantile(share: float, df: int) -> float:
+def quantile(share: float, df: int) -> float:
     """The t with P(T <= t) = share."""
     from scipy.special import stdtrit
 

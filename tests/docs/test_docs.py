@@ -72,7 +72,7 @@ def test_the_profile_and_the_suite_of_the_pages_are_whole(tmp_path: Path) -> Non
     assert config.load_profile(str(tmp_path / "my.toml")).metrics == ("rouge", "bleu")
     (tmp_path / "mine.toml").write_text(cells)
     configs, failures = suite.expand(
-        suite.load(str(tmp_path / "mine.toml")), fakes.corpus(tmp_path / "data"), suite.Given()
+        suite.load(str(tmp_path / "mine.toml")), lambda name: fakes.corpus(tmp_path / "data"), suite.Given()
     )
     assert (len(configs), failures) == (16, [])
     (known,) = re.findall(r"also, with defaults: ([^\n]*)", profile)

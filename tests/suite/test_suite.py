@@ -44,7 +44,7 @@ def written(tmp_path: Path, text: str) -> Path:
 
 def expanded(path: Path, tmp_path: Path, **given: object) -> tuple[list[str], list[suite.Failure]]:
     corpus = fakes.corpus(tmp_path / "data")
-    configs, failures = suite.expand(suite.load(str(path)), corpus, Given(profile="tiny", **given))  # type: ignore[arg-type]
+    configs, failures = suite.expand(suite.load(str(path)), lambda name: corpus, Given(profile="tiny", **given))  # type: ignore[arg-type]
     return [" ".join(map(str, _said(config))) for config in configs], failures
 
 
@@ -55,18 +55,19 @@ def _said(config: RunConfig) -> list[object]:
 
 def test_every_shipped_suite_is_whole(tmp_path: Path) -> None:
     assert list(suite.suites()) == [
-        "ablations", "k-sweep", "retrievers", "smoke", "statistics", "table1", "uniqueness"
+        "ablations", "assay", "k-sweep", "retrievers", "smoke", "statistics", "table1", "uniqueness"
     ]  # fmt: skip
     corpus = fakes.corpus(tmp_path / "data")
     sizes = {}
     for name in suite.suites():
         loaded = suite.load(name)
-        configs, failures = suite.expand(loaded, corpus, Given())
+        configs, failures = suite.expand(loaded, lambda name: corpus, Given())
         assert failures == []
         sizes[name] = len(configs)
         assert len(suite.keys(loaded)) <= max(1, len(configs))
     assert sizes == {
-        "ablations": 10, "k-sweep": 18, "retrievers": 4, "smoke": 6, "statistics": 0, "table1": 12, "uniqueness": 3
+        "ablations": 10, "assay": 291, "k-sweep": 18, "retrievers": 4, "smoke": 6, "statistics": 0, "table1": 12,
+        "uniqueness": 3,
     }  # fmt: skip
 
 

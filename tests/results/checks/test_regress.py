@@ -29,7 +29,7 @@ def found(tmp_path: Path) -> list[FinishedRun]:
 @pytest.fixture
 def baseline(tmp_path: Path, found: list[FinishedRun]) -> Path:
     path = tmp_path / "baselines" / "smoke.json"
-    assert regress.write(path, found) == 8 + 2 * 2  # n and failed
+    assert regress.write(path, found).values == 8 + 2 * 2  # n and failed
     return path
 
 
@@ -40,8 +40,8 @@ def test_the_same_runs_do_not_move(baseline: Path, found: list[FinishedRun]) -> 
 
 def test_the_baseline_states_its_tolerances(baseline: Path, found: list[FinishedRun]) -> None:
     cells = json.loads(baseline.read_text())["cells"]
-    assert list(cells) == ["toy · smollm · nonperso · seed 0", "toy · smollm · rag · bm25 · K=4 · seed 0"]
-    one = cells["toy · smollm · nonperso · seed 0"]["values"]["Books"]["rouge1"]
+    assert list(cells) == ["toy · smollm · nonperso", "toy · smollm · rag · bm25 · K=4"]
+    one = cells["toy · smollm · nonperso"]["values"]["Books"]["rouge1"]
     assert one["value"] == pytest.approx(found[0].summary["scores"]["Books"]["rouge1"], abs=1e-5)
     low, high = leaderboards(found)[0].rows[0].intervals["Books", "rouge1"]
     assert one["tolerance"] == round(high - low, 4)
@@ -49,25 +49,25 @@ def test_the_baseline_states_its_tolerances(baseline: Path, found: list[Finished
 
 def test_what_moves_beyond_its_tolerance_is_named(baseline: Path, found: list[FinishedRun]) -> None:
     made = json.loads(baseline.read_text())
-    cell = made["cells"]["toy · smollm · nonperso · seed 0"]
+    cell = made["cells"]["toy · smollm · nonperso"]
     books, films = cell["values"]["Books"]["rouge1"], cell["values"]["Films"]["rouge1"]
     books["value"] += books["tolerance"] * 1.01
     films["value"] -= films["tolerance"] * 0.99
     baseline.write_text(json.dumps(made))
     (move,) = regress.compare(baseline, found).moved
-    assert (move.cell, move.what) == ("toy · smollm · nonperso · seed 0", "Books rouge1")
+    assert (move.cell, move.what) == ("toy · smollm · nonperso", "Books rouge1")
 
 
 def test_missing_and_new_cells_and_failures(baseline: Path, found: list[FinishedRun]) -> None:
     verdict = regress.compare(baseline, found[:1])
-    assert {move.cell for move in verdict.moved} == {"toy · smollm · rag · bm25 · K=4 · seed 0"}
+    assert {move.cell for move in verdict.moved} == {"toy · smollm · rag · bm25 · K=4"}
     assert all(move.value is None for move in verdict.moved)
     made = json.loads(baseline.read_text())
-    del made["cells"]["toy · smollm · nonperso · seed 0"]
-    made["cells"]["toy · smollm · rag · bm25 · K=4 · seed 0"]["failed"] = 3
+    del made["cells"]["toy · smollm · nonperso"]
+    made["cells"]["toy · smollm · rag · bm25 · K=4"]["failed"] = 3
     baseline.write_text(json.dumps(made))
     verdict = regress.compare(baseline, found)
-    assert verdict.new == ("toy · smollm · nonperso · seed 0",)
+    assert verdict.new == ("toy · smollm · nonperso",)
     assert verdict.moved == ()  # fewer failures are no regression
     failing = [FinishedRun(run.folder, {**run.summary, "failed": 4}) for run in found]
     assert [(move.what, move.was, move.value) for move in regress.compare(baseline, failing).moved] == [
@@ -87,7 +87,7 @@ def test_runs_without_intervals_pass_their_own_baseline(tmp_path: Path) -> None:
     ((_, cell),) = made["cells"].items()
     assert {one["tolerance"] for values in cell["values"].values() for one in values.values()} == {None}
     verdict = regress.compare(path, [run])
-    assert (verdict.compared, verdict.moved) == (written, ())
+    assert (verdict.compared, verdict.moved) == (written.values, ())
     cell["values"]["Books"]["rouge1"]["value"] += 0.0001
     path.write_text(json.dumps(made))
     assert [(move.what, move.tolerance) for move in regress.compare(path, [run]).moved] == [("Books rouge1", None)]
