@@ -12,7 +12,7 @@ ifeq ($(EXTRA),cpu)
 UV += --excludes cpu-excludes.txt -c constraints.txt $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)",--torch-backend cpu)
 endif
 
-.PHONY: setup demo demo-tiny gpu test check lint coverage bench-engine bench-stages bench-scoring bench-table bench-training bench-fit bench-data bench-scale examples chaos docs lock clean
+.PHONY: setup demo demo-tiny gpu test check lint coverage bench-engine bench-stages bench-scoring bench-table bench-training bench-fit bench-data bench-scale mutants examples chaos docs lock clean
 
 setup: .venv/.installed-$(EXTRA)
 	@$(BIN)/bench models pull
@@ -96,6 +96,10 @@ bench-scale: setup
 # Kills a small real grid 30 times at random moments; does it end like an unbroken one? About half an hour.
 chaos: setup
 	$(BIN)/python -m benchmarks.chaos
+
+# Single faults in the source, each run through the quick assay: does baselines/assay.json find it? About a minute a fault.
+mutants: setup
+	$(BIN)/python -m benchmarks.mutants
 
 # docs/examples: every suite with tiny models on 12 samples, its table and figure, a report. About 40 minutes on two cores.
 examples: setup

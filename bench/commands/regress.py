@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +20,7 @@ def regress(
     baseline: Annotated[Path, typer.Argument(help="A JSON file made by --write.")],
     places: SuiteRuns = None,
     write: Annotated[bool, typer.Option("--write", help="Make these runs the baseline.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
     plugin: Plugin = None,
 ) -> None:
     """Compare finished runs with a baseline, value by value. Exit code 3 if something moved."""
@@ -29,7 +32,10 @@ def regress(
         _show_written(baseline, regression.write(baseline, found))
         return
     verdict = regression.compare(baseline, found)
-    _show(verdict)
+    if as_json:
+        print(json.dumps(asdict(verdict), indent=1))
+    else:
+        _show(verdict)
     if verdict.moved:
         raise typer.Exit(regression.MOVED)
 

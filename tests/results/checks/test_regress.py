@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UserError
+from bench.record import contents, runs
 from results.checks import regress
 from results.tables.assemble import leaderboards
 from results.tables.finished_runs import FinishedRun
@@ -56,6 +57,57 @@ def test_what_moves_beyond_its_tolerance_is_named(baseline: Path, found: list[Fi
     baseline.write_text(json.dumps(made))
     (move,) = regress.compare(baseline, found).moved
     assert (move.cell, move.what) == ("toy · smollm · nonperso", "Books rouge1")
+
+
+def seeds(folder: Path, method: str, skill: float, numbers: range) -> list[FinishedRun]:
+    """A run a seed, with the configuration that a gate reads what a run did from."""
+    found = []
+    for seed in numbers:
+        run = scored.finished(folder / f"{method}-{seed}", summary(method, seed=seed), scored.rows(skill, seed=seed))
+        about = {"identity": "0" * 64, "generator": {"backend": "fake", "version": "1"}, "sources": {}, "config": {}}
+        trained = {"epoch": 1, "epochs": [{"epoch": 1, "gen": 0.5 + seed / 1000, "loss": 0.5, "seconds": 1.0}]}
+        run.folder.write(runs.CONFIG, {"format": contents.FORMAT, **about, "trained": trained})
+        found.append(run)
+    return found
+
+
+def test_a_gate_of_several_seeds_finds_what_moved_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "gate.json"
+    old = [*seeds(tmp_path / "old", "nonperso", 0.8, range(4)), *seeds(tmp_path / "old", "rag", 0.9, range(4))]
+    written = regress.write(path, old)
+    cells = json.loads(path.read_text())["cells"]
+    assert list(cells) == ["toy · smollm · nonperso", "toy · smollm · rag · bm25 · K=4"]
+    assert {group: set(values) for group, values in cells["toy · smollm · nonperso"]["values"].items()} == {
+        "all": {"rouge1", "bleu"},
+        "run": {"requests", "prompt_tokens", "new_tokens", "loss gen"},
+    }
+    assert 0 < written.finds["rouge1"][0] < 0.1 and written.left_out == ()
+    clean = [
+        *seeds(tmp_path / "new", "nonperso", 0.8, range(9, 10)),
+        *seeds(tmp_path / "new", "rag", 0.9, range(9, 10)),
+    ]
+    assert regress.compare(path, clean).moved == ()
+    broken = [*clean[:1], *seeds(tmp_path / "broken", "rag", 0.8, range(9, 10))]
+    assert {(one.cell, one.what) for one in regress.compare(path, broken).moved} == {
+        ("toy · smollm · rag · bm25 · K=4", f"all {key}") for key in ("rouge1", "bleu")
+    }
+
+
+def test_empty_texts_fail_in_every_value_of_texts(tmp_path: Path) -> None:
+    path = tmp_path / "gate.json"
+    regress.write(path, seeds(tmp_path / "old", "rag", 0.9, range(3)))
+    (empty,) = seeds(tmp_path / "empty", "rag", 0.0, range(1))
+    moved = {one.what for one in regress.compare(path, [empty]).moved}
+    assert moved == {"all rouge1", "all bleu"}
+
+
+def test_a_value_that_empty_texts_would_pass_is_no_check(tmp_path: Path) -> None:
+    path = tmp_path / "b.json"
+    run = scored.finished(tmp_path / "run", summary("nonperso"), scored.rows(0.02, users=3))
+    written = regress.write(path, [run])
+    assert "toy · smollm · nonperso: Books rouge1" in written.left_out
+    for cell in json.loads(path.read_text())["cells"].values():
+        assert all(one["value"] > one["tolerance"] for values in cell["values"].values() for one in values.values())
 
 
 def test_missing_and_new_cells_and_failures(baseline: Path, found: list[FinishedRun]) -> None:
