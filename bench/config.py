@@ -25,7 +25,8 @@ from bench.types import Sampling, Split
 class EncoderConfig:
     """A text encoder. `max_tokens` counts the special tokens; longer texts are truncated at their end.
 
-    `dtype` is what a GPU computes in. A CPU computes in float32, and vectors are kept in it.
+    `dtype` is what a GPU computes in. A CPU computes in float32, and vectors are kept in it. `whitening` is a file
+    with a linear map of the vectors, or the name of a shipped one (bench/models/whitening); empty: none.
     """
 
     model: str
@@ -33,6 +34,7 @@ class EncoderConfig:
     normalize: bool
     max_tokens: int
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    whitening: str = ""
 
 
 class TrainConfig(BaseModel):

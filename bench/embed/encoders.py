@@ -6,6 +6,7 @@ needs the files of the model for its identity, but loads no weights.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+WHITENING = Path(__file__).parents[1] / "models" / "whitening"
 BATCH, GPU_BATCH = 32, 256
 GPU_CHUNK = 4096  # texts between two commits of the store: seconds of a GPU
 SHORT = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
@@ -38,7 +40,8 @@ def dimensions(config: EncoderConfig) -> int:
 
 def create(config: EncoderConfig) -> Embedder:
     """The encoder of this config. Its `identity` and `encode` raise UserError if the model is not on this machine."""
-    return Bgem3Encoder(config) if config.pooling == "bge-m3" else MeanPoolingEncoder(config)
+    plain = Bgem3Encoder(config) if config.pooling == "bge-m3" else MeanPoolingEncoder(config)
+    return Whitened(plain) if config.whitening else plain
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,61 @@ class Bgem3Encoder:
             )
         _check_positions(self.config, flag.tokenizer, flag.model.model)
         return flag
+
+
+@dataclass(frozen=True)
+class Whitened:
+    """The vectors of another encoder, less a mean, times a matrix: `EncoderConfig.whitening`."""
+
+    plain: MeanPoolingEncoder | Bgem3Encoder
+
+    def identity(self) -> str:
+        return f"{self.plain.identity()} whitened {hashlib.sha256(self._file.read_bytes()).hexdigest()[:12]}"
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """(n, d) fp32, in the order given. Raises UserError where the file is not of this encoder."""
+        import numpy as np
+
+        vectors = self.plain.encode(texts)
+        mean, whiten = self._map
+        if whiten.shape != (vectors.shape[1],) * 2 or mean.shape != vectors.shape[1:]:
+            raise UserError(f"{self._file} whitens {len(mean)} dimensions, and {self._of} has {vectors.shape[1]}")
+        whitened: Vectors = np.asarray((vectors - mean) @ whiten, np.float32)
+        return whitened
+
+    @property
+    def chunk(self) -> int:
+        return self.plain.chunk
+
+    def release(self) -> None:
+        self.plain.release()
+
+    @property
+    def _of(self) -> str:
+        return self.plain.config.model
+
+    @property
+    def _file(self) -> Path:
+        """Raises UserError where there is none."""
+        name = self.plain.config.whitening
+        file = WHITENING / f"{name}.safetensors" if "/" not in name else Path(name)
+        if not file.is_file():
+            shipped = ", ".join(path.stem for path in WHITENING.glob("*.safetensors"))
+            raise UserError(f"no whitening '{name}' for {self._of}; name a file or a shipped one: {shipped}")
+        return file
+
+    @cached_property
+    def _map(self) -> tuple[Vectors, Vectors]:
+        """mean (d,), matrix (d, d). Raises UserError for another file."""
+        import numpy as np
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        try:
+            found = load_file(self._file)
+            return found["mean"].astype(np.float32), found["whiten"].astype(np.float32)
+        except (SafetensorError, KeyError, OSError) as error:
+            raise UserError(f"{self._file} is no whitening ({error}); `bench models make micro` makes one") from error
 
 
 def _release(encoder: Embedder) -> None:

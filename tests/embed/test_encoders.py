@@ -4,18 +4,21 @@ import functools
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from bench.config import EncoderConfig
 from bench.data.corpus import load
 from bench.embed.encoders import Bgem3Encoder, create, precision
 from bench.embed.store import CHUNK, StoredEmbedder, VectorStore
 from bench.errors import UserError
+from bench.micro import whitening
 from bench.models.assets import resolve
 from retrievers.contriever import Contriever
 from tests.embed.folders import write_bert, write_xlm_roberta
@@ -265,3 +268,49 @@ def test_bge_m3_draws_no_bars(m3: EncoderConfig, capfd: pytest.CaptureFixture[st
     capfd.readouterr()
     encoder.encode([f"text {n}" for n in range(100)])
     assert capfd.readouterr().err == ""
+
+
+def test_whitened_vectors_by_hand(tiny: EncoderConfig, tmp_path: Path) -> None:
+    plain = create(tiny).encode(TEXTS)
+    rng = np.random.default_rng(0)
+    mean, whiten = (rng.normal(size=shape).astype(np.float32) for shape in (32, (32, 32)))
+    file = tmp_path / "some.safetensors"
+    save_file({"mean": mean, "whiten": whiten}, file)
+    encoder = create(replace(tiny, whitening=str(file)))
+    assert np.allclose(encoder.encode(TEXTS), np.stack([whiten.T @ (one - mean) for one in plain]), atol=1e-5)
+    before = encoder.identity()
+    assert before.startswith(f"{create(tiny).identity()} whitened ")
+    save_file({"mean": mean, "whiten": 2 * whiten}, file)
+    assert create(replace(tiny, whitening=str(file))).identity() != before
+
+
+def test_a_whitening_that_is_none_or_of_another_encoder_is_one_line(tiny: EncoderConfig, tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"no whitening 'nosuch' for .*; name a file or a shipped one: all-minilm-l6-v2"
+    ):
+        create(replace(tiny, whitening="nosuch")).identity()
+    with pytest.raises(UserError, match=r"whitens 384 dimensions, and .* has 32"):
+        create(replace(tiny, whitening="all-minilm-l6-v2")).encode(TEXTS)
+    (bad := tmp_path / "bad.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(UserError, match="is no whitening"):
+        create(replace(tiny, whitening=str(bad))).encode(TEXTS)
+
+
+@pytest.mark.models
+def test_the_shipped_whitening_spreads_reviews_evenly(minilm: EncoderConfig) -> None:
+    texts = list(islice(whitening.texts(seed=7), 400))
+    shares = []
+    for name in ("", "all-minilm-l6-v2"):
+        vectors = create(replace(minilm, normalize=True, whitening=name)).encode(texts)
+        variances = np.linalg.eigvalsh(np.cov(vectors.T))
+        shares.append(variances[-5:].sum() / variances.sum())
+    assert shares[1] < shares[0] / 2  # of the five directions in which texts differ most
+    assert 0.8 < np.linalg.norm(vectors, axis=1).mean() < 1.2
+
+
+def test_a_fitted_whitening_whitens() -> None:
+    rng = np.random.default_rng(1)
+    vectors = (rng.normal(size=(2000, 6)) @ rng.normal(size=(6, 6)) + 3).astype(np.float32)
+    mean, whiten = whitening.fit(vectors)
+    assert np.allclose(np.cov(((vectors - mean) @ whiten).T) * 6, np.eye(6), atol=1e-3)
+    assert np.allclose(whiten, whiten.T, atol=1e-6)
