@@ -27,13 +27,13 @@ setup: .venv/.installed-$(EXTRA)
 
 # All methods between floor and ceiling, in a planted world, with the model that was made for it: minutes on two cores.
 demo: setup
-	$(BIN)/bench run --data mixed --profile micro --method all,oracle --metric habits,rouge,meteor --limit 150 --out runs/demo
+	$(BIN)/bench run --method all,oracle --metric habits,rouge,meteor --limit 150 --out runs/demo
 	$(BIN)/bench table runs/demo --baseline nonperso
 	$(BIN)/bench report runs/demo --baseline nonperso --no-uniqueness --to runs/demo/report.html
 
 # The same path with a general model of 135 million parameters, on 8 users of each category: it decides nothing.
 demo-tiny: setup
-	$(BIN)/bench run --limit 24 --out runs/demo-tiny
+	$(BIN)/bench run --data bundled --profile tiny --limit 24 --out runs/demo-tiny
 
 LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && \
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

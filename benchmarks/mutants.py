@@ -100,7 +100,12 @@ def _suite(path: Path, cells: Iterable[str], *, seed: int = 0) -> None:
             "methods": [method], "retrievers": ["recency" if retriever == NONE else retriever], "histories": [history],
             "data": ["mixed"], "profiles": ["micro"], "seeds": [seed],
         }  # fmt: skip
-        lines += ["[[cells]]", *(f"{key} = {json.dumps(value)}" for key, value in about.items())]
+        by_all = ", ".join(f'"{key}" = {json.dumps(value)}' for key, value in quick.cells[0].set.items())
+        lines += [
+            "[[cells]]",
+            *(f"{key} = {json.dumps(value)}" for key, value in about.items()),
+            f"set = {{ {by_all} }}",
+        ]
     path.write_text("\n".join(lines) + "\n")
 
 

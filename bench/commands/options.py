@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+# Where nothing is said: the planted world and the model that were made for each other, as in `make demo`.
+DATA, PROFILE = "mixed", "micro"
+
 Method = Annotated[str, typer.Option("--method", "-m", help="Names separated by commas, or all.")]
 Retriever = Annotated[str, typer.Option("--retriever", "-r", help="Names separated by commas, or all.")]
 K = Annotated[str, typer.Option("-k", help="Retrieved reviews; comma list.", show_default="the profile's")]

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Data, Out, Plugin, Profile
+from bench.commands.options import DATA, PROFILE, Data, Out, Plugin, Profile
 from bench.commands.output import console, to_stderr
 from bench.errors import UserError
 
 
 def probe(
-    data: Data = "bundled",
-    profile: Profile = "tiny",
+    data: Data = DATA,
+    profile: Profile = PROFILE,
     k: Annotated[str, typer.Option("-k", help="Newest reviews of a user; comma list.")] = "1,2,4,8",
     target: Annotated[
         str, typer.Option("--target", help="habits or identity.", show_default="habits where they are planted")

@@ -8,6 +8,8 @@ from typing import Any
 import typer
 
 from bench.commands.options import (
+    DATA,
+    PROFILE,
     BaseUrl,
     Checkpoint,
     Data,
@@ -37,8 +39,8 @@ def run(
     method: Method = "all",
     retriever: Retriever = "recency",
     k: K = "",
-    data: Data = "bundled",
-    profile: Profile = "tiny",
+    data: Data = DATA,
+    profile: Profile = PROFILE,
     limit: Limit = None,
     seed: Seeds = "0",
     set_: Settings = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Data, Method, Out, Plugin, Profile, Retriever, Seeds
+from bench.commands.options import DATA, PROFILE, Data, Method, Out, Plugin, Profile, Retriever, Seeds
 from bench.commands.output import console
 from bench.errors import UserError
 
@@ -15,8 +15,8 @@ from bench.errors import UserError
 def train(
     method: Method = "all",
     retriever: Retriever = "recency",
-    data: Data = "bundled",
-    profile: Profile = "tiny",
+    data: Data = DATA,
+    profile: Profile = PROFILE,
     seed: Seeds = "0",
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value: train.lr=1e-4, train.k=2, dep.embeddings=his.")

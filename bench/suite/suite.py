@@ -65,6 +65,7 @@ class Block(BaseModel):
     data: tuple[Name, ...] | None = Field(None, min_length=1)
     histories: tuple[History, ...] = Field(("own",), min_length=1)
     set: dict[str, JsonValue] = {}
+    quick: bool = True  # part of what --quick runs
 
     @field_validator("set")
     @classmethod
@@ -107,13 +108,14 @@ class Claim(BaseModel):
 
 
 class Quick(BaseModel):
-    """A part of a suite in minutes: only these datasets and seeds, and so many samples."""
+    """A part of a suite in minutes: only these datasets and seeds, so many samples, and `set` for all cells."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: tuple[Name, ...] = Field(min_length=1)
     seeds: tuple[Number, ...] = Field((0,), min_length=1)
     limit: int = Field(ge=1)
+    set: dict[str, JsonValue] = {}
 
 
 class Suite(BaseModel):
@@ -135,8 +137,12 @@ class Suite(BaseModel):
         """The part that `quick` names. Raises UserError for a suite without one."""
         if self.quick is None:
             raise UserError(f"suite '{self.name}' has no [quick] part; run it without --quick")
-        wanted, seeds = self.quick.data, self.quick.seeds
-        cells = (block.model_copy(update={"data": self._of(block, wanted), "seeds": seeds}) for block in self.cells)
+        wanted, seeds, by_all = self.quick.data, self.quick.seeds, self.quick.set
+        cells = (
+            block.model_copy(update={"data": self._of(block, wanted), "seeds": seeds, "set": {**block.set, **by_all}})
+            for block in self.cells
+            if block.quick
+        )
         claims = (claim.model_copy(update={"data": _both(claim.data, wanted)}) for claim in self.claims)
         return self.model_copy(
             update={

@@ -67,10 +67,11 @@ def test_the_example_retriever_metric_and_data_run(
 
 
 def test_the_profile_and_the_suite_of_the_pages_are_whole(tmp_path: Path) -> None:
-    (profile,), (cells,) = examples(QUICK_START, "toml"), examples(SUITES, "toml")
+    (profile,), (cells, claims) = examples(QUICK_START, "toml"), examples(SUITES, "toml")
     (tmp_path / "my.toml").write_text(profile)
     assert config.load_profile(str(tmp_path / "my.toml")).metrics == ("rouge", "bleu")
-    (tmp_path / "mine.toml").write_text(cells)
+    (tmp_path / "mine.toml").write_text(f"{cells}\n{claims}")
+    assert len(suite.load(str(tmp_path / "mine.toml")).claims) == 1
     configs, failures = suite.expand(
         suite.load(str(tmp_path / "mine.toml")), lambda name: fakes.corpus(tmp_path / "data"), suite.Given()
     )
