@@ -190,6 +190,73 @@ def test_grid_runs_what_can_run_and_lists_the_rest(
     assert len(plan.requests) == asked  # all of it was finished
 
 
+WORLDS = """\
+title = "Several datasets"
+limit = 4
+[quick]
+data = ["{first}"]
+seeds = [7]
+limit = 2
+set = {{ temperature = 0.5 }}
+[[cells]]
+data = ["{first}", "{second}"]
+methods = ["nonperso", "rag"]
+histories = ["own", "swapped"]
+seeds = [0, 1]
+[[cells]]
+quick = false
+data = ["{first}"]
+methods = ["pag"]
+[[claims]]
+says = "past reviews help"
+data = ["{first}", "{second}"]
+better = {{ method = "rag" }}
+worse = {{ method = "nonperso" }}
+value = "rouge1"
+[[claims]]
+says = "nothing is gained from others"
+data = ["{second}"]
+better = {{ method = "rag", history = "swapped" }}
+worse = {{ method = "nonperso" }}
+value = "rouge1"
+at_most = 0.9
+"""
+
+
+def test_a_suite_of_several_datasets_runs_each_and_prints_its_claims(
+    tmp_path: Path, plan: Plan, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world = World(tmp_path)
+    second = fakes.dataset(tmp_path / "second")
+    path = written(tmp_path, WORLDS.format(first=world.data, second=second))
+    given = ["grid", path, "--profile", world.profile, "--generator", "fake", "--out", world.out]
+    assert bench(*given) == 0
+    out = capfd.readouterr().out
+    # Non-Perso's and RAG's with each history and seed on both, PAG on the first.
+    assert len(runs.find(world.out)) == 2 * 2 * 2 * 2 + 1
+    assert out.count("past reviews help") == 2 and out.count("nothing is gained from others") == 1
+    assert "3 claims hold" in out and "not run" not in out
+    assert bench("table", path, world.out) == 0
+    assert "past reviews help" in capfd.readouterr().out
+    asked = len(plan.requests)
+    assert bench(*given) == 0
+    assert len(plan.requests) == asked
+
+
+def test_the_quick_part_is_what_it_says(tmp_path: Path) -> None:
+    path = written(tmp_path, WORLDS.format(first="mixed", second="plain"))
+    chosen = suite.load(str(path)).quickened()
+    corpus = fakes.corpus(tmp_path / "data")
+    configs, failures = suite.expand(chosen, lambda name: corpus, Given(profile="tiny"))
+    assert failures == []
+    assert {(one.method, one.data, one.seed, one.limit, one.history, one.profile.temperature) for one in configs} == {
+        (method, "mixed", 7, 2, history, 0.5) for method in ("nonperso", "rag") for history in ("own", "swapped")
+    }
+    assert [(one.says, one.data) for one in chosen.claims] == [("past reviews help", ("mixed",))]
+    with pytest.raises(UserError, match=r"suite 'toy' has no \[quick\] part; run it without --quick"):
+        chosen.quickened()
+
+
 def test_a_group_that_fails_is_tried_cell_by_cell(
     tmp_path: Path, plan: Plan, capfd: pytest.CaptureFixture[str]
 ) -> None:
