@@ -56,6 +56,7 @@ def grid(
     from bench.run import engines
     from bench.suite import grid as arguments
     from bench.suite import suite as suites
+    from results.tables import claims
 
     chosen = suites.load(suite)
     chosen = chosen.quickened() if quick else chosen
@@ -69,6 +70,8 @@ def grid(
         generator_options=arguments.server(generator, base_url=base_url, model=model_name),
         deterministic=deterministic,
     )
+    if chosen.claims:
+        claims.check(chosen, [])  # names of methods and options, before hours of work
     corpora = cache(load)
     configs, failures = suites.expand(chosen, corpora, given)
     if failures:  # nothing of the machine's: the suite or the command line is wrong

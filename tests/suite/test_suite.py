@@ -243,6 +243,19 @@ def test_a_suite_of_several_datasets_runs_each_and_prints_its_claims(
     assert len(plan.requests) == asked
 
 
+def test_a_claim_about_an_unknown_method_is_one_line_before_anything_runs(
+    tmp_path: Path, plan: Plan, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world = World(tmp_path)
+    text = WORLDS.format(first=world.data, second=world.data).replace(
+        'better = { method = "rag" }', 'better = { method = "rga" }'
+    )
+    given = ["--profile", world.profile, "--generator", "fake", "--out", world.out]
+    assert bench("grid", written(tmp_path, text), *given) == 2
+    assert "no method 'rga'; did you mean 'rag'?" in capfd.readouterr().err
+    assert plan.started == 0
+
+
 def test_the_quick_part_is_what_it_says(tmp_path: Path) -> None:
     path = written(tmp_path, WORLDS.format(first="mixed", second="plain"))
     chosen = suite.load(str(path)).quickened()
