@@ -2,8 +2,9 @@
 
     a category     the columns of the table
     all            the same columns over all samples
-    run            what the run did, a sample: past reviews in its prompt ("kept"), requests, tokens of prompts, new
-                   tokens; and the last epoch's training losses of a trained method
+    run            what the run did, a sample: past reviews in its prompt ("kept"), how far back in the history the
+                   retrieved ones stand ("place", the newest 1), requests, tokens of prompts, new tokens; and the last
+                   epoch's training losses of a trained method
 
 Two runs of the same code with other seeds write other texts, and values of `all` differ by little; values of `run` by
 less, or nothing. So faults show in `run` that no score can tell from noise.
@@ -13,10 +14,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from functools import cache
 from statistics import fmean
 from typing import Any
 
+from bench.data.corpus import Corpus, load
+from bench.data.swap import samples_of
 from bench.record import runs
+from bench.score.written import read_config
 from results.tables.finished_runs import FinishedRun
 
 Values = dict[str, dict[str, float]]
@@ -81,6 +86,25 @@ def _of_run(run: FinishedRun) -> dict[str, float]:
     found = {key: sum(stage[key] for stage in stages) / n for key in COSTS}
     if summary["kept"]:
         found["kept"] = summary["kept"]["mean"]
+    if summary["retriever"] and (places := _places(run)):
+        found["place"] = fmean(places)
     epochs = (run.folder.read(runs.CONFIG).get("trained") or {}).get("epochs") or []
     last = epochs[-1] if epochs else {}
     return found | {f"loss {key}": float(loss) for key, loss in last.items() if key not in NO_LOSSES}
+
+
+def _places(run: FinishedRun) -> list[int]:
+    """Of every retrieved review its place in the history that the sample was shown, the newest 1."""
+    config = read_config(run.folder)
+    shown = {sample.sample_id: sample.history for sample in samples_of(config, _corpus(config.data))}
+    return [
+        place
+        for row in run.folder.rows(runs.SAMPLES)
+        for place, review in enumerate(shown.get(row["sample_id"], ()), start=1)
+        if review.review_id in row["retrieved"]
+    ]
+
+
+@cache
+def _corpus(data: str) -> Corpus:
+    return load(data)

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from bench import registry
 from bench.errors import UserError
 from bench.record import contents, runs
-from results.checks import regress
+from results.checks import measured, regress
 from results.tables.assemble import leaderboards
-from results.tables.finished_runs import FinishedRun
+from results.tables.finished_runs import FinishedRun, find_finished
+from tests import fakes
 from tests.fakes import bench
 from tests.paths import ROOT
 from tests.results import scored
@@ -71,7 +73,10 @@ def seeds(folder: Path, method: str, skill: float, numbers: range) -> list[Finis
     return found
 
 
-def test_a_gate_of_several_seeds_finds_what_moved_and_nothing_else(tmp_path: Path) -> None:
+def test_a_gate_of_several_seeds_finds_what_moved_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measured, "_places", lambda run: [1, 2])
     path = tmp_path / "gate.json"
     old = [*seeds(tmp_path / "old", "nonperso", 0.8, range(4)), *seeds(tmp_path / "old", "rag", 0.9, range(4))]
     written = regress.write(path, old)
@@ -93,12 +98,22 @@ def test_a_gate_of_several_seeds_finds_what_moved_and_nothing_else(tmp_path: Pat
     }
 
 
-def test_empty_texts_fail_in_every_value_of_texts(tmp_path: Path) -> None:
+def test_empty_texts_fail_in_every_value_of_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measured, "_places", lambda run: [])
     path = tmp_path / "gate.json"
     regress.write(path, seeds(tmp_path / "old", "rag", 0.9, range(3)))
     (empty,) = seeds(tmp_path / "empty", "rag", 0.0, range(1))
     moved = {one.what for one in regress.compare(path, [empty]).moved}
     assert moved == {"all rouge1", "all bleu"}
+
+
+def test_how_far_back_the_retrieved_reviews_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.BUILTIN["generator"], "fake", fakes.FAKE)
+    world = fakes.World(tmp_path)
+    assert world.run("-r", "recency", method="rag") == 0
+    (run,) = find_finished([world.out])
+    assert measured.values([run], ("run",))["run"]["place"] == 1.5  # the newest 2 of 3
+    assert measured.values([run], ("run",))["run"]["kept"] == 2
 
 
 def test_a_value_that_empty_texts_would_pass_is_no_check(tmp_path: Path) -> None:
