@@ -3,8 +3,8 @@
     a category     the columns of the table
     all            the same columns over all samples
     run            what the run did, a sample: past reviews in its prompt ("kept"), how far back in the history the
-                   retrieved ones stand ("place", the newest 1), requests, tokens of prompts, new tokens; and the last
-                   epoch's training losses of a trained method
+                   retrieved ones stand ("place", the newest 1); requests, tokens of prompts and new tokens by stage;
+                   and the last epoch's training losses of a trained method
 
 Two runs of the same code with other seeds write other texts, and values of `all` differ by little; values of `run` by
 less, or nothing. So faults show in `run` that no score can tell from noise.
@@ -16,7 +16,6 @@ import math
 from collections.abc import Collection, Sequence
 from functools import cache
 from statistics import fmean
-from typing import Any
 
 from bench.data.corpus import Corpus, load
 from bench.data.swap import samples_of
@@ -82,8 +81,7 @@ def _over_all(run: FinishedRun, shown: Sequence[str]) -> dict[str, float]:
 def _of_run(run: FinishedRun) -> dict[str, float]:
     summary = run.summary
     n = sum(summary["n"].values())
-    stages: list[dict[str, Any]] = list(summary["stages"].values())
-    found = {key: sum(stage[key] for stage in stages) / n for key in COSTS}
+    found = {f"{key} {stage}": cost[key] / n for stage, cost in summary["stages"].items() for key in COSTS}
     if summary["kept"]:
         found["kept"] = summary["kept"]["mean"]
     if summary["retriever"] and (places := _places(run)):

@@ -84,7 +84,7 @@ def test_a_gate_of_several_seeds_finds_what_moved_and_nothing_else(
     assert list(cells) == ["toy · smollm · nonperso", "toy · smollm · rag · bm25 · K=4"]
     assert {group: set(values) for group, values in cells["toy · smollm · nonperso"]["values"].items()} == {
         "all": {"rouge1", "bleu"},
-        "run": {"requests", "prompt_tokens", "new_tokens", "loss gen"},
+        "run": {*(f"{key} review" for key in ("requests", "prompt_tokens", "new_tokens")), "loss gen"},
     }
     assert 0 < written.finds["rouge1"][0] < 0.1 and written.left_out == ()
     clean = [
