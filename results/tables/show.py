@@ -71,7 +71,8 @@ def provenance(console: Console, path: Path) -> None:
         "config": about["config"],
     }
     for key, value in _flat(facts):
-        console.print(f"{key:34} {value}", markup=False)
+        said = '""' if value == "" else value
+        console.print(f"{key:34} {said}", markup=False)
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

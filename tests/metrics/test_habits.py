@@ -126,7 +126,7 @@ def test_real_reviews_are_refused() -> None:
 def test_a_run_on_other_data_is_refused_before_it_begins(
     words: list[str], said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert bench("run", *words, "--generator", "echo", "--out", tmp_path / "runs") == 2
+    assert bench("run", *words, "--data", "bundled", "--generator", "echo", "--out", tmp_path / "runs") == 2
     assert said in capfd.readouterr().err.splitlines()[-1]
     assert not list((tmp_path / "runs").glob("bundled*"))
 

@@ -208,8 +208,8 @@ def test_a_baseline_of_values_keeps_other_training_apart(tmp_path: Path) -> None
     regress.write(file, found)
     cells = json.loads(file.read_text())["cells"]
     assert sorted(cells) == [
-        "toy · smollm · dep · bm25 · K=4 · seed 0",
-        "toy · smollm · dep · bm25 · K=4 · train.lr=0.1 · seed 0",
+        "toy · smollm · dep · bm25 · K=4",
+        "toy · smollm · dep · bm25 · K=4 · train.lr=0.1",
     ]
     assert [cells[name]["settings"]["train.lr"] for name in sorted(cells)] == [1e-05, 0.1]
     assert regress.compare(file, found).moved == ()
