@@ -110,7 +110,8 @@ def test_a_run_by_the_server_and_the_same_run_again(
 ) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", vllm_server.address)
     small = ["--set", "input_budget=512", "--set", "max_new_tokens=24", "--set", 'metrics=["rouge"]']
-    words = ["run", "--method", "rag", "-k", "1", "--limit", "4", "--generator", "openai", "--out", tmp_path, *small]
+    small += ["--data", "bundled", "--profile", "tiny", "-k", "1", "--limit", "4"]
+    words = ["run", "--method", "rag", "--generator", "openai", "--out", tmp_path, *small]
     before = vllm_server.served()
     assert bench(*words) == 0
     (folder,) = runs.find(tmp_path)
