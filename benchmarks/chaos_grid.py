@@ -37,7 +37,8 @@ def grid(generator: str, limit: int) -> list[str]:
     sizes = {"input_budget": 512, "max_new_tokens": 16, "train.limit": 4, "train.batch": 2, "train.val_limit": 3}
     settings = {**sizes, "train.save_minutes": 0, "metrics": '["rouge","meteor","bleu"]'}
     return [
-        *("run", "--method", "nonperso,rag,pag,soft", "-k", "2", "--limit", str(limit), "--generator", generator),
+        *("run", "--data", "bundled", "--profile", "tiny"),
+        *("--method", "nonperso,rag,pag,soft", "-k", "2", "--limit", str(limit), "--generator", generator),
         "--deterministic",
         *(word for key, value in settings.items() for word in ("--set", f"{key}={value}")),
     ]
