@@ -1,4 +1,4 @@
-"""What a gate compares of a row: `values`, in groups. Each is a mean over the row's seeds.
+"""What `bench regress` compares of a row: values in groups.
 
     a category     the columns of the table
     all            the same columns over all samples
@@ -12,10 +12,11 @@ less, or nothing. So faults show in `run` that no score can tell from noise.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import cache
 from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 from bench.data.corpus import Corpus, load
 from bench.data.swap import samples_of
@@ -23,84 +24,99 @@ from bench.record import runs
 from bench.score.written import read_config
 from results.tables.finished_runs import FinishedRun
 
-Values = dict[str, dict[str, float]]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
 ALL, RUN = "all", "run"
 COSTS = ("requests", "prompt_tokens", "new_tokens")
+LOSS = "loss "  # begins the keys of training losses
 NO_LOSSES = ("epoch", "seconds", "loss")  # of an epoch's row; `loss` is the weighted sum of the others
 
 
-def values(row: Sequence[FinishedRun], groups: Collection[str]) -> Values:
-    """Group -> key -> value, for the runs of a row's seeds. A value that one seed lacks is left out."""
-    seeds = [_of(run, groups) for run in row]
-    return {
-        group: {
-            key: fmean(one[group][key] for one in seeds) for key in found if all(key in one[group] for one in seeds)
-        }
-        for group, found in seeds[0].items()
-    }
+@dataclass(frozen=True)
+class Measured:
+    """A value of one run. `samples`: (n,) where it is a mean over samples; NaN for a sample without one."""
+
+    value: float
+    samples: Array | None = None
 
 
-def by_seed(row: Sequence[FinishedRun]) -> dict[tuple[str, str], list[float]]:
-    """(group, key) -> the value of each seed, of the groups that a gate compares."""
-    seeds = [_of(run, (ALL, RUN)) for run in row]
-    names = [(group, key) for group, found in seeds[0].items() for key in found]
-    return {
-        (group, key): [one[group][key] for one in seeds]
-        for group, key in names
-        if all(key in one[group] for one in seeds)
-    }
-
-
-def _of(run: FinishedRun, groups: Collection[str]) -> Values:
-    summary = run.summary
-    shown = [column["key"] for column in summary["columns"] if column["main"]]
-    found: Values = {}
-    for group in groups:
-        if group == ALL:
-            found[group] = _over_all(run, shown)
-        elif group == RUN:
-            found[group] = _of_run(run)
-        else:
-            scores = summary["scores"].get(group, {})
-            found[group] = {key: scores[key] for key in shown if key in scores}
+def values(row: Sequence[FinishedRun], groups: Collection[str]) -> dict[str, dict[str, float]]:
+    """Group -> key -> mean over the row's seeds. A value that one seed lacks is left out."""
+    found: dict[str, dict[str, float]] = {group: {} for group in groups}
+    for (group, key), seeds in by_seed(row, groups).items():
+        found[group][key] = fmean(one.value for one in seeds)
     return found
 
 
-def _over_all(run: FinishedRun, shown: Sequence[str]) -> dict[str, float]:
+def by_seed(row: Sequence[FinishedRun], groups: Collection[str]) -> dict[tuple[str, str], list[Measured]]:
+    """(group, key) -> the value of each seed."""
+    seeds = [{(group, key): one for group in groups for key, one in _of(run, group).items()} for run in row]
+    return {name: [one[name] for one in seeds] for name in seeds[0] if all(name in one for one in seeds)}
+
+
+def _of(run: FinishedRun, group: str) -> dict[str, Measured]:
+    shown = [column["key"] for column in run.summary["columns"] if column["main"]]
+    if group == RUN:
+        return _of_run(run)
+    if group == ALL:
+        return _over_all(run, shown)
+    scores = run.summary["scores"].get(group, {})
+    return {key: Measured(scores[key]) for key in shown if key in scores}
+
+
+def _over_all(run: FinishedRun, shown: Sequence[str]) -> dict[str, Measured]:
+    import numpy as np
+
     from bench.score import score_arrays
 
-    found: dict[str, float] = {}
+    found: dict[str, Measured] = {}
     if run.scores is None:
         return found
     for metric, keys in run.scores.keys.items():
-        sums = run.scores.statistics(metric).sum(axis=0)
-        found |= {key: float(one) for key, one in score_arrays.values(metric, sums, keys).items() if key in shown}
-    return {key: one for key, one in found.items() if math.isfinite(one)}
+        numbers = run.scores.statistics(metric)
+        each = score_arrays.values(metric, numbers, keys) if keys else {}
+        for key, value in score_arrays.values(metric, numbers.sum(axis=0), keys).items():
+            if key in shown and np.isfinite(value):
+                found[key] = Measured(float(value), each.get(key))
+    return found
 
 
-def _of_run(run: FinishedRun) -> dict[str, float]:
-    summary = run.summary
-    n = sum(summary["n"].values())
-    found = {f"{key} {stage}": cost[key] / n for stage, cost in summary["stages"].items() for key in COSTS}
-    if summary["kept"]:
-        found["kept"] = summary["kept"]["mean"]
-    if summary["retriever"] and (places := _places(run)):
-        found["place"] = fmean(places)
-    epochs = (run.folder.read(runs.CONFIG).get("trained") or {}).get("epochs") or []
-    last = epochs[-1] if epochs else {}
-    return found | {f"loss {key}": float(loss) for key, loss in last.items() if key not in NO_LOSSES}
+def _of_run(run: FinishedRun) -> dict[str, Measured]:
+    rows = list(run.folder.rows(runs.SAMPLES))
+    stages = dict.fromkeys(stage for row in rows for stage in row["stages"])
+    found = {f"{key} {stage}": _mean([_cost(row, stage, key) for row in rows]) for stage in stages for key in COSTS}
+    if run.summary["retriever"]:
+        found |= {"kept": _mean([row["kept"] for row in rows]), "place": _mean(_places(run, rows))}
+    trained = run.folder.read(runs.CONFIG).get("trained") or {}
+    last = (trained.get("epochs") or [{}])[-1]
+    return found | {f"{LOSS}{key}": Measured(float(loss)) for key, loss in last.items() if key not in NO_LOSSES}
 
 
-def _places(run: FinishedRun) -> list[int]:
-    """Of every retrieved review its place in the history that the sample was shown, the newest 1."""
+def _mean(each: Sequence[float | None]) -> Measured:
+    import numpy as np
+
+    samples = np.array(each, np.float64)  # None becomes NaN
+    return Measured(float(np.nanmean(samples)) if np.isfinite(samples).any() else 0.0, samples)
+
+
+def _cost(row: dict[str, Any], stage: str, key: str) -> float:
+    return float(row["stages"].get(stage, {}).get(key, 0))
+
+
+def _places(run: FinishedRun, rows: Sequence[dict[str, Any]]) -> list[float | None]:
+    """Of each sample the mean place of its retrieved reviews in the history that it was shown, the newest 1."""
     config = read_config(run.folder)
     shown = {sample.sample_id: sample.history for sample in samples_of(config, _corpus(config.data))}
-    return [
-        place
-        for row in run.folder.rows(runs.SAMPLES)
-        for place, review in enumerate(shown.get(row["sample_id"], ()), start=1)
-        if review.review_id in row["retrieved"]
-    ]
+    found: list[float | None] = []
+    for row in rows:
+        ids = [review.review_id for review in shown.get(row["sample_id"], ())]
+        places = [ids.index(one) + 1 for one in row["retrieved"] if one in ids]
+        found.append(fmean(places) if places else None)
+    return found
 
 
 @cache

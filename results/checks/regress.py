@@ -108,8 +108,7 @@ class Found:
 def write(path: Path, found: Sequence[FinishedRun]) -> Written:
     """Writes these runs as the baseline."""
     named = {name: _only(name, rows) for name, rows in _rows(found, leaderboards(found)).items()}
-    several = all(len(one.seeds) >= tolerances.LEAST_SEEDS for one in named.values())
-    expected = _from_seeds(named) if several else {name: _from_intervals(one) for name, one in named.items()}
+    expected = _from_seeds(named) if _have_seeds(named) else {name: _from_intervals(one) for name, one in named.items()}
     left_out = []
     cells: dict[str, dict[str, Any]] = {}
     for name, one in named.items():
@@ -128,11 +127,25 @@ def write(path: Path, found: Sequence[FinishedRun]) -> Written:
     return Written(n, tuple(left_out), _finds(cells))
 
 
+def _have_seeds(named: Mapping[str, Found]) -> bool:
+    """Whether all rows have the seeds that a gate needs. Raises UserError where only some have."""
+    lacking = [name for name, one in named.items() if len(one.seeds) < tolerances.LEAST_SEEDS]
+    if lacking and len(lacking) < len(named):
+        least = f"at least {tolerances.LEAST_SEEDS} seeds of every row"
+        raise UserError(
+            f"'{lacking[0]}' has {len(named[lacking[0]].seeds)} seeds, and others more; a gate needs {least}"
+        )
+    return not lacking
+
+
 Expectation = dict[tuple[str, str], tuple[float, float | None]]
 
 
 def _from_seeds(named: Mapping[str, Found]) -> dict[str, Expectation]:
-    seeds = {(name, *of): found for name, one in named.items() for of, found in measured.by_seed(one.seeds).items()}
+    gated = measured.ALL, measured.RUN
+    seeds = {
+        (name, *of): each for name, one in named.items() for of, each in measured.by_seed(one.seeds, gated).items()
+    }
     found: dict[str, Expectation] = {name: {} for name in named}
     for (name, group, key), (value, tolerance) in tolerances.of(seeds).items():
         found[name][group, key] = round(value, DIGITS), round(tolerance, DIGITS)

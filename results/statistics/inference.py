@@ -88,7 +88,7 @@ def _two_sided(t: float, df: int) -> float:
     return float(2 * stdtr(df, -abs(t)))
 
 
-def quantile(share: float, df: int) -> float:
+def quantile(share: float, df: float) -> float:
     """The t with P(T <= t) = share."""
     from scipy.special import stdtrit
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from bench import registry
+from bench import registry, settings
 from bench.errors import UserError
-from bench.record import contents, runs
+from bench.record import runs
+from bench.suite import suite as suites
 from results.checks import measured, regress
 from results.tables.assemble import leaderboards
 from results.tables.finished_runs import FinishedRun, find_finished
@@ -61,59 +64,84 @@ def test_what_moves_beyond_its_tolerance_is_named(baseline: Path, found: list[Fi
     assert (move.cell, move.what) == ("toy · smollm · nonperso", "Books rouge1")
 
 
-def seeds(folder: Path, method: str, skill: float, numbers: range) -> list[FinishedRun]:
-    """A run a seed, with the configuration that a gate reads what a run did from."""
-    found = []
-    for seed in numbers:
-        run = scored.finished(folder / f"{method}-{seed}", summary(method, seed=seed), scored.rows(skill, seed=seed))
-        about = {"identity": "0" * 64, "generator": {"backend": "fake", "version": "1"}, "sources": {}, "config": {}}
-        trained = {"epoch": 1, "epochs": [{"epoch": 1, "gen": 0.5 + seed / 1000, "loss": 0.5, "seconds": 1.0}]}
-        run.folder.write(runs.CONFIG, {"format": contents.FORMAT, **about, "trained": trained})
-        found.append(run)
-    return found
+@pytest.fixture
+def seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, float, Iterable[int]], list[FinishedRun]]:
+    """Runs of a method, one a seed, that all did the same."""
+    did = {"requests review": measured.Measured(1.0)}
+    monkeypatch.setattr(measured, "_of_run", lambda run: did)
+
+    def made(method: str, skill: float, numbers: Iterable[int]) -> list[FinishedRun]:
+        return [
+            scored.finished(
+                tmp_path / f"{method}-{skill}-{seed}", summary(method, seed=seed), scored.rows(skill, seed=seed)
+            )
+            for seed in numbers
+        ]
+
+    return made
 
 
-def test_a_gate_of_several_seeds_finds_what_moved_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(measured, "_places", lambda run: [1, 2])
+Seeds = Callable[[str, float, Iterable[int]], list[FinishedRun]]
+
+
+def test_a_gate_of_several_seeds_finds_what_moved_and_nothing_else(tmp_path: Path, seeds: Seeds) -> None:
     path = tmp_path / "gate.json"
-    old = [*seeds(tmp_path / "old", "nonperso", 0.8, range(4)), *seeds(tmp_path / "old", "rag", 0.9, range(4))]
-    written = regress.write(path, old)
+    written = regress.write(path, [*seeds("nonperso", 0.8, range(4)), *seeds("rag", 0.9, range(4))])
     cells = json.loads(path.read_text())["cells"]
     assert list(cells) == ["toy · smollm · nonperso", "toy · smollm · rag · bm25 · K=4"]
     assert {group: set(values) for group, values in cells["toy · smollm · nonperso"]["values"].items()} == {
         "all": {"rouge1", "bleu"},
-        "run": {*(f"{key} review" for key in ("requests", "prompt_tokens", "new_tokens")), "loss gen"},
+        "run": {"requests review"},
     }
     assert 0 < written.finds["rouge1"][0] < 0.1 and written.left_out == ()
-    clean = [
-        *seeds(tmp_path / "new", "nonperso", 0.8, range(9, 10)),
-        *seeds(tmp_path / "new", "rag", 0.9, range(9, 10)),
-    ]
-    assert regress.compare(path, clean).moved == ()
-    broken = [*clean[:1], *seeds(tmp_path / "broken", "rag", 0.8, range(9, 10))]
-    assert {(one.cell, one.what) for one in regress.compare(path, broken).moved} == {
+    nonperso = seeds("nonperso", 0.8, [9])
+    assert regress.compare(path, [*nonperso, *seeds("rag", 0.9, [9])]).moved == ()
+    assert {(one.cell, one.what) for one in regress.compare(path, [*nonperso, *seeds("rag", 0.8, [9])]).moved} == {
         ("toy · smollm · rag · bm25 · K=4", f"all {key}") for key in ("rouge1", "bleu")
     }
 
 
-def test_empty_texts_fail_in_every_value_of_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measured, "_places", lambda run: [])
+def test_empty_texts_fail_in_every_value_of_texts(tmp_path: Path, seeds: Seeds) -> None:
     path = tmp_path / "gate.json"
-    regress.write(path, seeds(tmp_path / "old", "rag", 0.9, range(3)))
-    (empty,) = seeds(tmp_path / "empty", "rag", 0.0, range(1))
-    moved = {one.what for one in regress.compare(path, [empty]).moved}
-    assert moved == {"all rouge1", "all bleu"}
+    regress.write(path, seeds("rag", 0.9, range(3)))
+    assert {one.what for one in regress.compare(path, seeds("rag", 0.0, [9])).moved} == {"all rouge1", "all bleu"}
 
 
-def test_how_far_back_the_retrieved_reviews_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gate_needs_its_seeds_of_every_row(tmp_path: Path, seeds: Seeds) -> None:
+    found = [*seeds("rag", 0.9, range(3)), *seeds("nonperso", 0.8, range(2))]
+    with pytest.raises(UserError, match=r"nonperso' has 2 seeds, and others more; a gate needs at least 3 seeds"):
+        regress.write(tmp_path / "gate.json", found)
+
+
+def test_what_a_run_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(registry.BUILTIN["generator"], "fake", fakes.FAKE)
     world = fakes.World(tmp_path)
-    assert world.run("-r", "recency", method="rag") == 0
+    assert world.run("-r", "recency", method="pag") == 0
     (run,) = find_finished([world.out])
-    assert measured.values([run], ("run",))["run"]["place"] == 1.5  # the newest 2 of 3
-    assert measured.values([run], ("run",))["run"]["kept"] == 2
+    found = measured.values([run], ("run",))["run"]
+    assert (found["place"], found["kept"]) == (1.5, 2)  # the newest 2 of 3
+    assert (found["requests profile"], found["requests review"]) == (1, 1)
+    costs = run.summary["stages"]["profile"]["prompt_tokens"], run.summary["stages"]["review"]["new_tokens"]
+    assert tuple(6 * found[key] for key in ("prompt_tokens profile", "new_tokens review")) == pytest.approx(costs)
+    every, (own,) = measured.values([run], ("all",))["all"], find_finished([world.out])
+    assert every["rouge1"] == pytest.approx(np.mean([one["rouge"]["rouge1"] for one in own.folder.rows(runs.SCORES)]))
+
+
+@pytest.mark.parametrize("name", ["smoke", "assay"])
+def test_a_shipped_baseline_has_its_suite_s_settings(name: str, tmp_path: Path) -> None:
+    """Else `bench regress` would refuse every run of the suite."""
+    chosen = suites.load(name)
+    part = chosen.quickened() if chosen.quick else chosen
+    data = fakes.corpus(tmp_path / "data")
+    configs, _ = suites.expand(part, lambda name: data, suites.Given())
+    cells = json.loads((ROOT / "baselines" / f"{name}.json").read_text())["cells"].values()
+    assert len(cells) == len(configs)
+    kept = {json.dumps(_own(cell["settings"]), sort_keys=True) for cell in cells}
+    assert {json.dumps(_own(settings.of(config)), sort_keys=True) for config in configs} == kept
+
+
+def _own(found: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in found.items() if "." in key and not key.startswith(("engine.", "bertscore."))}
 
 
 def test_a_value_that_empty_texts_would_pass_is_no_check(tmp_path: Path) -> None:
