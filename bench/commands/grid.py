@@ -26,7 +26,7 @@ from bench.errors import UserError
 if TYPE_CHECKING:
     from bench.config import RunConfig
     from bench.console.progress import Progress
-    from bench.data.corpus import Corpus
+    from bench.run import engines
     from bench.run.cells import Cell
     from bench.suite.suite import Failure, Suite
 
@@ -78,20 +78,12 @@ def grid(
         more = f" (and {len(failures) - 1} more like it)" if failures[1:] else ""
         raise UserError(f"suite '{suite}', {failures[0].what}: {failures[0].reason}{more}")
     with Progress() as progress:
-        by_data: dict[str, list[RunConfig]] = {}
-        for config in configs:
-            by_data.setdefault(config.data, []).append(config)
-        finished: list[Cell] = []
-        progress.state.later = len(configs)
-        for name, own in by_data.items():
-            progress.state.later -= len(own)
-            if dry_run:
-                failures += _plan(own, corpora(name), out, progress)
-            else:
-                outcome = engines.run(own, corpora(name), out, progress=progress, retry=retry)
-                failures += outcome.failures
-                finished += outcome.finished
-    _show(chosen, finished)
+        if dry_run:
+            failures += _plan(configs, corpora, out, progress)
+        else:
+            outcome = engines.run(configs, corpora, out, progress=progress, retry=retry)
+            failures += outcome.failures
+            _show(chosen, outcome.finished)
     for failure in failures:
         to_stderr(f"not run: {failure.what}: {failure.reason}")
     if chosen.shows == "statistics":
@@ -100,15 +92,15 @@ def grid(
         raise typer.Exit(1)
 
 
-def _plan(configs: list[RunConfig], corpus: Corpus, out: Path, progress: Progress) -> list[Failure]:
+def _plan(configs: list[RunConfig], corpora: engines.Corpora, out: Path, progress: Progress) -> list[Failure]:
     from bench.run import engines, planning
     from results.tables import show
 
     outcome = engines.Outcome()
     for group in engines.by_engine(configs):
-        ready = engines.prepare(group, corpus, out, progress=progress, outcome=outcome)
+        ready = engines.prepare(group, corpora, out, progress=progress, outcome=outcome)
         if ready:
-            show.plan(console(), planning.plan(ready.cells, corpus, ready.service, out))
+            show.plan(console(), planning.plan(ready.cells, ready.corpus, ready.service, out))
     return outcome.failures
 
 

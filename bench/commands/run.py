@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def run(
 ) -> None:
     """Run methods x retrievers x K x seeds, then print the leaderboard. Goes on where it was stopped."""
     from bench.console.progress import Progress
-    from bench.data.corpus import NO_PEERS, load, resolve
+    from bench.data.corpus import load, resolve
     from bench.run import planning, runner
     from bench.run.cells import plan
     from bench.suite import grid
@@ -69,8 +70,7 @@ def run(
 
     values = grid.settings(set_ or []) | ({"metrics": grid.comma_list(metric)} if metric else {})
     corpus = load(data)
-    if alone := corpus.without_peers():
-        to_stderr(f"note: {NO_PEERS.format(', '.join(alone))}")
+    _tell_without_peers(corpus.without_peers())
     configs = grid.expand(
         corpus,
         data=resolve(data),
@@ -97,6 +97,13 @@ def run(
     print_boards(leaderboards(list(map(FinishedRun, (cell.folder for cell in cells), summaries))))
     if tell_failures([cell.folder for cell in cells], "run ... --retry"):
         raise typer.Exit(1)
+
+
+def _tell_without_peers(categories: Sequence[str]) -> None:
+    from bench.data.corpus import NO_PEERS
+
+    if categories:
+        to_stderr(f"note: {NO_PEERS.format(', '.join(categories))}")
 
 
 def _one_of(kind: str, name: str, known: tuple[str, ...]) -> Any:

@@ -139,7 +139,13 @@ class Suite(BaseModel):
             raise UserError(f"suite '{self.name}' has no [quick] part; run it without --quick")
         wanted, seeds, by_all = self.quick.data, self.quick.seeds, self.quick.set
         cells = (
-            block.model_copy(update={"data": self._of(block, wanted), "seeds": seeds, "set": {**block.set, **by_all}})
+            block.model_copy(
+                update={
+                    "data": _both(block.data or (self.data,), wanted),
+                    "seeds": seeds,
+                    "set": {**block.set, **by_all},
+                }
+            )
             for block in self.cells
             if block.quick
         )
@@ -152,9 +158,6 @@ class Suite(BaseModel):
                 "quick": None,
             }
         )
-
-    def _of(self, block: Block, wanted: tuple[str, ...]) -> tuple[str, ...]:
-        return _both(block.data or (self.data,), wanted)
 
 
 def _both(ours: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[str, ...]:
@@ -311,9 +314,8 @@ def keys(suite: Suite) -> set[Key]:
 def own(suite: Suite, *, profile: str | None = None) -> dict[Key, list[RunConfig]]:
     """The cells of the suite without the command line, by key: one for each profile and changed setting."""
     found: dict[Key, list[RunConfig]] = {}
-    parts = [suite] if suite.quick is None else [suite, suite.quickened()]
-    for whole, block in [(part, block) for part in parts for block in part.cells]:
-        one = whole.model_copy(update={"cells": (block,), "quick": None})
+    for block in suite.cells:
+        one = suite.model_copy(update={"cells": (block,)})
         configs, _ = expand(one, lambda name: cast(Corpus, _AnyData()), Given(profile=profile, seeds=(0,)))
         for config in configs:
             k = config.k if block.ks is not None or config.retriever is None else None

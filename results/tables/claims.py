@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from bench import registry
 from bench.data.corpus import resolve
 from bench.errors import UserError
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.config import RunConfig
+    from bench.score.score_arrays import ScoreArrays
 
 State = Literal["holds", "open", "not run"]
 ALL = "all"
@@ -39,7 +42,7 @@ class Finding:
     data: str
     better: str
     worse: str
-    estimates: tuple[Estimate, Estimate] | None = None  # None where a side was not run
+    estimates: tuple[Estimate, Estimate] | None = None  # None where no seed of both sides has the same samples
     difference: Difference | None = None
     p: float = math.nan
 
@@ -64,39 +67,43 @@ def check(suite: Suite, found: Sequence[FinishedRun]) -> list[Finding]:
 
 
 def _cases(claim: Claim) -> Iterator[tuple[Claim, str, Side, Side]]:
+    """The claim for each of its datasets and methods, both sides with a method."""
     for data in claim.data:
         for method in claim.methods or (None,):
-            sides = (side if side.method else side.model_copy(update={"method": method}) for side in _sides(claim))
-            yield claim, data, *sides  # type: ignore[misc]
-
-
-def _sides(claim: Claim) -> tuple[Side, Side]:
-    return claim.better, claim.worse
+            better, worse = (
+                side if side.method else side.model_copy(update={"method": method})
+                for side in (claim.better, claim.worse)
+            )
+            yield claim, data, better, worse
 
 
 def _finding(
     claim: Claim, data: str, better: Side, worse: Side, runs: Sequence[tuple[RunConfig, FinishedRun]]
 ) -> Finding:
-    sides = [_matching(side, data, runs) for side in (better, worse)]
     finding = Finding(claim, data, _said(better), _said(worse))
-    seeds = [{config.seed: run for config, run in side} for side in sides]
-    shared = sorted(set(seeds[0]) & set(seeds[1]))
-    scores = [[run.scores for seed in shared if (run := side[seed]).scores is not None] for side in seeds]
-    if not shared or len(scores[0]) != len(scores[1]) or len({one.samples for side in scores for one in side}) != 1:
+    scores = _paired(*(_matching(side, data, runs) for side in (better, worse)))
+    if not scores[0]:
         return finding
-    everyone = {ALL: scores[0][0].category >= 0}
+    everyone = {ALL: np.ones_like(scores[0][0].user, bool)}
     estimates = resampling.estimate(scores, everyone, [claim.value])
-    pair = tuple(estimates.get((place, ALL, claim.value)) for place in (0, 1))
-    if pair[0] is None or pair[1] is None:
+    a, b = (estimates.get((place, ALL, claim.value)) for place in (0, 1))
+    if a is None or b is None:
         raise UserError(f"claim {claim.says!r}: its runs have no value '{claim.value}'; score them with --metric")
-    made = resampling.difference(pair[0], pair[1])
-    return replace(finding, estimates=(pair[0], pair[1]), difference=made)
+    return replace(finding, estimates=(a, b), difference=resampling.difference(a, b))
 
 
-def _matching(
-    side: Side, data: str, runs: Sequence[tuple[RunConfig, FinishedRun]]
-) -> list[tuple[RunConfig, FinishedRun]]:
-    """The runs of this side; of several with one seed the newest."""
+Seeds = dict[tuple[str, int], "ScoreArrays"]  # (samples, seed) -> scores
+
+
+def _paired(better: Seeds, worse: Seeds) -> list[list[ScoreArrays]]:
+    """The scores of both sides, of the seeds that both have on the same samples; of several sets the last."""
+    both = [key for key in better if key in worse]
+    chosen = [key for key in both if key[0] == both[-1][0]]
+    return [[side[key] for key in chosen] for side in (better, worse)]
+
+
+def _matching(side: Side, data: str, runs: Sequence[tuple[RunConfig, FinishedRun]]) -> Seeds:
+    """The scores of this side's runs; of several with the same samples and seed the newest's."""
     options = _options(side)
     mine = [
         (config, run)
@@ -107,7 +114,8 @@ def _matching(
         and resolve(config.data) == resolve(data)
         and dict(config.method_options) == options
     ]
-    return sorted(mine, key=lambda one: str(one[1].summary["finished"]))
+    by_age = sorted(mine, key=lambda one: str(one[1].summary["finished"]))
+    return {(run.scores.samples, config.seed): run.scores for config, run in by_age if run.scores is not None}
 
 
 def _options(side: Side) -> dict[str, Any]:

@@ -51,9 +51,10 @@ def suite_of(places: Sequence[Path] | None) -> tuple[Suite | None, list[Path]]:
 
 def _with_own_settings(chosen: Suite, kept: list[FinishedRun], say: Say) -> list[FinishedRun]:
     """The runs with the suite's own settings; all runs if there are none."""
-    cells = suite.own(chosen)
-    differing = [_differences(run, cells) for run in kept]
-    own = [run for run, differences in zip(kept, differing, strict=True) if not differences]
+    parts = [suite.own(part) for part in ([chosen, chosen.quickened()] if chosen.quick else [chosen])]
+    differing = [_differences(run, parts[0]) for run in kept]
+    each = [[run for run in kept if not _differences(run, cells)] for cells in parts]
+    own = next(filter(None, each), [])  # the whole suite's runs before those of its quick part
     if not own:
         listed = "; ".join(dict.fromkeys(one for differences in differing for one in differences))
         say(f"note: no run has the settings of suite '{chosen.name}': {listed}")

@@ -114,6 +114,12 @@ def test_seeds_are_paired_and_the_newest_run_counts(make: Make) -> None:
     assert checked(found[2:], claim({"method": "rag"}, {"method": "nonperso"}))[0].state == "not run"
 
 
+def test_runs_of_other_samples_are_not_paired(make: Make) -> None:
+    found = [make("nonperso", 0.3), make("rag", 0.7), make("rag", 0.7, users=10)]  # the newest on fewer samples
+    one = checked(found, claim({"method": "rag"}, {"method": "nonperso"}))[0]
+    assert one.state == "holds" and one.estimates is not None and one.estimates[0].n == 120
+
+
 def test_the_table_shows_every_claim_and_counts_what_was_not_run(make: Make) -> None:
     found = [make("nonperso", 0.3), make("rag", 0.7)]
     made = [claim({"method": "rag"}, {"method": "nonperso"}), claim({"method": "pag"}, {"method": "nonperso"})]
