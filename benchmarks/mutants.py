@@ -1,12 +1,13 @@
 """Does the gate find faults? Puts single faults into a copy of the source, runs what they touch, and compares.
 
-    make mutants                              all of benchmarks/mutants.toml that have no result yet
+    make mutants                              all of benchmarks/mutants.toml
     python -m benchmarks.mutants NAME ...     some of them
     python -m benchmarks.mutants --clean 4    that many clean repeats with other seeds: false alarms
 
 A fault is one replacement in one file. Its cells of the quick assay run with the faulty source in a folder of their
 own, beside the clean runs of all other cells, and `bench regress baselines/assay.json` says whether a value moved. Unit
-tests are not asked. Printed are what was caught, and by which values; kept in build/mutants.
+tests are not asked. A run that stops is no catch of the gate's. Runs are kept in build/mutants, and the gate is asked
+anew every time; delete that folder after changes of the source.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.suite import suite as suites
@@ -62,13 +63,14 @@ class Fault:
 
 @dataclass(frozen=True)
 class Result:
-    """`by`: the values that moved, as `bench regress` names them; `crash`: the last line of a run that failed."""
+    """`by`: the values that moved, as `bench regress` names them. `stopped`: the last line of a run that failed."""
 
-    name: str
-    caught: bool
     by: tuple[str, ...]
-    crash: str
-    seconds: float
+    stopped: str = ""
+
+    @property
+    def said(self) -> str:
+        return "stopped" if self.stopped else "yes" if self.by else "NO"
 
 
 def faults() -> list[Fault]:
@@ -91,14 +93,14 @@ def clean() -> Path:
     return OUT / "clean"
 
 
-def _suite(path: Path, cells: Iterable[str], *, seed: int = 0) -> None:
+def write_suite(path: Path, cells: Iterable[str]) -> None:
     """A suite of these cells, with everything else as in the quick assay."""
     quick = suites.load("assay").quickened()
     lines = ['title = "Cells of the quick assay"', f"limit = {quick.limit}", f"metrics = {json.dumps(quick.metrics)}"]
     for method, retriever, history in map(str.split, cells):
         about = {
             "methods": [method], "retrievers": ["recency" if retriever == NONE else retriever], "histories": [history],
-            "data": ["mixed"], "profiles": ["micro"], "seeds": [seed],
+            "data": ["mixed"], "profiles": ["micro"],
         }  # fmt: skip
         by_all = ", ".join(f'"{key}" = {json.dumps(value)}' for key, value in quick.cells[0].set.items())
         lines += [
@@ -117,32 +119,41 @@ def cell_of(folder: Path) -> str:
 
 def run(fault: Fault, clean_runs: Path) -> Result:
     """The fault's cells with the faulty source, the clean runs of all others, and the gate's verdict."""
-    started = time.perf_counter()
     place = OUT / fault.name
-    shutil.rmtree(place, ignore_errors=True)
+    about = json.dumps(asdict(fault))
+    done = place / "done.json"
+    if not done.is_file() or json.loads(done.read_text())["fault"] != about:
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        stopped = _run_cells(fault, place, clean_runs)
+        done.write_text(json.dumps({"fault": about, "stopped": stopped}))
+    with TemporaryDirectory() as folder:
+        out = Path(folder)
+        for each in [*place.glob("runs/*/summary.json"), *clean_runs.glob("*/summary.json")]:
+            if each.is_relative_to(place) or cell_of(each.parent) not in fault.cells:
+                (out / each.parent.name).symlink_to(each.parent)
+        return Result(moved(out), json.loads(done.read_text())["stopped"])
+
+
+def _run_cells(fault: Fault, place: Path, clean_runs: Path) -> str:
+    """Runs the fault's cells with the faulty source, on the clean runs' answers. Returns why it stopped, or ""."""
     source, out = place / "source", place / "runs"
     for part in SOURCE:
         shutil.copytree(ROOT / part, source / part, ignore=shutil.ignore_patterns("__pycache__"))
     faulty = source / fault.file
     faulty.write_text(fault.patched(faulty.read_text()))
-    out.mkdir()
     shutil.copytree(clean_runs / ".store", out / ".store")
     if fault.fresh:
         for file in (out / ".store").glob("requests.sqlite*"):
             file.unlink()
-    for folder in (path.parent for path in clean_runs.glob("*/summary.json")):
-        if cell_of(folder) not in fault.cells:
-            shutil.copytree(folder, out / folder.name)
-    _suite(place / "cells.toml", fault.cells)
+    write_suite(place / "cells.toml", fault.cells)
     done = bench(source, "grid", place / "cells.toml", "--out", out, check=False)
-    crash = "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no message"])[-1]
-    moved = _moved(out)
-    shutil.rmtree(source)
-    shutil.rmtree(out)
-    return Result(fault.name, bool(moved or crash), moved, crash, round(time.perf_counter() - started, 1))
+    for folder in (source, out / ".store", out / "checkpoints"):
+        shutil.rmtree(folder, ignore_errors=True)
+    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no message"])[-1]
 
 
-def _moved(out: Path) -> tuple[str, ...]:
+def moved(out: Path) -> tuple[str, ...]:
     """What the gate says moved, by the clean source: `cell: value`."""
     done = bench(ROOT, "regress", BASELINE, out, "--json", check=False)
     if done.returncode not in (0, MOVED):
@@ -152,24 +163,9 @@ def _moved(out: Path) -> tuple[str, ...]:
 
 def repeat(seed: int) -> Result:
     """A clean quick assay with another seed: whatever moves is a false alarm."""
-    started = time.perf_counter()
     out = OUT / f"clean-{seed}"
     bench(ROOT, "grid", "assay", "--quick", "--seed", seed, "--out", out)
-    moved = _moved(out)
-    return Result(out.name, bool(moved), moved, "", round(time.perf_counter() - started, 1))
-
-
-def kept(name: str) -> Result | None:
-    path = OUT / f"{name}.json"
-    if not path.is_file():
-        return None
-    values = json.loads(path.read_text())
-    return Result(**{**values, "by": tuple(values["by"])})
-
-
-def keep(result: Result) -> Result:
-    (OUT / f"{result.name}.json").write_text(json.dumps(asdict(result), indent=1) + "\n")
-    return result
+    return Result(moved(out))
 
 
 def show(results: Mapping[str, Result], breaks: Mapping[str, str]) -> None:
@@ -178,40 +174,36 @@ def show(results: Mapping[str, Result], breaks: Mapping[str, str]) -> None:
 
     table = Table("fault", "breaks", "caught", "by", box=None, pad_edge=False)
     for name, one in results.items():
-        first = [*([f"stopped: {one.crash}"] if one.crash else []), *one.by]
+        first = [one.stopped] if one.stopped else [cell.removeprefix("mixed · micro · ") for cell in one.by]
         more = f" and {len(first) - 2} more" if len(first) > 2 else ""
-        table.add_row(name, breaks.get(name, ""), "yes" if one.caught else "NO", "; ".join(first[:2]) + more)
+        table.add_row(name, breaks.get(name, ""), one.said, "; ".join(first[:2]) + more)
     Console(width=200).print(table)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="faults of benchmarks/mutants.toml; none: all that have no result yet")
+    parser.add_argument("names", nargs="*", help="faults of benchmarks/mutants.toml; none: all")
     parser.add_argument("--clean", type=int, default=0, help="clean repeats with other seeds, in place of faults")
     given = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
     if given.clean:
-        seeds = range(CLEAN_SEEDS, CLEAN_SEEDS + given.clean)
-        repeats = {f"clean-{seed}": kept(f"clean-{seed}") or keep(repeat(seed)) for seed in seeds}
+        repeats = {f"seed {seed}": repeat(seed) for seed in range(CLEAN_SEEDS, CLEAN_SEEDS + given.clean)}
         show(repeats, {})
-        print(f"{sum(one.caught for one in repeats.values())} of {len(repeats)} clean repeats raised an alarm")
+        print(f"{sum(bool(one.by) for one in repeats.values())} of {len(repeats)} clean repeats raised an alarm")
         return
     known = {fault.name: fault for fault in faults()}
     if unknown := [name for name in given.names if name not in known]:
         raise SystemExit(f"no mutant {unknown[0]!r}; {FAULTS} has {', '.join(known)}")
     clean_runs = clean()
-    if moved := _moved(clean_runs):
-        print(f"note: the clean runs themselves raise an alarm: {moved[0]}")
+    if found := moved(clean_runs):
+        raise SystemExit(f"the clean runs themselves raise an alarm: {found[0]}")
     results = {}
-    for name, fault in known.items():
-        result = None if name in given.names else kept(name)
-        if result is None and (name in given.names or not given.names):
-            result = keep(run(fault, clean_runs))
-            print(f"{name}: {'caught' if result.caught else 'NOT CAUGHT'} ({result.seconds:.0f} s)", flush=True)
-        if result:
-            results[name] = result
+    for name in given.names or known:
+        results[name] = run(known[name], clean_runs)
+        print(f"{name}: {results[name].said}", flush=True)
     show(results, {name: fault.breaks for name, fault in known.items()})
-    print(f"{sum(one.caught for one in results.values())} of {len(results)} caught by {BASELINE.name} alone")
+    caught = sum(one.said == "yes" for one in results.values())
+    print(f"{caught} of {len(results)} caught by {BASELINE.name} alone")
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from bench import registry
 from bench.suite import suite as suites
 from benchmarks import mutants
 from benchmarks.mutants import NONE, ROOT, Fault
@@ -41,14 +41,22 @@ def test_a_place_that_is_gone_is_named() -> None:
         fault.patched("something else")
 
 
-def test_the_suite_of_a_fault_is_a_part_of_the_quick_assay(tmp_path: object, cells: set[str]) -> None:
-    from pathlib import Path
-
-    path = Path(str(tmp_path)) / "cells.toml"
-    mutants._suite(path, ["rag bm25 own", "nonperso - own", "dep recency swapped"])
-    corpus = fakes.corpus(Path(str(tmp_path)) / "data")
+def test_the_suite_of_a_fault_is_a_part_of_the_quick_assay(tmp_path: Path) -> None:
+    path = tmp_path / "cells.toml"
+    mutants.write_suite(path, ["rag bm25 own", "nonperso - own", "dep recency swapped"])
+    corpus = fakes.corpus(tmp_path / "data")
     quick, _ = suites.expand(suites.load("assay").quickened(), lambda name: corpus, suites.Given())
     made, failures = suites.expand(suites.load(str(path)), lambda name: corpus, suites.Given())
     assert failures == [] and len(made) == 3
     assert {config.model_dump_json() for config in made} <= {config.model_dump_json() for config in quick}
-    assert registry.names("method")
+
+
+def test_a_run_that_stops_is_not_caught_by_the_gate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fault = mutants.faults()[0]
+    monkeypatch.setattr(mutants, "OUT", tmp_path)
+    monkeypatch.setattr(mutants, "moved", lambda out: ("a cell: gone",))
+    asked = []
+    monkeypatch.setattr(mutants, "_run_cells", lambda fault, place, clean: asked.append(fault.name) or "it broke")
+    for _ in range(2):  # the second time its runs are kept
+        assert mutants.run(fault, tmp_path / "clean").said == "stopped"
+    assert asked == [fault.name]
