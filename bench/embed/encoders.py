@@ -194,12 +194,16 @@ class Whitened:
 
     @property
     def _file(self) -> Path:
-        """Raises UserError where there is none."""
+        """Raises UserError where there is none. Shipped files are named after the encoder that they were fitted on."""
+        shipped = {path.stem: path for path in WHITENING.glob("*.safetensors")}
         name = self.plain.config.whitening
-        file = WHITENING / f"{name}.safetensors" if "/" not in name else Path(name)
+        file = shipped.get(name, Path(name))
         if not file.is_file():
-            shipped = ", ".join(path.stem for path in WHITENING.glob("*.safetensors"))
-            raise UserError(f"no whitening '{name}' for {self._of}; name a file or a shipped one: {shipped}")
+            raise UserError(
+                f"no whitening '{name}' for {self._of}; name a file or a shipped one: {', '.join(sorted(shipped))}"
+            )
+        if name in shipped and name != self._of:
+            raise UserError(f"whitening '{name}' was fitted on the vectors of {name}, not of {self._of}; leave it out")
         return file
 
     @cached_property

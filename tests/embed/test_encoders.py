@@ -289,8 +289,13 @@ def test_a_whitening_that_is_none_or_of_another_encoder_is_one_line(tiny: Encode
         UserError, match=r"no whitening 'nosuch' for .*; name a file or a shipped one: all-minilm-l6-v2"
     ):
         create(replace(tiny, whitening="nosuch")).identity()
-    with pytest.raises(UserError, match=r"whitens 384 dimensions, and .* has 32"):
-        create(replace(tiny, whitening="all-minilm-l6-v2")).encode(TEXTS)
+    with pytest.raises(
+        UserError, match=r"whitening 'all-minilm-l6-v2' was fitted on the vectors of all-minilm-l6-v2, not"
+    ):
+        create(replace(tiny, whitening="all-minilm-l6-v2")).identity()
+    save_file({"mean": np.zeros(3, np.float32), "whiten": np.eye(3, dtype=np.float32)}, other := tmp_path / "other")
+    with pytest.raises(UserError, match=r"whitens 3 dimensions, and .* has 32"):
+        create(replace(tiny, whitening=str(other))).encode(TEXTS)
     (bad := tmp_path / "bad.safetensors").write_bytes(b"no tensors")
     with pytest.raises(UserError, match="is no whitening"):
         create(replace(tiny, whitening=str(bad))).encode(TEXTS)
