@@ -1,4 +1,4 @@
-"""The facts of a model folder that decide where an answer ends, read in one place and by one rule.
+"""The facts of a model folder that decide which ids it takes and where an answer ends, in one place and by one rule.
 
 config.json and generation_config.json may each name one end token, several, or none, and config.json may keep the
 language model's part in `text_config`. All that any of them names ends an answer, and so does the token that the chat
@@ -15,9 +15,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Facts:
-    """`end_tokens`: ascending ids that end an answer, by the folder's configurations; may be empty."""
+    """`end_tokens`: ascending ids that end an answer, by the folder's configurations; may be empty.
+
+    `vocabulary`: the ids that the model knows; None where the folder does not say.
+    """
 
     end_tokens: tuple[int, ...]
+    vocabulary: int | None = None
 
 
 def read(folder: str) -> Facts:
@@ -25,7 +29,9 @@ def read(folder: str) -> Facts:
     config = _json(Path(folder) / "config.json")
     text = config.get("text_config")
     places = (_json(Path(folder) / "generation_config.json"), config, text if isinstance(text, dict) else {})
-    return Facts(tuple(sorted({token for place in places for token in _ids(place.get("eos_token_id"))})))
+    ends = {token for place in places for token in _ids(place.get("eos_token_id"))}
+    sizes = [size for place in places for size in _ids(place.get("vocab_size"))]
+    return Facts(tuple(sorted(ends)), max(sizes, default=None))
 
 
 def _ids(value: Any) -> list[int]:

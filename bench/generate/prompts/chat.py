@@ -55,6 +55,12 @@ class ChatEncoder:
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(f"{folder} has no tokenizer that loads ({reason}); name a complete model folder") from error
+        known = facts.read(folder).vocabulary
+        if known is not None and self.tokenizer.vocab_size > known:  # added tokens apart, which a text never becomes
+            size = f"{self.tokenizer.vocab_size:,} tokens, and its model knows {known:,}"
+            raise UserError(
+                f"{folder} holds the tokenizer of another model: it has {size}; name a complete model folder"
+            )
         self.folder = folder
         self._merge = merge
         day = datetime.fromisoformat(date) if date else datetime.now(UTC)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,16 @@ def test_a_template_that_cannot_be_used_is_named(tmp_path: Path, template: str, 
         ChatEncoder(str(tokenizer_folder(tmp_path, template)))
     assert str(tmp_path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_the_tokenizer_of_another_model_is_named(tmp_path: Path) -> None:
+    folder = tokenizer_folder(tmp_path)
+    size = ChatEncoder(str(folder)).tokenizer.vocab_size
+    (folder / "config.json").write_text(json.dumps({"vocab_size": size}))
+    ChatEncoder(str(folder))
+    (folder / "config.json").write_text(json.dumps({"text_config": {"vocab_size": size - 1}}))
+    with pytest.raises(UserError, match=rf"holds the tokenizer of another model: it has {size:,} tokens, and its model"):
+        ChatEncoder(str(folder))
 
 
 @pytest.mark.parametrize("damage", ["no tokenizer", "broken tokenizer", "nothing at all"])
