@@ -196,7 +196,7 @@ def test_the_tokenizer_of_another_model_is_named(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps({"vocab_size": size}))
     ChatEncoder(str(folder))
     (folder / "config.json").write_text(json.dumps({"text_config": {"vocab_size": size - 1}}))
-    with pytest.raises(UserError, match=rf"holds the tokenizer of another model: it has {size:,} tokens, and its model"):
+    with pytest.raises(UserError, match=rf"tokenizer of another model: it has {size:,} tokens, and its model"):
         ChatEncoder(str(folder))
 
 
