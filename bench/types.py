@@ -260,12 +260,27 @@ class EngineUse:
         return self.new_tokens / self.seconds if self.requests else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class SoftUse:
+    """The soft prompt embeddings of one prompt, of the slots of one name.
+
+    `slots`: how many. `vectors`: the feature vectors that they are made from, and `features` the mean length of these;
+    `embeds`: the mean length of the embeddings as the engine gets them. A length is an L2 norm.
+    """
+
+    slots: int
+    vectors: int
+    features: float
+    embeds: float
+
+
 @dataclass(slots=True)
 class Trace:
     """What happened while one sample was written. Becomes part of its row in samples.jsonl.
 
     `kept`: how many past reviews stand in the prompt that writes the text; None where no such prompt was fitted.
     `dropped` is of that prompt, `dropped_before` of the prompts of the stages before it, together.
+    `soft`: name of slots -> their embeddings, of the last prompt that has some.
     """
 
     retrieved: tuple[str, ...] = ()
@@ -274,5 +289,6 @@ class Trace:
     dropped_before: Dropped = field(default_factory=Dropped)
     stages: dict[str, StageCost] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)  # (stage, store key), in order
+    soft: dict[str, SoftUse] = field(default_factory=dict)
     reasoning: list[tuple[str, str]] = field(default_factory=list)  # (stage, what the model thought before answering)
     notes: dict[str, Any] = field(default_factory=dict)  # by `Context.note`

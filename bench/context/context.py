@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bench.context.soft_use import soft_use
 from bench.data.corpus import Corpus
 from bench.errors import BenchError, SampleFailure, UserError
 from bench.generate.prompts.budget import Count, fit
@@ -126,6 +127,8 @@ class SampleContext:
             stage=stage,
             embeds=self.cell.slot_encoder(prompt.slots) if prompt.slots else None,
         )
+        if request.embeds is not None:
+            self.trace.soft = soft_use(prompt.slots, request.embeds)
         completion, from_store, store_key = await self.cell.service.complete(prompt, request)
         self.trace.requests.append((stage, store_key))
         text, thoughts, failure = self._answer(completion)

@@ -93,6 +93,15 @@ class Dropped(Content):
     text_chars: Count
 
 
+class Soft(Content):
+    """A `bench.types.SoftUse`."""
+
+    slots: Count
+    vectors: Count
+    features: Number
+    embeds: Number
+
+
 class Sample(Content):
     """A row of samples.jsonl. `error` is null for a sample that was written."""
 
@@ -107,6 +116,7 @@ class Sample(Content):
     dropped_before: Dropped  # from the prompts of the stages before the one that wrote the text
     stages: dict[Text, Cost]
     requests: list[Annotated[list[Text], Field(min_length=2, max_length=2)]]  # stage, key in the request store
+    soft: dict[Text, Soft] = {}  # of each name of slots
 
 
 class Score(Content):

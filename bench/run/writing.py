@@ -212,6 +212,7 @@ async def write_sample(method: Method, sample: Sample, resources: CellResources)
         "dropped_before": asdict(ctx.trace.dropped_before),
         "stages": {stage: asdict(cost) for stage, cost in ctx.trace.stages.items()},
         "requests": [list(request) for request in ctx.trace.requests],
+        "soft": {name: asdict(one) for name, one in ctx.trace.soft.items()},
         "reasoning": [list(thought) for thought in ctx.trace.reasoning],
         "notes": ctx.trace.notes,
         "seconds": round(time.perf_counter() - started, 3),

@@ -90,11 +90,11 @@ class Session:
 
     def _summary(self, count: int) -> dict[str, Any]:
         rows = list(self.checkpoint.folder.rows(STEPS))
-        losses = [key for key in rows[0] if key not in ("step", "epoch", "lr", "grad_norm", "tokens", "seconds")]
+        averaged = [key for key in rows[0] if key not in ("step", "epoch", "lr", "tokens", "seconds")]
         epochs = []
         for epoch in sorted({row["epoch"] for row in rows}):
             mine = [row for row in rows if row["epoch"] == epoch]
-            means = {key: fmean(row[key] for row in mine) for key in losses if key != "tokens_per_second"}
+            means = {key: fmean(row[key] for row in mine) for key in averaged if key != "tokens_per_second"}
             epochs.append({"epoch": epoch, **means, "seconds": round(sum(row["seconds"] for row in mine), 1)})
         parameters = [value for value in self.module.parameters() if value.requires_grad]
         return {

@@ -42,12 +42,16 @@ class Losses:
 
 @dataclass(frozen=True)
 class Step:
-    """One step for the log. `step` counts from 1 over all epochs."""
+    """One step for the log. `step` counts from 1 over all epochs. `norm` is the gradient's before clipping.
+
+    `update`: the length of the step over that of the parameters before it, all parameters as one vector.
+    """
 
     step: int
     epoch: int
     losses: Losses
     norm: float
+    update: float
     lr: float
     seconds: float
 
@@ -60,6 +64,7 @@ class Step:
             "gen": self.losses.gen,
             **self.losses.auxiliary,
             "grad_norm": self.norm,
+            "update": self.update,
             "lr": self.lr,
             "tokens": self.losses.tokens,
             "tokens_per_second": round(speed, 1),
@@ -103,8 +108,14 @@ class Trainer:
         objective, losses = self.objective(batch)
         if not math.isfinite(losses.total):
             raise BenchError(f"the loss of step {number} is {losses.total}; lower --set train.lr={self.config.lr}")
+        before = self._parameters()
         norm = self.optimizer.step(objective, lr)
-        return Step(number, epoch, losses, norm, lr, time.perf_counter() - started)
+        update = float((self._parameters() - before).norm() / before.norm().clamp(min=1e-12))
+        return Step(number, epoch, losses, norm, update, lr, time.perf_counter() - started)
+
+    def _parameters(self) -> Tensor:
+        """(all trainable numbers,): a copy of them, fp32."""
+        return torch.cat([one.detach().float().flatten() for one in self.module.parameters() if one.requires_grad])
 
     def objective(self, batch: Sequence[Example]) -> tuple[Tensor, Losses]:
         """A scalar with the total loss's gradient at the module's parameters, and the losses."""

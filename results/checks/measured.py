@@ -4,7 +4,8 @@
     all            the same columns over all samples
     run            what the run did, a sample: past reviews in its prompt ("kept"), how far back in the history the
                    retrieved ones stand ("place", the newest 1); requests, tokens of prompts and new tokens by stage;
-                   and the last epoch's training losses of a trained method
+                   and of a trained method its last epoch's losses, gradient norms and updates ("train"), and how
+                   many soft prompt embeddings it sent, how large, and what they were made from ("soft")
 
 Two runs of the same code with other seeds write other texts, and values of `all` differ by little; values of `run` by
 less, or nothing. So faults show in `run` that no score can tell from noise.
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
 
 ALL, RUN = "all", "run"
 COSTS = ("requests", "prompt_tokens", "new_tokens")
-LOSS = "loss "  # begins the keys of training losses
-NO_LOSSES = ("epoch", "seconds", "loss")  # of an epoch's row; `loss` is the weighted sum of the others
+SOFT_USE = ("slots", "vectors", "features")
+TRAIN, SOFT = "train ", "soft "  # begin the keys of a training and of soft prompt embeddings
+NOT_COMPARED = ("epoch", "seconds", "loss")  # of an epoch's row; `loss` is the weighted sum of the others
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,18 @@ def _of_run(run: FinishedRun) -> dict[str, Measured]:
         found |= {"kept": _mean([row["kept"] for row in rows]), "place": _mean(_places(run, rows))}
     trained = run.folder.read(runs.CONFIG).get("trained") or {}
     last = (trained.get("epochs") or [{}])[-1]
-    return found | {f"{LOSS}{key}": Measured(float(loss)) for key, loss in last.items() if key not in NO_LOSSES}
+    found |= {f"{TRAIN}{key}": Measured(float(one)) for key, one in last.items() if key not in NOT_COMPARED}
+    return found | _soft(rows)
+
+
+def _soft(rows: Sequence[dict[str, Any]]) -> dict[str, Measured]:
+    """What the vectors are is the same with every seed, sample by sample. What a training makes of them is not."""
+    found: dict[str, Measured] = {}
+    for name in dict.fromkeys(name for row in rows for name in row.get("soft", {})):
+        used = [row.get("soft", {}).get(name, {}) for row in rows]
+        found |= {f"{SOFT}{name} {key}": _mean([one.get(key) for one in used]) for key in SOFT_USE}
+        found[f"{SOFT}{name} embeds"] = Measured(_mean([one.get("embeds") for one in used]).value)
+    return found
 
 
 def _mean(each: Sequence[float | None]) -> Measured:

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, variance
 
-from results.checks.measured import LOSS, RUN, Measured
+from results.checks.measured import RUN, TRAIN, Measured
 from results.statistics.inference import quantile
 
 FALSE_ALARMS = 0.01
@@ -59,7 +59,7 @@ def _noises(seeds: Mapping[Name, Sequence[Measured]]) -> dict[Name, Noise]:
         for name, found in seeds.items()
         if name not in of_texts
     }
-    trained = {row for row, _, key in seeds if key.startswith(LOSS)}
+    trained = {row for row, _, key in seeds if key.startswith(TRAIN)}
     shared = _together(
         {name: (one, seeds[name]) for name, one in of_texts.items() if name[0] in trained and one.variance}
     )

@@ -54,7 +54,7 @@ def by_command(checkpoint: Checkpoint, *launcher: str) -> int:
 
 
 def losses(checkpoint: Checkpoint) -> list[dict[str, float]]:
-    keys = ("step", "epoch", "loss", "gen", "size", "grad_norm", "lr", "tokens")
+    keys = ("step", "epoch", "loss", "gen", "size", "grad_norm", "update", "lr", "tokens")
     return [{key: row[key] for key in keys} for row in checkpoint.folder.rows(STEPS)]
 
 
@@ -71,13 +71,14 @@ def test_a_training_ends_with_weights_of_every_epoch_and_says_what_it_was(unbrok
     assert [row["step"] for row in rows] == list(range(1, STEPS_IN_ALL + 1))
     assert [row["epoch"] for row in rows] == [1, 1, 1, 2, 2, 2]
     assert rows[-1]["loss"] < rows[0]["loss"]
+    assert [row["update"] > 0 for row in rows] == [row["lr"] > 0 for row in rows]
     for row in rows:
         assert row["loss"] == pytest.approx(row["gen"] + 0.5 * row["size"], rel=1e-6)
     about = unbroken.training
     assert about["space"] == {"vector_size": 64, "hidden_size": 64}
     assert about["trainable"] == 64 + 64 + 64
     assert (about["samples"], about["steps"], about["left_out"]) == (7, STEPS_IN_ALL, {})
-    assert set(about["epochs"][0]) == {"epoch", "loss", "gen", "size", "seconds"}
+    assert set(about["epochs"][0]) == {"epoch", "loss", "gen", "size", "grad_norm", "update", "seconds"}
     assert not (unbroken.path / RESUME).exists()
     assert not final(unbroken)[0]["marker"].equal(final(unbroken)[0]["everybody"])
     assert final(unbroken)[0]["marker"].equal(final(unbroken)[1]["marker"])  # frozen, and kept

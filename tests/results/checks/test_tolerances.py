@@ -43,7 +43,7 @@ def test_samples_that_have_no_value_do_not_count() -> None:
 def test_values_of_a_training_have_its_noise_too() -> None:
     texts = means([0.4, 0.6], [0.5, 0.7], [0.9, 1.1])  # the samples move together
     alone = tolerances.of({("a", "all", "x"): texts, ("b", "all", "y"): texts})["a", "all", "x"][1]
-    loss = {("a", "run", "loss gen"): whole(1, 1, 1)}
+    loss = {("a", "run", "train gen"): whole(1, 1, 1)}
     trained = tolerances.of({("a", "all", "x"): texts} | loss)["a", "all", "x"][1]
     over_seeds = np.var([0.5, 0.6, 1.0], ddof=1)
     assert trained == pytest.approx(times(2, 2) * math.sqrt(over_seeds * (1 + 1 / 3)))
@@ -52,9 +52,9 @@ def test_values_of_a_training_have_its_noise_too() -> None:
 
 def test_what_is_no_mean_is_pooled_relative_to_its_size_and_keeps_more_noise_of_its_own() -> None:
     found = tolerances.of(
-        {("a", "run", "loss x"): whole(100, 101, 102), ("b", "run", "loss x"): whole(10_000, 10_100, 10_200)}
+        {("a", "run", "train x"): whole(100, 101, 102), ("b", "run", "train x"): whole(10_000, 10_100, 10_200)}
     )
-    assert found["b", "run", "loss x"][1] == pytest.approx(100 * found["a", "run", "loss x"][1])
+    assert found["b", "run", "train x"][1] == pytest.approx(100 * found["a", "run", "train x"][1])
     made = tolerances.of({("a", "all", "b"): whole(1, 2, 3), ("b", "all", "b"): whole(5, 5, 8)})
     assert made["a", "all", "b"] == pytest.approx((2.0, times(4, 2) * math.sqrt((1 + 3) / 2 * 4 / 3)))
     assert made["b", "all", "b"] == pytest.approx((6.0, times(4, 2) * math.sqrt(3 * 4 / 3)))
@@ -76,7 +76,7 @@ def test_clean_runs_raise_about_one_false_alarm_in_a_hundred(uneven: float, trai
     for _ in range(baselines):
         noise = {str(row): 0.25 * uneven ** rng.uniform(-1, 1) for row in range(16)}
         names = [(row, "all", key) for row in noise for key in ("habits", "rouge1", "meteor")]
-        losses = [(str(row), "run", "loss gen") for row in range(8)]
+        losses = [(str(row), "run", "train gen") for row in range(8)]
         usual = {name: rng.uniform(0.2, 0.8, 150) for name in names}
 
         def draw(name: Name, usual: dict[Name, np.ndarray] = usual, noise: dict[str, float] = noise) -> Measured:
