@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
+MOST_NAMES = 8  # that an unclear name is said to stand for
+
+
 class BenchError(Exception):
     """Base: the message is one line that names the thing, the cause and the next command."""
 
@@ -63,6 +66,31 @@ def of_the_disk(error: OSError) -> UserError | None:
     return UserError(
         f"{error.filename or 'output'}: {error.strerror}; make room or name another folder, then run again"
     )
+
+
+def match(kind: str, name: str, known: Iterable[str], *further: Iterable[str]) -> str:
+    """The name that is meant: in full, in another case, or the start of one name. Raises UserError for none or several.
+
+    A start is looked for in `known` first, and in each of `further` where there is none.
+    """
+    tiers = [list(dict.fromkeys(tier)) for tier in (known, *further)]
+    every = list(dict.fromkeys(one for tier in tiers for one in tier))
+    if name in every:
+        return name
+    said = name.casefold()
+    meant = [[one for one in every if one.casefold() == said]]
+    meant += [[one for one in tier if said and one.casefold().startswith(said)] for tier in tiers]
+    found = next(filter(None, meant), [])
+    if len(found) == 1:
+        return found[0]
+    raise ambiguous(kind, name, found) if found else unknown(kind, name, every)
+
+
+def ambiguous(kind: str, name: str, found: Iterable[str]) -> UserError:
+    """`method 'ra' may be rag, rag_soft; write more of the name`"""
+    listed = list(found)
+    more = f" (and {len(listed) - MOST_NAMES} more)" if len(listed) > MOST_NAMES else ""
+    return UserError(f"{kind} '{name}' may be {', '.join(listed[:MOST_NAMES])}{more}; write more of the name")
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:

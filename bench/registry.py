@@ -237,6 +237,7 @@ def _are_columns(value: Any) -> bool:
         return False
     keys = [one.key for one in value]
     valid = all(_is_text(one.key) and _is_text(one.label) and type(one.digits) is int for one in value)
+    valid &= all(isinstance(one.higher_is_better, bool | None) and isinstance(one.main, bool) for one in value)
     return valid and len(set(keys)) == len(keys)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Out, Plugin, SuiteRuns
+from bench.commands.options import Out, Plugin, ShownMetrics, SuiteRuns
 from bench.commands.output import console, print_boards, print_claims, to_stderr
 from bench.errors import unknown
 
@@ -20,6 +20,7 @@ FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
 def table(
     places: SuiteRuns = None,
     all_columns: Annotated[bool, typer.Option("--all", help="Every column, not only those of the paper.")] = False,
+    metric: ShownMetrics = "",
     costs: Annotated[
         bool, typer.Option("--costs", help="Requests, store hits, tokens and seconds of every row.")
     ] = False,
@@ -38,6 +39,7 @@ def table(
     plugin: Plugin = None,
 ) -> None:
     """Print the leaderboard of finished runs: categories as column groups, best in bold, second underlined."""
+    from bench.suite.grid import comma_list
     from results.tables import paper_tables, slices, which_runs
     from results.tables.assemble import leaderboards
 
@@ -51,6 +53,7 @@ def table(
     boards = leaderboards(
         found,
         all_columns=all_columns,
+        metrics=comma_list(metric),
         slice_by=slices.parse(by or (suite.by if suite else "")),
         baseline=baseline,
         intervals=intervals,
@@ -94,9 +97,12 @@ def compare(
     b: Annotated[str, typer.Argument(metavar="B", help="What A is compared with.")],
     out: Out = Path("runs"),
     all_columns: Annotated[bool, typer.Option("--all", help="Every column, not only those of the paper.")] = False,
+    metric: ShownMetrics = "",
     plugin: Plugin = None,
 ) -> None:
     """Print A minus B, paired by sample: 95 % interval over users, t-test over users, Holm-corrected."""
+    from bench.suite.grid import comma_list
     from results.tables import compare as comparing
 
-    comparing.show(console(), comparing.compare(a, b, out, all_columns=all_columns))
+    found = comparing.compare(a, b, out, all_columns=all_columns, metrics=comma_list(metric))
+    comparing.show(console(), found)

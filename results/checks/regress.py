@@ -27,9 +27,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bench.errors import UserError, mistake
 from bench.record import files, runs
 from results.checks import measured, tolerances
-from results.tables import finished_runs, run_settings
+from results.tables import finished_runs, run_settings, scored
 from results.tables.assemble import leaderboards
-from results.tables.finished_runs import FinishedRun
+from results.tables.finished_runs import FinishedRun, Summary
 from results.tables.leaderboard import Leaderboard, Row
 
 FORMAT = 3
@@ -210,7 +210,12 @@ def _names(data: str, board: Leaderboard) -> Iterator[str]:
 def _settings(one: Found) -> dict[str, Any]:
     """Those of the table and of the row. Weights of encoders are no settings: two machines may fetch other files."""
     of_row = {key: value for key, value in one.row.settings.items() if not key.endswith(".weights")}
-    return one.board.settings | of_row
+    return run_settings.of(_together(one)) | of_row
+
+
+def _together(one: Found) -> Summary:
+    """What the row's runs share: other rows of the table may be scored with other metrics."""
+    return scored.together([run.summary for run in one.seeds])
 
 
 def _n(one: Found) -> int:
@@ -242,7 +247,7 @@ def _matching(path: Path, name: str, cell: Expectations, rows: Sequence[Found], 
     """The row with the cell's settings and n; None if the cell was not run. Raises UserError if all rows differ."""
     differing: list[list[str]] = [
         [
-            *run_settings.differences(_settings(one), cell.settings, complete=complete),
+            *run_settings.differences(_comparable_settings(one, cell), cell.settings, complete=complete),
             *([f"n = {_n(one)}, not {cell.n}"] if _n(one) != cell.n else []),
         ]
         for one in rows
@@ -254,6 +259,13 @@ def _matching(path: Path, name: str, cell: Expectations, rows: Sequence[Found], 
             f"{path} is no baseline of these runs: {name}: {'; '.join(nearest)}; run it with the baseline's settings"
         )
     return _only(name, alike) if alike else None
+
+
+def _comparable_settings(one: Found, cell: Expectations) -> dict[str, Any]:
+    """Without the options of metrics that the baseline was not scored with: they change none of its values."""
+    known = {key.partition(".")[0] for key in cell.settings}
+    added = {name for name in _together(one)["metric_settings"] if name not in known}
+    return {key: value for key, value in _settings(one).items() if key.partition(".")[0] not in added}
 
 
 def _values(cell: Expectations, one: Found | None) -> Iterator[tuple[str, float, float | None, float | None]]:
