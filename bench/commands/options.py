@@ -35,6 +35,10 @@ ShownMetrics = Annotated[
         "--metric", help="Metrics or columns, separated by commas: rouge, rougeL.", show_default="the main ones"
     ),
 ]
+DrawnMetrics = Annotated[
+    str,
+    typer.Option("--metric", help="Metrics or columns, comma list: rouge, rougeL.", show_default="the paper's figure"),
+]
 Checkpoint = Annotated[
     Path | None, typer.Option("--checkpoint", help="A trained method's checkpoint folder; it must fit the run.")
 ]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.commands.options import DATA, PROFILE, Data, Out, Plugin, Profile
-from bench.commands.output import console, to_stderr
+from bench.commands.output import console, to_stderr, working
 from bench.errors import UserError
 
 
@@ -42,7 +42,8 @@ def probe(
     ks = integers(k, option="-k")
     if 0 in ks:
         raise UserError(f"-k {k}: no review tells nothing; give numbers of at least 1")
-    corpus = load(data)
+    with working(f"reading data {data}"):
+        corpus = load(data)
     what = target or ("habits" if corpus.is_world else "identity")
     samples = told.users(corpus, ks=ks, what=what, n=users if what == "identity" else None, seed=seed)
     encoder = create(load_profile(profile).embedder)

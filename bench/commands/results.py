@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.commands.options import Out, Plugin, Runs
-from bench.commands.output import console, print_boards, to_stderr
+from bench.commands.output import console, one_by_one, print_boards, working
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def verify(places: Runs = None, out: Out = Path("runs"), plugin: Plugin = None) 
     with verification.Verifier() as verifier:
         for folder in folders:
             terminal.print(folder.path.name, markup=False)
-            for check in verifier.verify(folder):
+            for check in one_by_one(verifier.verify(folder), f"verifying {folder.path.name}"):
                 word = {True: "ok", False: "WRONG", None: "unknown"}[check.holds]
                 terminal.print(f"  {word:8}{check.name:10}{check.says}", markup=False)
                 code = {True: 0, False: verification.DISPROVED, None: verification.UNKNOWN}[check.holds]
@@ -84,7 +84,9 @@ def score(
     scored = _score(_folders(places, out), grid.comma_list(metric), options)
     if not scored:
         raise UserError("none of these runs is finished; run the same `bench run` again to go on")
-    print_boards(leaderboards(scored, all_columns=True))
+    with working(f"table of {len(scored)} runs: intervals by resampling users"):
+        boards = leaderboards(scored, all_columns=True)
+    print_boards(boards)
 
 
 def _score(folders: list[RunFolder], metrics: list[str], options: Mapping[str, Mapping[str, Any]]) -> list[FinishedRun]:
@@ -99,10 +101,11 @@ def _score(folders: list[RunFolder], metrics: list[str], options: Mapping[str, M
     from results.tables.finished_runs import FinishedRun
 
     scored, corpus_of = [], cache(load)
-    with Judges(say=to_stderr) as judges:
-        for folder in folders:
+    with working(f"scoring {len(folders)} runs") as meter, Judges(say=meter.say) as judges:
+        for number, folder in enumerate(folders, start=1):
+            meter.start(f"scoring {folder.path.name}: {number} of {len(folders)} runs")
             if not folder.done and not interrupted(folder):
-                to_stderr(f"{folder.path.name} is not finished and is left out; run its command again")
+                meter.say(f"{folder.path.name} is not finished and is left out; run its command again")
                 continue
             with folder.locked():
                 corpus = corpus_of(read_config(folder).data)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.commands.options import Out, Plugin, ShownMetrics, SuiteRuns
-from bench.commands.output import console, print_boards, print_claims, to_stderr
+from bench.commands.output import console, print_boards, print_claims, working
 from bench.errors import unknown
 
 if TYPE_CHECKING:
@@ -49,15 +49,21 @@ def table(
     if suite and suite.shows == "statistics":
         _statistics(data or suite.data, paper=paper, form=form)
         return
-    suite, found = which_runs.select(places, say=to_stderr)
-    boards = leaderboards(
-        found,
-        all_columns=all_columns,
-        metrics=comma_list(metric),
-        slice_by=slices.parse(by or (suite.by if suite else "")),
-        baseline=baseline,
-        intervals=intervals,
-    )
+    with working("reading finished runs") as meter:
+        suite, found = which_runs.select(places, say=meter.say)
+        slice_by = slices.parse(by or (suite.by if suite else ""))
+        if slice_by:
+            slice_by.prepare(found, meter)
+        meter.start(f"table of {len(found)} runs" + (": intervals by resampling users" if intervals else ""))
+        boards = leaderboards(
+            found,
+            all_columns=all_columns,
+            metrics=comma_list(metric),
+            slice_by=slice_by,
+            baseline=baseline,
+            intervals=intervals,
+            unfinished=which_runs.unfinished(places),
+        )
     if paper:
         boards = [paper_tables.beside(board) for board in boards]
     if form == "terminal":
@@ -71,7 +77,8 @@ def _statistics(data: str, *, paper: bool, form: str) -> None:
     from bench.data.corpus import load
     from results.tables import dataset_sizes
 
-    corpus = load(data)
+    with working(f"reading data {data}"):
+        corpus = load(data)
     about = dataset_sizes.title(corpus), dataset_sizes.rows(corpus, paper=paper)
     if form == "terminal":
         dataset_sizes.show(console(), *about)
@@ -104,5 +111,6 @@ def compare(
     from bench.suite.grid import comma_list
     from results.tables import compare as comparing
 
-    found = comparing.compare(a, b, out, all_columns=all_columns, metrics=comma_list(metric))
+    with working(f"comparing {a} with {b}: intervals by resampling users"):
+        found = comparing.compare(a, b, out, all_columns=all_columns, metrics=comma_list(metric))
     comparing.show(console(), found)

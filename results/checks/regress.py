@@ -119,7 +119,7 @@ def write(path: Path, found: Sequence[FinishedRun]) -> Written:
                 left_out.append(f"{name}: {group} {key}")
             else:
                 kept.setdefault(group, {})[key] = {"value": value, "tolerance": tolerance}
-        about = {"settings": _settings(one), "n": _n(one), "failed": _failed(one)}
+        about = {"settings": _settings(one), "n": one.row.n, "failed": _failed(one)}
         cells[name] = {**about, "values": kept}
     notes = {note: None for one in named.values() for note in one.board.notes}
     files.write(path, runs.dump({"format": FORMAT, "about": [list(notes)], "cells": cells}, indent=1) + "\n")
@@ -188,13 +188,13 @@ def _rows(found: Sequence[FinishedRun], boards: Sequence[Leaderboard]) -> dict[s
         of_rows = finished_runs.by_row(finished_runs.newest(group))
         for name, row, seeds in zip(_names(group[0].summary["data"]["name"], board), board.rows, of_rows, strict=True):
             one = Found(board, row, seeds)
-            rows.setdefault(name, {})[f"{_settings(one)} {_n(one)}"] = one
+            rows.setdefault(name, {})[f"{_settings(one)} {one.row.n}"] = one
     return {name: list(same.values()) for name, same in rows.items()}
 
 
 def _only(name: str, rows: Sequence[Found]) -> Found:
     if len(rows) > 1:
-        distinctions = "; ".join(one.board.distinction or f"n = {_n(one)}" for one in rows)
+        distinctions = "; ".join(one.board.distinction or f"n = {one.row.n}" for one in rows)
         raise UserError(f"'{name}' was run {len(rows)} times ({distinctions}); name the run folders to compare")
     return rows[0]
 
@@ -216,11 +216,6 @@ def _settings(one: Found) -> dict[str, Any]:
 def _together(one: Found) -> Summary:
     """What the row's runs share: other rows of the table may be scored with other metrics."""
     return scored.together([run.summary for run in one.seeds])
-
-
-def _n(one: Found) -> int:
-    """Samples of one seed."""
-    return one.row.n // len(one.seeds)
 
 
 def _failed(one: Found) -> int:
@@ -248,7 +243,7 @@ def _matching(path: Path, name: str, cell: Expectations, rows: Sequence[Found], 
     differing: list[list[str]] = [
         [
             *run_settings.differences(_comparable_settings(one, cell), cell.settings, complete=complete),
-            *([f"n = {_n(one)}, not {cell.n}"] if _n(one) != cell.n else []),
+            *([f"n = {one.row.n}, not {cell.n}"] if one.row.n != cell.n else []),
         ]
         for one in rows
     ]
@@ -270,7 +265,7 @@ def _comparable_settings(one: Found, cell: Expectations) -> dict[str, Any]:
 
 def _values(cell: Expectations, one: Found | None) -> Iterator[tuple[str, float, float | None, float | None]]:
     """(what, value of the baseline, tolerance, new value). Fewer failures are no regression."""
-    yield "n", cell.n, 0, _n(one) if one else None
+    yield "n", cell.n, 0, one.row.n if one else None
     yield "failed", cell.failed, 0, max(_failed(one), cell.failed) if one else None
     digits = {column.key: column.digits + KEPT for column in one.board.columns} if one else {}
     now = measured.values(one.seeds, cell.values) if one else {}

@@ -38,7 +38,7 @@ class Line:
 
     @property
     def significance(self) -> str:
-        """The dagger: "†" where A is better, "‡" where A is worse, "" where p is above the level or nothing is better."""
+        """The dagger: "†" where A is better, "‡" where A is worse, "" above the level and without a direction."""
         if not self.p <= inference.LEVEL or self.column.higher_is_better is None:
             return ""
         return significance.BETTER if notes.better(self.column, self.difference.value) else significance.WORSE
@@ -113,7 +113,7 @@ def _rows(out: Path) -> list[tuple[Row, list[FinishedRun]]]:
 
 
 def _shared(a: str, b: str, summaries: Sequence[Summary]) -> list[dict[str, Any]]:
-    """The columns that both have. Raises UserError where samples or scores do not pair up; engine and model may differ."""
+    """The columns that both have. Raises UserError where they do not pair up; engine and model may differ."""
     first = summaries[0]
     if any(one["data"] != first["data"] for one in summaries):
         raise UserError("A and B differ in their data, so they do not pair up; run both on the same samples")

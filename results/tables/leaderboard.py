@@ -20,8 +20,8 @@ class Row:
     retriever: str | None
     k: int
     seeds: tuple[int, ...]
-    n: int
-    failed: int
+    n: int  # samples, whatever the number of seeds
+    failed: int  # over all seeds, as costs are
     values: dict[Cell, float]
     cost: StageCost  # over all stages and seeds
     variant: str = ""
@@ -34,6 +34,11 @@ class Row:
     intervals: dict[Cell, tuple[float, float]] = field(default_factory=dict)
     significance: dict[Cell, str] = field(default_factory=dict)  # the daggers
     kind: Literal["run", "paper", "difference"] = "run"
+
+    @property
+    def written(self) -> int:
+        """Texts of all seeds: what costs are divided by for one sample."""
+        return max(1, self.n * len(self.seeds))
 
 
 @dataclass(frozen=True)

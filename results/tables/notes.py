@@ -17,6 +17,7 @@ KEPT = (
     "kept: past reviews in the prompt that wrote the text, mean over samples; in brackets the share of samples whose "
     "prompt has all that were retrieved. The input budget leaves out the others."
 )
+SEVERAL_SEEDS = " (mean; n counts each sample once, failed and costs are of all seeds)"
 BEST = "Best in bold, second underlined."
 NO_DIRECTION = "{columns}: no direction, so no best and no daggers; `higher_is_better` of the metric's Column says one."
 
@@ -92,7 +93,7 @@ def _counts(group: Sequence[Summary]) -> str:
     ]
     return (
         f"K = {', '.join(map(str, ks)) or 'none'}; seeds {', '.join(map(str, seeds))}"
-        f"{' (mean)' if len(seeds) > 1 else ''}; failed samples: {failed} (they score 0); "
+        f"{SEVERAL_SEEDS if len(seeds) > 1 else ''}; failed samples: {failed} (they score 0); "
         f"samples whose prompt was shortened: {'; '.join([str(shortened), *more])}."
     )
 

@@ -80,9 +80,7 @@ def _sliced(board: Leaderboard, category: str, groups: Mapping[str, Mask], found
     for (place, label, key), one in found.items():
         values[place][label, key] = one.value
     n = sum(int(mask.sum()) for mask in groups.values())
-    rows = [
-        replace(row, values=values[place], by_seed={}, n=n * len(row.seeds)) for place, row in enumerate(board.rows)
-    ]
+    rows = [replace(row, values=values[place], by_seed={}, n=n) for place, row in enumerate(board.rows)]
     return replace(
         board,
         title=f"{board.title} · {category}",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from bench.console.meter import Meter
     from results.statistics.resampling import Mask
 
 PROPERTIES = {
@@ -35,11 +36,13 @@ class Slice:
     """`cut(run, mask of a category)` returns label -> mask over all samples of the run. `note` explains the groups.
 
     All runs of a table are cut as its first one is: `check` raises UserError for runs that would be cut in other ways.
+    `prepare` does what takes long before, and shows it.
     """
 
     note: str
     cut: Callable[[FinishedRun, Mask], dict[str, Mask]]
     check: Callable[[Sequence[FinishedRun]], None] = lambda runs: None
+    prepare: Callable[[Sequence[FinishedRun], Meter], None] = lambda runs, meter: None
 
     def __call__(self, run: FinishedRun, within: Mask) -> dict[str, Mask]:
         return self.cut(run, within)
@@ -57,6 +60,7 @@ def parse(text: str) -> Slice | None:
             "Users by the distance of their history's mean vector from the category's mean",
             uniqueness.cut,
             uniqueness.check,
+            uniqueness.embed,
         )
     if name not in PROPERTIES:
         raise unknown("slice", name, ("category", "uniqueness", *(f"{known}:4" for known in PROPERTIES)))

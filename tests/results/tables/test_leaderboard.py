@@ -149,9 +149,12 @@ def test_seeds_form_one_row_with_their_mean() -> None:
     assert row.seeds == (0, 1, 2)
     assert row.values[BOOKS] == pytest.approx(0.4)
     assert row.values[FILMS] == pytest.approx(0.3)
-    assert (row.n, row.failed) == (15, 1)
+    assert (row.n, row.failed) == (5, 1)  # of 15 texts
+    assert any(
+        "seeds 0, 1, 2 (mean; n counts each sample once, failed and costs are of all" in one for one in made.notes
+    )
     assert (row.cost.requests, row.cost.new_tokens) == (15, 150)
-    assert "seeds 0, 1, 2 (mean); failed samples: 1 (they score 0)" in " ".join(made.notes)
+    assert "all seeds); failed samples: 1 (they score 0)" in " ".join(made.notes)
 
 
 def test_only_the_newest_run_of_a_cell_counts() -> None:
@@ -348,7 +351,7 @@ def test_the_reviews_that_prompts_kept_are_a_column() -> None:
     rag = [summary(k=8, seed=seed, kept=one) for seed, one in enumerate(kept)]
     made = board(*rag, summary("nonperso"), summary("pag", k=8))
     assert [(row.kept, row.full) for row in made.rows] == [(None, None), (3.5, pytest.approx(0.16)), (None, None)]
-    assert "| 3.5 (16 %) | 15 | 0 |" in markdown(made)
+    assert "| 3.5 (16 %) | 5 | 0 |" in markdown(made)
     assert markdown(made).count("| - | 5 | 0 |") == 2
     assert any(note.startswith("kept: past reviews in the prompt") for note in made.notes)
     assert r"3.5 (16 \%)" in latex(made)
