@@ -75,10 +75,9 @@ def data_fetch(
 ) -> None:
     """Fetch a published dataset from the Hugging Face hub and import it."""
     from bench.data.published import dpl
-    from bench.errors import unknown
+    from bench.errors import match
 
-    if what != "dpl":
-        raise unknown("dataset to fetch", what, ["dpl"])
+    what = match("dataset to fetch", what, ["dpl"])
     with working(f"fetching {what} from the Hugging Face hub into {copy}"):
         dpl.fetch(copy, revision=revision)
     data_import(copy, out)
@@ -98,12 +97,11 @@ def data_import(
     from typing import cast, get_args
 
     from bench.data.published import dpl, lamp
-    from bench.errors import unknown
+    from bench.errors import match
     from results.tables.data_reports import import_report
 
     layouts = ("dpl", *get_args(lamp.Layout))
-    if layout not in layouts:
-        raise unknown("layout", layout, layouts)
+    layout = match("layout", layout, layouts)
     with working(f"importing {folder}") as progress:
         if layout == "dpl":
             report = dpl.load(folder, out, n_val=n_val, strict=strict, progress=progress)

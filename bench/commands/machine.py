@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.commands.options import Out, Plugin
-from bench.commands.output import console, one_by_one
+from bench.commands.output import console, one_by_one, to_stderr
 
 
 def ls(
@@ -32,6 +32,8 @@ def ls(
         grid.add_row(*map(escape, row))
     if grid.row_count:
         console().print(grid)
+    if note := listing.note(what, out, empty=not grid.row_count):
+        to_stderr(note)
 
 
 def doctor(out: Out = Path("runs")) -> None:

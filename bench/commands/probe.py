@@ -9,7 +9,7 @@ import typer
 
 from bench.commands.options import DATA, PROFILE, Data, Out, Plugin, Profile
 from bench.commands.output import console, to_stderr, working
-from bench.errors import UserError
+from bench.errors import UserError, match
 
 
 def probe(
@@ -44,7 +44,7 @@ def probe(
         raise UserError(f"-k {k}: no review tells nothing; give numbers of at least 1")
     with working(f"reading data {data}"):
         corpus = load(data)
-    what = target or ("habits" if corpus.is_world else "identity")
+    what = match("target of a probe", target or ("habits" if corpus.is_world else "identity"), ("habits", "identity"))
     samples = told.users(corpus, ks=ks, what=what, n=users if what == "identity" else None, seed=seed)
     encoder = create(load_profile(profile).embedder)
     with Meter(shown=True) as meter:

@@ -32,10 +32,11 @@ def show(
     """Show a run: configuration, costs, failures, scores. Or its provenance, or one of its samples."""
     from bench.record import runs
     from results.tables import show as views
+    from results.tables import show_sample
 
     folder = runs.named(folder, out)
     if sample:
-        views.sample(console(), folder, sample)
+        show_sample.show(console(), folder, sample)
     elif provenance:
         views.provenance(console(), folder)
     else:
@@ -81,7 +82,7 @@ def score(
     from results.tables.assemble import leaderboards
 
     options = grid.metric_settings(grid.settings(set_ or []))
-    scored = _score(_folders(places, out), grid.comma_list(metric), options)
+    scored = _score(_folders(places, out), grid.metrics(metric), options)
     if not scored:
         raise UserError("none of these runs is finished; run the same `bench run` again to go on")
     with working(f"table of {len(scored)} runs: intervals by resampling users"):
@@ -116,9 +117,13 @@ def _score(folders: list[RunFolder], metrics: list[str], options: Mapping[str, M
 
 def _folders(places: list[Path] | None, out: Path) -> list[RunFolder]:
     """The run folders that the arguments name. Raises UserError if there are none."""
-    from bench.record import runs
+    from bench.record import elsewhere, runs
 
     folders = [folder for place in places or [out] for folder in runs.find(runs.named(place, out))]
     if not folders:
-        raise UserError("no runs here; name a run folder or an output folder")
+        others = elsewhere.said(out)
+        there = f"; there are runs in {others}" if others else ""
+        raise UserError(
+            f"no runs in {', '.join(map(str, places or [out]))}; name a run folder or an output folder{there}"
+        )
     return folders

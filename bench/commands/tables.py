@@ -9,7 +9,7 @@ import typer
 
 from bench.commands.options import Out, Plugin, ShownMetrics, SuiteRuns
 from bench.commands.output import console, print_boards, print_claims, working
-from bench.errors import unknown
+from bench.errors import match
 
 if TYPE_CHECKING:
     from results.tables.leaderboard import Leaderboard
@@ -43,8 +43,7 @@ def table(
     from results.tables import paper_tables, slices, which_runs
     from results.tables.assemble import leaderboards
 
-    if form not in FORMATS:
-        raise unknown("format", form, FORMATS)
+    form = match("format", form, FORMATS)
     suite, _ = which_runs.suite_of(places)
     if suite and suite.shows == "statistics":
         _statistics(data or suite.data, paper=paper, form=form)

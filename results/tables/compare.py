@@ -83,7 +83,7 @@ def _lines(scores: Sequence[Sequence[ScoreArrays]], columns: Sequence[Column]) -
 def _find(name: str, out: Path) -> tuple[str, list[FinishedRun]]:
     """The label and the seeds of A or B.
 
-    `name` is a run folder's path, its name in `out`, or a row of the runs of `out` (`find_row`).
+    `name` is a run folder's path, its name in `out`, a row of the runs of `out` (`find_row`), or the start of a run's.
     """
     for place in (Path(name), out / name):
         if (place / runs.CONFIG).is_file():
@@ -93,9 +93,11 @@ def _find(name: str, out: Path) -> tuple[str, list[FinishedRun]]:
     folders = [seeds[0].folder.path.name for _, seeds in rows]
     labelled = [row for row, _ in rows]
     number = find_row.find(labelled, name, where=str(out), cure="give a whole label or a run folder", extra=folders)
-    if number is None:
-        raise unknown("run or row", name, {known for row in labelled for known in (row.method, row.label)})
-    return labelled[number].label, rows[number][1]
+    if number is not None:
+        return labelled[number].label, rows[number][1]
+    if (place := runs.named(Path(name), out)) != Path(name):
+        return place.name, [FinishedRun(RunFolder(place), RunFolder(place).summary())]
+    raise unknown("run or row", name, {known for row in labelled for known in (row.method, row.label)})
 
 
 def _rows(out: Path) -> list[tuple[Row, list[FinishedRun]]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import registry, settings
 from bench.errors import UserError, WrongContent
-from bench.record import runs
+from bench.record import elsewhere, runs
 from bench.record.runs import RunFolder
 from results.tables import scored
 
@@ -80,7 +80,9 @@ def find_finished(places: Iterable[Path]) -> list[FinishedRun]:
     for place in places:
         folders = runs.find(place)
         if not folders:
-            raise UserError(f"{place} holds no runs; run `bench run --out {place}` first")
+            others = elsewhere.said(place)
+            there = f", or name a folder that has some: {others}" if others else ""
+            raise UserError(f"{place} holds no runs; run `bench run --out {place}` first{there}")
         found += [FinishedRun(folder, folder.summary()) for folder in folders if folder.done]
         unfinished += sum(not folder.done for folder in folders)
     if not found:

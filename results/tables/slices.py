@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, matches, only, unknown
 from results.tables.finished_runs import FinishedRun
 
 if TYPE_CHECKING:
@@ -50,8 +50,12 @@ class Slice:
 
 def parse(text: str) -> Slice | None:
     """'uniqueness', 'history:4' and so on; None for 'category', the table's own layout. Raises UserError otherwise."""
+    if not text:
+        return None
     name, colon, number = text.partition(":")
-    if text in ("", "category"):
+    name = only("slice", name, matches(name, (*PROPERTIES, "uniqueness", "category")) or [name])
+    text = f"{name}{colon}{number}"
+    if text == "category":
         return None
     if text == "uniqueness":
         from results.tables import uniqueness

@@ -64,7 +64,8 @@ def suite_of(places: Sequence[Path] | None) -> tuple[Suite | None, list[Path]]:
     """The suite, if the first argument names one and is no folder of runs, and the places after it."""
     given = list(places or [])
     first = given[0] if given else None
-    if first is not None and (str(first) in suite.suites() or first.suffix == ".toml") and not runs.find(first):
+    names = {name.casefold() for name in suite.suites()}
+    if first is not None and (str(first).casefold() in names or first.suffix == ".toml") and not runs.find(first):
         return suite.load(str(first)), given[1:] or [Path("runs")]
     return None, given or [Path("runs")]
 
