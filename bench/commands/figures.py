@@ -9,6 +9,7 @@ import typer
 
 from bench.commands.options import DrawnMetrics, Plugin, SuiteRuns
 from bench.commands.output import working
+from bench.errors import match
 
 
 def plot(
@@ -24,6 +25,7 @@ def plot(
     from results.figures import plots
     from results.tables.which_runs import select
 
+    kind = match("plot", kind, plots.KINDS)
     with working("reading finished runs") as meter:
         _, found = select(places, say=meter.say)
         figures = plots.draw(kind, found, comma_list(metric), title=title, meter=meter)

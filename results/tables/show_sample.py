@@ -53,8 +53,12 @@ def show(console: Console, path: Path, sample_id: str) -> None:
     page.text(row["error"] or row["text"])
     page.section("Reference: what the user really wrote")
     page.text(reference)
+    scores, properties = _scores(folder, row["sample_id"])
     page.section("Scores of this sample alone")
-    page.pairs(_scores(folder, row["sample_id"]))
+    page.pairs(scores)
+    if properties:
+        page.section("Its numbers that tables are sliced by")
+        page.pairs(properties)
 
 
 class _Page:
@@ -72,7 +76,8 @@ class _Page:
 
     def text(self, text: str, *, indent: str = INDENT) -> None:
         for line in text.splitlines() or [""]:
-            self._lines(line, indent)
+            own = " " * (len(line) - len(line.lstrip(" ")))  # of a list in a prompt: what follows hangs below it
+            self._lines(line.lstrip(" "), indent + own, further=indent + own + (INDENT if own else ""))
 
     def pairs(self, pairs: Mapping[str, str]) -> None:
         for label, value in pairs.items():
@@ -95,7 +100,7 @@ class _Page:
             self._console.print(f"{indent}{text}", style=style, markup=False)
             return
         further = indent if further is None else further
-        room = max(20, self._console.width - len(further))
+        room = max(20, self._console.width - max(len(indent), len(further)))
         pieces = Text(inert(text)).wrap(self._console, room)
         for place, piece in enumerate(pieces):
             self._console.print(Text((further if place else indent) + piece.plain.rstrip(), style), soft_wrap=True)
@@ -138,16 +143,17 @@ def _prompts(requests: Path, row: Row) -> Iterator[tuple[str, str]]:
         yield f"Prompt of stage {stage}: user message", prompt.text
 
 
-def _scores(folder: RunFolder, sample_id: str) -> dict[str, str]:
-    """Every column of every metric, and the numbers that tables are sliced by."""
+def _scores(folder: RunFolder, sample_id: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Every column of every metric, and the sample's properties."""
     found = next((scores for scores in folder.rows(runs.SCORES) if scores["sample_id"] == sample_id), None)
     if found is None:
-        return {"none yet": "the run is scored when its last sample is written"}
+        return {"none yet": "the run is scored when its last sample is written"}, {}
     shown: dict[str, str] = {}
     for name, value in found.items():
         if isinstance(value, dict) and name != "properties":
             shown |= _values(name, value)
-    return shown | {name: "-" if value is None else f"{value:g}" for name, value in found.get("properties", {}).items()}
+    properties = found.get("properties", {})
+    return shown, {name: "-" if value is None else f"{value:g}" for name, value in properties.items()}
 
 
 def _values(metric: str, row: Row) -> dict[str, str]:

@@ -313,8 +313,9 @@ def test_show_a_run_and_a_sample(world: World, capfd: pytest.CaptureFixture[str]
     assert "\n    u1 wrote this as number 3\n  2. Films/u1/r2 · " in out
     assert f"Answer\n  {row['text']}\n" in out
     assert "Reference: what the user really wrote\n  xylophonic secret of u1\n" in out
-    scores = out.rpartition("Scores of this sample alone\n")[2].splitlines()
-    assert [line.split()[0] for line in scores] == ["rouge1", "rougeL", "bleu", "rating", "history", "peers", "words"]
+    scores, _, sliced = out.rpartition("Scores of this sample alone\n")[2].partition("Its numbers that tables are")
+    assert [line.split()[0] for line in scores.splitlines() if line] == ["rouge1", "rougeL", "bleu"]
+    assert [line.split()[0] for line in sliced.splitlines()[1:]] == ["rating", "history", "peers", "words"]
 
     assert bench("show", path, "--sample", "films/U1") == 0
     assert capfd.readouterr().out == out

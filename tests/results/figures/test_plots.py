@@ -122,6 +122,31 @@ def test_missing_intervals_are_not_drawn(tmp_path: Path, monkeypatch: pytest.Mon
     assert not any(len(path.vertices) for path in band.get_paths())
 
 
+def test_a_row_that_lacks_the_metric_has_no_point(tmp_path: Path) -> None:
+    """Without being asked, figures show what all rows have."""
+    cells: list[tuple[str, int, tuple[str, ...]]] = [
+        ("nonperso", 0, ("rouge",)),
+        ("rag", 2, ("rouge", "bleu")),
+        ("rag", 4, ("rouge", "bleu")),
+        ("rag", 8, ("rouge",)),
+    ]
+    runs = [
+        scored.finished(tmp_path / f"{method}-{k}", summary(method, k=k), scored.rows(0.5), metrics=metrics)
+        for method, k, metrics in cells
+    ]
+    (figure,) = plots.draw("k-sweep", runs, ())
+    assert figure.get_suptitle().startswith("ROUGE-1 · ")
+    (figure,) = plots.draw("k-sweep", runs, ["BLEU"])
+    assert figure.get_suptitle().startswith("BLEU · toy")
+    (line,) = figure.axes[0].get_lines()  # no line of Non-Perso
+    assert list(line.get_xdata()) == [2, 4]
+    for kind in ("ablations", "costs"):
+        (figure,) = plots.draw(kind, runs, ["bleu"])
+        assert figure.get_suptitle().startswith("BLEU · toy")
+    (figure,) = plots.draw("k-sweep", runs, ["rouge", "rougeL"])
+    assert figure.get_suptitle().startswith("ROUGE-1, R-L · toy")
+
+
 def test_an_unknown_column_is_named_before_other_errors(found: list[FinishedRun]) -> None:
     with pytest.raises(UserError, match="no metric or column 'blue'; did you mean 'bleu'"):
         plots.draw("k-sweep", found[2:], ["blue"])  # no runs at several K

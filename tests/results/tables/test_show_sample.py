@@ -43,12 +43,14 @@ def test_lines_are_wrapped_and_labelled(world: World) -> None:
     heads = [line.partition(":")[0].partition(" of ")[0] for line in lines if line and not line.startswith(" ")]
     assert heads == [
         "Sample Books/u1/r4", "Prompt", "Prompt", "Retrieved reviews, best first", "Answer", "Reference",
-        "Scores",
+        "Scores", "Its numbers that tables are sliced by",
     ]  # fmt: skip
     start = lines.index("Reference: what the user really wrote")
     reference = lines[start + 1 : lines.index("", start)]
     assert len(reference) > 2 and all(line.startswith("  ") and not line.startswith("   ") for line in reference)
     assert reference[0].startswith("  xylophonic secret of u1 and a long story")
+    past = next(place for place, line in enumerate(lines) if line.startswith("    - [Review Text]: u1 wrote"))
+    assert lines[past + 1].startswith("      ")  # what follows hangs below the line of the list
     assert any(line.startswith("  1. Books/u1/r3 · rated ") for line in lines)
     assert "  rating      1" in lines
 
