@@ -32,7 +32,7 @@ from bench.commands.options import (
     Settings,
     Split,
 )
-from bench.commands.output import console, print_boards, tell_failures, to_stderr
+from bench.commands.output import console, print_boards, tell_failures, to_stderr, working
 from bench.errors import match
 
 
@@ -69,7 +69,8 @@ def run(
     from results.tables.finished_runs import FinishedRun
 
     values = grid.settings(set_ or []) | ({"metrics": grid.metrics(metric)} if metric else {})
-    corpus = load(data)
+    with working(f"reading data {data}"):
+        corpus = load(data)
     _tell_without_peers(corpus.without_peers())
     configs = grid.expand(
         corpus,

@@ -135,12 +135,11 @@ def _prompts(requests: Path, row: Row) -> Iterator[tuple[str, str]]:
     store = RequestStore(requests) if requests.is_file() else None
     for stage, key in row["requests"]:
         prompt = store.prompt(key) if store else None
-        if prompt is None:
-            yield f"Prompt of stage {stage}", "no longer stored"
-            continue
-        if prompt.system:
-            yield f"Prompt of stage {stage}: system message", prompt.system
-        yield f"Prompt of stage {stage}: user message", prompt.text
+        title = f"Prompt of stage {stage}"
+        if prompt and prompt.system:
+            yield f"{title}: system message", prompt.system
+            title += ": user message"
+        yield title, prompt.text if prompt else "no longer stored"
 
 
 def _scores(folder: RunFolder, sample_id: str) -> tuple[dict[str, str], dict[str, str]]:

@@ -405,7 +405,7 @@ def test_a_stored_prompt_that_cannot_be_read_says_so(
     changed(world, prompt=prompt)
     capfd.readouterr()
     assert bench("show", world.folder().path, "--sample", "Books/u1/r4") == 0
-    assert "prompt of stage review\nno longer readable\n" in capfd.readouterr().out
+    assert "Prompt of stage review\n  no longer readable\n" in capfd.readouterr().out
     assert bench("report", world.out, "--to", world.path / "report.html") == 0
 
 
