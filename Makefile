@@ -29,7 +29,7 @@ setup: .venv/.installed-$(EXTRA)
 demo: setup
 	$(BIN)/bench run --method all,oracle --metric habits,rouge,meteor --limit 150 --out runs/demo
 	$(BIN)/bench table runs/demo --baseline nonperso
-	$(BIN)/bench report runs/demo --baseline nonperso --no-uniqueness --to runs/demo/report.html
+	$(BIN)/bench report runs/demo --baseline nonperso --to runs/demo/report.html
 
 # The same path with a general model of 135 million parameters, on 8 users of each category: it decides nothing.
 demo-tiny: setup

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from bench import registry
-from bench.errors import UserError, mistake, no_file, secrets, shown
+from bench.errors import UserError, matches, mistake, no_file, only, secrets, shown
 from bench.record import files
 from bench.types import Sampling, Split
 
@@ -192,6 +192,7 @@ def load_profile(name: str, overrides: Mapping[str, Any] | None = None) -> Profi
     A file may name its `base`. Raises UserError for a file or base that is missing, damaged or circular.
     """
     shipped = profiles()
+    name = name if Path(name).exists() else only("profile", name, matches(name, shipped) or [name])
     path = shipped.get(name) or Path(name)
     which = name if name in shipped else str(path)
     if not name or not path.exists():

@@ -9,11 +9,14 @@ from __future__ import annotations
 import difflib
 import errno
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+
+
+MOST_NAMES = 8  # that an unclear name is said to stand for
 
 
 class BenchError(Exception):
@@ -63,6 +66,43 @@ def of_the_disk(error: OSError) -> UserError | None:
     return UserError(
         f"{error.filename or 'output'}: {error.strerror}; make room or name another folder, then run again"
     )
+
+
+def matches(name: str, *tiers: Iterable[str]) -> list[str]:
+    """The known names that a name means: itself, else those equal but for case, else those that it is the start of.
+
+    A start is looked for in the first tier, and in each further one where there is none.
+    """
+    known = [list(dict.fromkeys(tier)) for tier in tiers]
+    every = list(dict.fromkeys(one for tier in known for one in tier))
+    if name in every or not name:
+        return [name] * bool(name)
+    said = name.casefold()
+    kinds = [[one for one in every if one.casefold() == said]]
+    kinds += [[one for one in tier if one.casefold().startswith(said)] for tier in known]
+    return next(filter(None, kinds), [])
+
+
+def match(kind: str, name: str, *tiers: Iterable[str]) -> str:
+    """The one known name that is meant (`matches`). Raises UserError for none, and for several."""
+    known = [list(tier) for tier in tiers]
+    found = matches(name, *known)
+    if not found:
+        raise unknown(kind, name, {one for tier in known for one in tier})
+    return only(kind, name, found)
+
+
+def only(kind: str, name: str, found: Sequence[str]) -> str:
+    """The only one of the names that are meant. Raises UserError that names all of several."""
+    if len(found) > 1:
+        raise ambiguous(kind, name, found)
+    return found[0]
+
+
+def ambiguous(kind: str, name: str, found: Sequence[str]) -> UserError:
+    """`method 'ra' may be rag, rag_soft; write more of the name`"""
+    more = f" (and {len(found) - MOST_NAMES} more)" if len(found) > MOST_NAMES else ""
+    return UserError(f"{kind} '{name}' may be {', '.join(found[:MOST_NAMES])}{more}; write more of the name")
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:

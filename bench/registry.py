@@ -22,7 +22,7 @@ from functools import cache
 from importlib import metadata
 from typing import Any, Literal, NoReturn, cast, get_type_hints
 
-from bench.errors import UserError, shown, unknown
+from bench.errors import UserError, matches, only, shown, unknown
 from bench.types import Column
 
 Kind = Literal["method", "retriever", "metric", "generator", "data"]
@@ -98,7 +98,7 @@ def load(kind: Kind, name: str) -> type:
     """The class behind a name. Raises UserError for an unknown name or one that cannot be imported."""
     known = names(kind)
     if name not in known:
-        raise UserError(f"{unknown(kind, name, known)}; one of a plug-in is known with --plugin FILE")
+        raise _unknown(kind, name)
     module, _, attribute = known[name].partition(":")
     try:
         return cast(type, getattr(importlib.import_module(module), attribute))
@@ -106,6 +106,21 @@ def load(kind: Kind, name: str) -> type:
         if name in BUILTIN[kind] and not isinstance(error, (ImportError, AttributeError)):
             raise  # a bug of ours
         raise UserError(f"{named(kind, name)} cannot be loaded: {error}; see `bench doctor`") from error
+
+
+def meant(kind: Kind, word: str) -> str:
+    """The component that a word of the command line means, in any case and by the start of its name.
+
+    Files of runs and suites have whole names. Raises UserError for an unknown name, and for a start of several.
+    """
+    found = matches(word, names(kind))
+    if not found:
+        raise _unknown(kind, word)
+    return only(kind, word, found)
+
+
+def _unknown(kind: Kind, name: str) -> UserError:
+    return UserError(f"{unknown(kind, name, names(kind))}; one of a plug-in is known with --plugin FILE")
 
 
 def named(kind: Kind, name: str) -> str:
@@ -237,6 +252,7 @@ def _are_columns(value: Any) -> bool:
         return False
     keys = [one.key for one in value]
     valid = all(_is_text(one.key) and _is_text(one.label) and type(one.digits) is int for one in value)
+    valid &= all(isinstance(one.higher_is_better, bool | None) and isinstance(one.main, bool) for one in value)
     return valid and len(set(keys)) == len(keys)
 
 

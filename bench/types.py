@@ -188,13 +188,14 @@ class Completion:
 class Column:
     """A value of a metric: its key in files, its label in tables, and the digits to show.
 
-    Every table shows the `main` columns; the others are shown on request.
+    Every table shows the `main` columns; the others are shown on request. `higher_is_better` None: the column has no
+    direction, so that no value is best, better or worse.
     """
 
     key: str
     label: str
     digits: int = 4
-    higher_is_better: bool = True
+    higher_is_better: bool | None = None
     main: bool = True
 
 

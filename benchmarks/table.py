@@ -102,7 +102,7 @@ def summary(name: str, number: int, samples: int) -> dict[str, Any]:
         "stages": {"review": COST},
         "finished": "2030-01-01",
         "columns": [
-            {"key": key, "label": label, "digits": digits, "higher_is_better": True, "main": True}
+            {"metric": "rouge", "key": key, "label": label, "digits": digits, "higher_is_better": True, "main": True}
             for key, label, digits in COLUMNS
         ],
         "scores": dict.fromkeys(CATEGORIES, values),

@@ -44,7 +44,7 @@ class BertScore:
     batch_size: int = 32
     device: str = ""
     prefix_space: bool | None = None
-    columns = (Column("bertscore", "BS."),)
+    columns = (Column("bertscore", "BS.", higher_is_better=True),)
     only_speed = ("batch_size", "device")
 
     @property

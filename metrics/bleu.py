@@ -32,7 +32,7 @@ class Bleu:
     """
 
     per_pair = True
-    columns = (Column("bleu", "BL.", digits=2),)
+    columns = (Column("bleu", "BL.", digits=2, higher_is_better=True),)
 
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:
         from sacrebleu.metrics import BLEU

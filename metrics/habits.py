@@ -26,8 +26,8 @@ class Habits:
     sees_samples = True
     needs_truth = True
     columns = (
-        Column("habits", "HAB."),
-        *(Column(f"habit_{name}", label, main=False) for name, label in LABELS.items()),
+        Column("habits", "HAB.", higher_is_better=True),
+        *(Column(f"habit_{name}", label, higher_is_better=True, main=False) for name, label in LABELS.items()),
     )
 
     def score(self, predictions: Sequence[str], targets: Sequence[Target]) -> list[dict[str, Any]]:

@@ -76,7 +76,7 @@ class Judge:
     max_new_tokens: int = 32
     respondent: Respondent | None = field(default=None, init=False, repr=False)
     columns = (
-        Column("judge", "Judge", digits=2),
+        Column("judge", "Judge", digits=2, higher_is_better=True),
         Column("judge_missing", "unread", digits=0, higher_is_better=False),
         Column("judge_n", "judged", digits=0, main=False),
     )

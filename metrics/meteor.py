@@ -32,7 +32,7 @@ class Meteor:
     """
 
     per_pair = True
-    columns = (Column("meteor", "MET."),)
+    columns = (Column("meteor", "MET.", higher_is_better=True),)
 
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:
         """Raises UserError where WordNet or Punkt is missing or damaged, ValueError for lists of different length."""

@@ -26,7 +26,10 @@ class Rouge:
     """
 
     per_pair = True
-    columns = (Column("rouge1", "R-1"), Column("rougeL", "R-L", main=False))
+    columns = (
+        Column("rouge1", "R-1", higher_is_better=True),
+        Column("rougeL", "R-L", higher_is_better=True, main=False),
+    )
 
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:
         from rouge_score.rouge_scorer import RougeScorer

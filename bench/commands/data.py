@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.commands.options import Data
-from bench.commands.output import console
+from bench.commands.output import console, working
 
 
 def data_build(
@@ -75,11 +75,11 @@ def data_fetch(
 ) -> None:
     """Fetch a published dataset from the Hugging Face hub and import it."""
     from bench.data.published import dpl
-    from bench.errors import unknown
+    from bench.errors import match
 
-    if what != "dpl":
-        raise unknown("dataset to fetch", what, ["dpl"])
-    dpl.fetch(copy, revision=revision)
+    what = match("dataset to fetch", what, ["dpl"])
+    with working(f"fetching {what} from the Hugging Face hub into {copy}"):
+        dpl.fetch(copy, revision=revision)
     data_import(copy, out)
 
 
@@ -96,15 +96,13 @@ def data_import(
     """Import a published benchmark in its own layout: DPL's, LaMP's or LongLaMP's."""
     from typing import cast, get_args
 
-    from bench.console.meter import Meter
     from bench.data.published import dpl, lamp
-    from bench.errors import unknown
+    from bench.errors import match
     from results.tables.data_reports import import_report
 
     layouts = ("dpl", *get_args(lamp.Layout))
-    if layout not in layouts:
-        raise unknown("layout", layout, layouts)
-    with Meter(shown=True) as progress:
+    layout = match("layout", layout, layouts)
+    with working(f"importing {folder}") as progress:
         if layout == "dpl":
             report = dpl.load(folder, out, n_val=n_val, strict=strict, progress=progress)
         else:
@@ -125,7 +123,8 @@ def data_world(
     from bench.suite import grid
 
     found = world.knobs(name, grid.settings(settings or []))
-    world.write(out, found, name=name or "world")
+    with working(f"making world {name or 'world'}"):
+        world.write(out, found, name=name or "world")
     print(f"{out}: {world.title(name or 'world', found)}")
 
 
@@ -135,9 +134,12 @@ def data_stats(data: Data = "bundled") -> None:
     from bench.data.corpus import load
     from results.tables import data_reports, dataset_sizes
 
-    corpus = load(data)
+    with working(f"reading data {data}"):
+        corpus = load(data)
     dataset_sizes.show(console(), dataset_sizes.title(corpus), dataset_sizes.rows(corpus))
-    data_reports.peers(console(), statistics.peers(corpus), corpus.without_peers())
+    with working("comparing references with histories and peers, for near-duplicates"):
+        peers = statistics.peers(corpus)
+    data_reports.peers(console(), peers, corpus.without_peers())
 
 
 def data_validate(data: Data = "bundled") -> None:
@@ -146,7 +148,8 @@ def data_validate(data: Data = "bundled") -> None:
     from bench.data.validate import odd_ratings, times, validate
     from results.tables.data_reports import findings
 
-    corpus, found = validate(data)
+    with working(f"reading and checking data {data}"):
+        corpus, found = validate(data)
     findings(console(), data, found)
     if corpus is not None and (alone := corpus.without_peers()):
         console().print(f"note: {NO_PEERS.format(', '.join(alone))}", markup=False)

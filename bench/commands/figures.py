@@ -7,16 +7,15 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Plugin, SuiteRuns
-from bench.commands.output import to_stderr
+from bench.commands.options import DrawnMetrics, Plugin, SuiteRuns
+from bench.commands.output import working
+from bench.errors import match
 
 
 def plot(
     kind: Annotated[str, typer.Argument(help="k-sweep, uniqueness, ablations or costs.")],
     places: SuiteRuns = None,
-    metric: Annotated[
-        str, typer.Option("--metric", help="Columns, separated by commas: rouge1, meteor, bleu, bertscore.")
-    ] = "",
+    metric: DrawnMetrics = "",
     to: Annotated[Path | None, typer.Option("--to", help="A .svg, .png or .pdf file.", show_default="KIND.svg")] = None,
     title: Annotated[str, typer.Option("--title", help="A line above the panels.")] = "",
     plugin: Plugin = None,
@@ -26,9 +25,13 @@ def plot(
     from results.figures import plots
     from results.tables.which_runs import select
 
-    _, found = select(places, say=to_stderr)
-    figures = plots.draw(kind, found, comma_list(metric), title=title)
-    for path in plots.save(figures, to or Path(f"{kind}.svg")):
+    kind = match("plot", kind, plots.KINDS)
+    with working("reading finished runs") as meter:
+        _, found = select(places, say=meter.say)
+        figures = plots.draw(kind, found, comma_list(metric), title=title, meter=meter)
+        meter.start("writing figures")
+        written = plots.save(figures, to or Path(f"{kind}.svg"))
+    for path in written:
         print(path)
 
 
@@ -40,15 +43,14 @@ def report(
     ] = "",
     title: Annotated[str, typer.Option("--title", help="The page's title.")] = "dep-bench report",
     prompts: Annotated[bool, typer.Option(help="Include every prompt; without prompts the file is smaller.")] = True,
-    uniqueness: Annotated[
-        bool, typer.Option(help="Include the figure of Unique users, which embeds every history.")
-    ] = True,
     plugin: Plugin = None,
 ) -> None:
     """Write one HTML file with tables, figures, costs and all samples. It needs no network and no server."""
     from results.report import report as pages
-    from results.tables.which_runs import select
+    from results.tables import which_runs
 
-    _, found = select(places, say=to_stderr)
-    pages.write(found, to, title=title, baseline=baseline, prompts=prompts, unique=uniqueness)
+    with working("reading finished runs") as meter:
+        _, found = which_runs.select(places, say=meter.say)
+        unfinished = which_runs.unfinished(places)
+        pages.write(found, to, title=title, baseline=baseline, prompts=prompts, unfinished=unfinished, meter=meter)
     print(to)

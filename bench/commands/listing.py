@@ -8,9 +8,9 @@ from pathlib import Path
 
 from bench import config, registry
 from bench.data import corpus
-from bench.errors import UserError, unknown
+from bench.errors import UserError, match, unknown
 from bench.models import assets
-from bench.record import runs
+from bench.record import elsewhere, runs
 from bench.suite import suite
 from bench.train import checkpoint
 
@@ -24,11 +24,22 @@ KINDS: dict[str, registry.Kind] = {
 
 def rows(what: str, out: Path) -> Iterator[tuple[str, ...]]:
     """A line of strings for each thing. Raises UserError for an unknown kind."""
+    what = match("list", what, [*KINDS, *LISTS])
     if what in KINDS:
         return _components(KINDS[what])
-    if what not in LISTS:
-        raise unknown("list", what, [*KINDS, *LISTS])
     return LISTS[what](out)
+
+
+def note(what: str, out: Path, *, empty: bool) -> str:
+    """What is said beside a list: where other runs are; "" for nothing."""
+    if match("list", what, [*KINDS, *LISTS]) != "runs":
+        return ""
+    others = elsewhere.said(out)
+    if empty:
+        return f"{out} holds no runs" + (
+            f"; there are runs in {others}: `bench ls runs --out FOLDER`" if others else ""
+        )
+    return f"more runs in {others}: `bench ls runs --out FOLDER`" if others else ""
 
 
 def _data(out: Path) -> Iterator[tuple[str, ...]]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.commands.options import Out, Plugin
-from bench.commands.output import console
+from bench.commands.output import console, one_by_one, to_stderr
 
 
 def ls(
@@ -32,6 +32,8 @@ def ls(
         grid.add_row(*map(escape, row))
     if grid.row_count:
         console().print(grid)
+    if note := listing.note(what, out, empty=not grid.row_count):
+        to_stderr(note)
 
 
 def doctor(out: Out = Path("runs")) -> None:
@@ -44,7 +46,7 @@ def doctor(out: Out = Path("runs")) -> None:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     colours = {"ok": "green", "note": "yellow", "missing": "red"}
     missing = 0
-    for check in checks(out):
+    for check in one_by_one(checks(out), "looking at the engine, the GPU, models and disk"):
         missing += check.state == "missing"
         table.add_row(f"[{colours[check.state]}]{check.state}[/]", *map(escape, (check.name, check.found, check.fix)))
     console().print(table)

@@ -29,6 +29,16 @@ History = Annotated[
     str, typer.Option("--history", help="own, or swapped: another user's, as a floor. Checkpoints stay.")
 ]
 Metrics = Annotated[str, typer.Option("--metric", help="Names separated by commas.", show_default="the profile's")]
+ShownMetrics = Annotated[
+    str,
+    typer.Option(
+        "--metric", help="Metrics or columns, separated by commas: rouge, rougeL.", show_default="the main ones"
+    ),
+]
+DrawnMetrics = Annotated[
+    str,
+    typer.Option("--metric", help="Metrics or columns, comma list: rouge, rougeL.", show_default="the paper's figure"),
+]
 Checkpoint = Annotated[
     Path | None, typer.Option("--checkpoint", help="A trained method's checkpoint folder; it must fit the run.")
 ]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.console.terminal import inert
 
@@ -13,16 +16,40 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from bench.console.meter import Meter
     from bench.record.runs import RunFolder
     from bench.suite.suite import Suite
     from results.tables.finished_runs import FinishedRun
     from results.tables.leaderboard import Leaderboard
+
+T = TypeVar("T")
 
 MOST_LETTERS = 200  # of a sample's failure that are shown
 
 
 def to_stderr(message: str) -> None:
     print(inert(message), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def working(what: str) -> Iterator[Meter]:
+    """Says on stderr what a command is busy with, if that takes over two seconds. Print results after it."""
+    from bench.console.meter import Meter
+
+    with Meter(shown=True) as meter:
+        meter.start(what)
+        yield meter
+
+
+def one_by_one(items: Iterable[T], what: str) -> Iterator[T]:
+    """The items as they are made, each of them `working`: what is printed between them meets no bar."""
+    made = iter(items)
+    while True:
+        with working(what):
+            found = list(islice(made, 1))
+        if not found:
+            return
+        yield found[0]
 
 
 def tell_failures(folders: list[RunFolder], again: str) -> bool:

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from bench.commands.options import DATA, PROFILE, Data, Out, Plugin, Profile
-from bench.commands.output import console, to_stderr
-from bench.errors import UserError
+from bench.commands.output import console, to_stderr, working
+from bench.errors import UserError, match
 
 
 def probe(
@@ -42,8 +42,9 @@ def probe(
     ks = integers(k, option="-k")
     if 0 in ks:
         raise UserError(f"-k {k}: no review tells nothing; give numbers of at least 1")
-    corpus = load(data)
-    what = target or ("habits" if corpus.is_world else "identity")
+    with working(f"reading data {data}"):
+        corpus = load(data)
+    what = match("target of a probe", target or ("habits" if corpus.is_world else "identity"), ("habits", "identity"))
     samples = told.users(corpus, ks=ks, what=what, n=users if what == "identity" else None, seed=seed)
     encoder = create(load_profile(profile).embedder)
     with Meter(shown=True) as meter:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.commands.options import Plugin, SuiteRuns
-from bench.commands.output import console, to_stderr
+from bench.commands.output import console, working
 
 if TYPE_CHECKING:
     from results.checks.regress import Verdict, Written
@@ -27,11 +27,16 @@ def regress(
     from results.checks import regress as regression
     from results.tables.which_runs import select
 
-    _, found = select(places, say=to_stderr)
+    with working("reading finished runs") as meter:
+        _, found = select(places, say=meter.say)
+        meter.start(f"values of {len(found)} runs for {baseline}: from their rows, by resampling users")
+        if write:
+            written = regression.write(baseline, found)
+        else:
+            verdict = regression.compare(baseline, found)
     if write:
-        _show_written(baseline, regression.write(baseline, found))
+        _show_written(baseline, written)
         return
-    verdict = regression.compare(baseline, found)
     if as_json:
         print(json.dumps(asdict(verdict), indent=1))
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.commands.options import Out, Plugin, Runs
-from bench.commands.output import console, print_boards, to_stderr
+from bench.commands.output import console, one_by_one, print_boards, working
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,10 +32,11 @@ def show(
     """Show a run: configuration, costs, failures, scores. Or its provenance, or one of its samples."""
     from bench.record import runs
     from results.tables import show as views
+    from results.tables import show_sample
 
     folder = runs.named(folder, out)
     if sample:
-        views.sample(console(), folder, sample)
+        show_sample.show(console(), folder, sample)
     elif provenance:
         views.provenance(console(), folder)
     else:
@@ -54,7 +55,7 @@ def verify(places: Runs = None, out: Out = Path("runs"), plugin: Plugin = None) 
     with verification.Verifier() as verifier:
         for folder in folders:
             terminal.print(folder.path.name, markup=False)
-            for check in verifier.verify(folder):
+            for check in one_by_one(verifier.verify(folder), f"verifying {folder.path.name}"):
                 word = {True: "ok", False: "WRONG", None: "unknown"}[check.holds]
                 terminal.print(f"  {word:8}{check.name:10}{check.says}", markup=False)
                 code = {True: 0, False: verification.DISPROVED, None: verification.UNKNOWN}[check.holds]
@@ -81,10 +82,12 @@ def score(
     from results.tables.assemble import leaderboards
 
     options = grid.metric_settings(grid.settings(set_ or []))
-    scored = _score(_folders(places, out), grid.comma_list(metric), options)
+    scored = _score(_folders(places, out), grid.metrics(metric), options)
     if not scored:
         raise UserError("none of these runs is finished; run the same `bench run` again to go on")
-    print_boards(leaderboards(scored, all_columns=True))
+    with working(f"table of {len(scored)} runs: intervals by resampling users"):
+        boards = leaderboards(scored, all_columns=True)
+    print_boards(boards)
 
 
 def _score(folders: list[RunFolder], metrics: list[str], options: Mapping[str, Mapping[str, Any]]) -> list[FinishedRun]:
@@ -99,10 +102,11 @@ def _score(folders: list[RunFolder], metrics: list[str], options: Mapping[str, M
     from results.tables.finished_runs import FinishedRun
 
     scored, corpus_of = [], cache(load)
-    with Judges(say=to_stderr) as judges:
-        for folder in folders:
+    with working(f"scoring {len(folders)} runs") as meter, Judges(say=meter.say) as judges:
+        for number, folder in enumerate(folders, start=1):
+            meter.start(f"scoring {folder.path.name}: {number} of {len(folders)} runs")
             if not folder.done and not interrupted(folder):
-                to_stderr(f"{folder.path.name} is not finished and is left out; run its command again")
+                meter.say(f"{folder.path.name} is not finished and is left out; run its command again")
                 continue
             with folder.locked():
                 corpus = corpus_of(read_config(folder).data)
@@ -113,9 +117,13 @@ def _score(folders: list[RunFolder], metrics: list[str], options: Mapping[str, M
 
 def _folders(places: list[Path] | None, out: Path) -> list[RunFolder]:
     """The run folders that the arguments name. Raises UserError if there are none."""
-    from bench.record import runs
+    from bench.record import elsewhere, runs
 
     folders = [folder for place in places or [out] for folder in runs.find(runs.named(place, out))]
     if not folders:
-        raise UserError("no runs here; name a run folder or an output folder")
+        others = elsewhere.said(out)
+        there = f"; there are runs in {others}" if others else ""
+        raise UserError(
+            f"no runs in {', '.join(map(str, places or [out]))}; name a run folder or an output folder{there}"
+        )
     return folders

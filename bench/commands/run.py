@@ -32,8 +32,8 @@ from bench.commands.options import (
     Settings,
     Split,
 )
-from bench.commands.output import console, print_boards, tell_failures, to_stderr
-from bench.errors import unknown
+from bench.commands.output import console, print_boards, tell_failures, to_stderr, working
+from bench.errors import match
 
 
 def run(
@@ -68,8 +68,9 @@ def run(
     from results.tables.assemble import leaderboards
     from results.tables.finished_runs import FinishedRun
 
-    values = grid.settings(set_ or []) | ({"metrics": grid.comma_list(metric)} if metric else {})
-    corpus = load(data)
+    values = grid.settings(set_ or []) | ({"metrics": grid.metrics(metric)} if metric else {})
+    with working(f"reading data {data}"):
+        corpus = load(data)
     _tell_without_peers(corpus.without_peers())
     configs = grid.expand(
         corpus,
@@ -107,6 +108,4 @@ def _tell_without_peers(categories: Sequence[str]) -> None:
 
 
 def _one_of(kind: str, name: str, known: tuple[str, ...]) -> Any:
-    if name not in known:
-        raise unknown(kind, name, known)
-    return name
+    return match(kind, name, known)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Out, Plugin, SuiteRuns
-from bench.commands.output import console, print_boards, print_claims, to_stderr
-from bench.errors import unknown
+from bench.commands.options import Out, Plugin, ShownMetrics, SuiteRuns
+from bench.commands.output import console, print_boards, print_claims, working
+from bench.errors import match
 
 if TYPE_CHECKING:
     from results.tables.leaderboard import Leaderboard
@@ -20,6 +20,7 @@ FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
 def table(
     places: SuiteRuns = None,
     all_columns: Annotated[bool, typer.Option("--all", help="Every column, not only those of the paper.")] = False,
+    metric: ShownMetrics = "",
     costs: Annotated[
         bool, typer.Option("--costs", help="Requests, store hits, tokens and seconds of every row.")
     ] = False,
@@ -38,23 +39,30 @@ def table(
     plugin: Plugin = None,
 ) -> None:
     """Print the leaderboard of finished runs: categories as column groups, best in bold, second underlined."""
+    from bench.suite.grid import comma_list
     from results.tables import paper_tables, slices, which_runs
     from results.tables.assemble import leaderboards
 
-    if form not in FORMATS:
-        raise unknown("format", form, FORMATS)
+    form = match("format", form, FORMATS)
     suite, _ = which_runs.suite_of(places)
     if suite and suite.shows == "statistics":
         _statistics(data or suite.data, paper=paper, form=form)
         return
-    suite, found = which_runs.select(places, say=to_stderr)
-    boards = leaderboards(
-        found,
-        all_columns=all_columns,
-        slice_by=slices.parse(by or (suite.by if suite else "")),
-        baseline=baseline,
-        intervals=intervals,
-    )
+    with working("reading finished runs") as meter:
+        suite, found = which_runs.select(places, say=meter.say)
+        slice_by = slices.parse(by or (suite.by if suite else ""))
+        if slice_by:
+            slice_by.prepare(found, meter)
+        meter.start(f"table of {len(found)} runs" + (": intervals by resampling users" if intervals else ""))
+        boards = leaderboards(
+            found,
+            all_columns=all_columns,
+            metrics=comma_list(metric),
+            slice_by=slice_by,
+            baseline=baseline,
+            intervals=intervals,
+            unfinished=which_runs.unfinished(places),
+        )
     if paper:
         boards = [paper_tables.beside(board) for board in boards]
     if form == "terminal":
@@ -68,7 +76,8 @@ def _statistics(data: str, *, paper: bool, form: str) -> None:
     from bench.data.corpus import load
     from results.tables import dataset_sizes
 
-    corpus = load(data)
+    with working(f"reading data {data}"):
+        corpus = load(data)
     about = dataset_sizes.title(corpus), dataset_sizes.rows(corpus, paper=paper)
     if form == "terminal":
         dataset_sizes.show(console(), *about)
@@ -94,9 +103,13 @@ def compare(
     b: Annotated[str, typer.Argument(metavar="B", help="What A is compared with.")],
     out: Out = Path("runs"),
     all_columns: Annotated[bool, typer.Option("--all", help="Every column, not only those of the paper.")] = False,
+    metric: ShownMetrics = "",
     plugin: Plugin = None,
 ) -> None:
     """Print A minus B, paired by sample: 95 % interval over users, t-test over users, Holm-corrected."""
+    from bench.suite.grid import comma_list
     from results.tables import compare as comparing
 
-    comparing.show(console(), comparing.compare(a, b, out, all_columns=all_columns))
+    with working(f"comparing {a} with {b}: intervals by resampling users"):
+        found = comparing.compare(a, b, out, all_columns=all_columns, metrics=comma_list(metric))
+    comparing.show(console(), found)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.commands.options import DATA, PROFILE, Data, Method, Out, Plugin, Profile, Retriever, Seeds
-from bench.commands.output import console
+from bench.commands.output import console, working
 from bench.errors import UserError
 
 
@@ -41,7 +41,8 @@ def train(
     if method != "all" and trained != found:
         untrained = next(name for name in found if name not in trained)
         raise UserError(f"method '{untrained}' has nothing to train; `bench run --method {untrained}` runs it")
-    corpus = load(data)
+    with working(f"reading data {data}"):
+        corpus = load(data)
     configs = grid.expand(
         corpus,
         data=resolve(data),

@@ -10,6 +10,7 @@ SPELLED = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range
 SPELLED |= {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
 PLAIN_SECONDS = 15.0
+PATIENCE = 2.0  # seconds after which a command says what it is busy with
 
 
 def inert(text: str) -> str:

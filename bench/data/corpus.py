@@ -20,7 +20,7 @@ from bench.data.folder.manifest import read_manifest
 from bench.data.folder.reader import read
 from bench.data.link import SPLITS, Linked, link
 from bench.data.synthetic import world
-from bench.errors import UserError, unknown
+from bench.errors import UserError, matches, only, unknown
 from bench.types import Review, Sample, Split, Truth
 
 SHIPPED = {"bundled": Path(__file__).parent / "bundled"}
@@ -145,12 +145,13 @@ def load(name_or_dir: str) -> Corpus:
 
     Raises UserError naming the file and line of the first thing that is wrong.
     """
+    name_or_dir = _meant(name_or_dir)
     plugin = name_or_dir in registry.names("data")
     folder = _plugin_folder(name_or_dir) if plugin else _folder(name_or_dir)
     if plugin and not folder.is_dir():
         raise UserError(f"data '{name_or_dir}' of a plug-in: its folder() gave {folder}, which is not there")
     if not folder.is_dir():
-        error = unknown("data", name_or_dir, [*SHIPPED, *world.named(), *registry.names("data")])
+        error = unknown("data", name_or_dir, _names())
         raise UserError(f"{error}, or a folder written by `bench data build`")
     stored = read(folder)
     linked = link(stored)
@@ -188,9 +189,23 @@ def _plugin_folder(name: str) -> Path:
 
 
 def resolve(name_or_dir: str) -> str:
-    """The dataset as a configuration names it: a known name as it is, a folder by its absolute path."""
-    known = name_or_dir in {*SHIPPED, *world.named(), *registry.names("data")}
-    return name_or_dir if known else str(Path(name_or_dir).resolve())
+    """The dataset as a configuration names it: a known name in full, a folder by its absolute path."""
+    name = _meant(name_or_dir)
+    return name if name in _names() else str(Path(name).resolve())
+
+
+def _names() -> list[str]:
+    return [*SHIPPED, *world.named(), *registry.names("data")]
+
+
+def _meant(name_or_dir: str) -> str:
+    """A known name in full, if it is given in another case or by its start and is no folder. Raises UserError for the
+    start of several.
+    """
+    if Path(name_or_dir).is_dir() and name_or_dir not in _names():
+        return name_or_dir
+    found = matches(name_or_dir, _names())
+    return only("data", name_or_dir, found) if found else name_or_dir
 
 
 def available() -> dict[str, str]:

@@ -193,14 +193,15 @@ class Sampling(Content):
 
 
 class Column(Content):
-    """A `bench.types.Column`. No other key, as it is made of these again."""
+    """A `bench.types.Column`, and the metric that reports it. No other key, as it is made of these again."""
 
     model_config = ConfigDict(extra="forbid")
 
+    metric: Text
     key: Text
     label: Text
     digits: Count
-    higher_is_better: bool
+    higher_is_better: bool | None
     main: bool
 
 

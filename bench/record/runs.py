@@ -22,7 +22,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bench.errors import UserError, WrongContent, mistake
+from bench.errors import UserError, WrongContent, matches, mistake, only
 from bench.record import contents, files
 from bench.record.contents import FORMAT, Content
 
@@ -203,9 +203,14 @@ class RunFolder:
 
 
 def named(given: Path, out: Path = Path("runs")) -> Path:
-    """The given path of a run or output folder; or, for the mere name of a run in `out`, the path of that run."""
-    below = out / given
-    return below if (below / CONFIG).is_file() and not find(given) else given
+    """The given path of a run or output folder; or, for the mere name of a run in `out`, the path of that run.
+
+    The name may be in another case, or the start of one run's. Raises UserError for the start of several.
+    """
+    if find(given) or given.is_dir():
+        return given
+    found = matches(str(given), [folder.path.name for folder in find(out)])
+    return out / only("run", str(given), found) if found else given
 
 
 def find(out: Path) -> list[RunFolder]:

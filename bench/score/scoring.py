@@ -71,7 +71,7 @@ def evaluate(
         for place, fact in enumerate(facts)
     ]
     values = {
-        "columns": [asdict(column) for metric in metrics.values() for column in metric.columns],
+        "columns": [{"metric": name} | asdict(column) for name, metric in metrics.items() for column in metric.columns],
         "scores": aggregate(metrics, rows),
         "metric_versions": {name: metric.versions() for name, metric in metrics.items()},
         "unread": unread.count(metrics, rows),

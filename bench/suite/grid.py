@@ -24,16 +24,21 @@ def comma_list(text: str) -> list[str]:
 
 
 def named(text: str, kind: registry.Kind) -> list[str]:
-    """'rag,nonperso', 'all', or both, 'all,oracle' -> names. `all` leaves out what is installed beside us and ceilings.
+    """'RAG,nonp', 'all', or both, 'all,oracle' -> names. `all` leaves out what is installed beside us and ceilings.
 
     Raises UserError where none is named.
     """
     every = [name for name in registry.ours(kind) if (kind, name) not in NOT_IN_ALL]
-    words = comma_list(text)
-    found = list(dict.fromkeys(name for word in words for name in (every if word == "all" else [word])))
+    meant = (every if word.casefold() == "all" else [registry.meant(kind, word)] for word in comma_list(text))
+    found = list(dict.fromkeys(name for names in meant for name in names))
     if not found:
         raise UserError(f"--{kind} {text!r} names no {kind}; name some, or all: {', '.join(registry.names(kind))}")
     return found
+
+
+def metrics(text: str) -> list[str]:
+    """'ROUGE, met' -> ['rouge', 'meteor']"""
+    return list(dict.fromkeys(registry.meant("metric", word) for word in comma_list(text)))
 
 
 def integers(text: str, *, option: str) -> list[int]:
@@ -65,6 +70,7 @@ def settings(pairs: Sequence[str]) -> dict[str, Any]:
 
 def server(generator: str, *, base_url: str, model: str) -> dict[str, str]:
     """Options of the openai generator. Raises UserError for an address that another generator would ignore."""
+    generator = registry.meant("generator", generator)
     given = {name: value for name, value in (("base_url", base_url), ("model", model)) if value}
     if given and generator != "openai":
         raise UserError(f"--base-url and --model-name go with --generator openai, not {generator}")
@@ -143,6 +149,7 @@ def expand(
     """
     if limit is not None and limit < 1:
         raise UserError(f"--limit {limit} leaves no sample; give at least 1, or no limit for all")
+    generator = registry.meant("generator", generator)
     components: dict[str, registry.Kind] = dict.fromkeys(registry.names("retriever"), "retriever")
     components.update(dict.fromkeys(methods, "method"))
     overrides, options = split_settings(set_values, components)

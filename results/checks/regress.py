@@ -27,9 +27,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bench.errors import UserError, mistake
 from bench.record import files, runs
 from results.checks import measured, tolerances
-from results.tables import finished_runs, run_settings
+from results.tables import finished_runs, run_settings, scored
 from results.tables.assemble import leaderboards
-from results.tables.finished_runs import FinishedRun
+from results.tables.finished_runs import FinishedRun, Summary
 from results.tables.leaderboard import Leaderboard, Row
 
 FORMAT = 3
@@ -119,7 +119,7 @@ def write(path: Path, found: Sequence[FinishedRun]) -> Written:
                 left_out.append(f"{name}: {group} {key}")
             else:
                 kept.setdefault(group, {})[key] = {"value": value, "tolerance": tolerance}
-        about = {"settings": _settings(one), "n": _n(one), "failed": _failed(one)}
+        about = {"settings": _settings(one), "n": one.row.n, "failed": _failed(one)}
         cells[name] = {**about, "values": kept}
     notes = {note: None for one in named.values() for note in one.board.notes}
     files.write(path, runs.dump({"format": FORMAT, "about": [list(notes)], "cells": cells}, indent=1) + "\n")
@@ -188,13 +188,13 @@ def _rows(found: Sequence[FinishedRun], boards: Sequence[Leaderboard]) -> dict[s
         of_rows = finished_runs.by_row(finished_runs.newest(group))
         for name, row, seeds in zip(_names(group[0].summary["data"]["name"], board), board.rows, of_rows, strict=True):
             one = Found(board, row, seeds)
-            rows.setdefault(name, {})[f"{_settings(one)} {_n(one)}"] = one
+            rows.setdefault(name, {})[f"{_settings(one)} {one.row.n}"] = one
     return {name: list(same.values()) for name, same in rows.items()}
 
 
 def _only(name: str, rows: Sequence[Found]) -> Found:
     if len(rows) > 1:
-        distinctions = "; ".join(one.board.distinction or f"n = {_n(one)}" for one in rows)
+        distinctions = "; ".join(one.board.distinction or f"n = {one.row.n}" for one in rows)
         raise UserError(f"'{name}' was run {len(rows)} times ({distinctions}); name the run folders to compare")
     return rows[0]
 
@@ -210,12 +210,12 @@ def _names(data: str, board: Leaderboard) -> Iterator[str]:
 def _settings(one: Found) -> dict[str, Any]:
     """Those of the table and of the row. Weights of encoders are no settings: two machines may fetch other files."""
     of_row = {key: value for key, value in one.row.settings.items() if not key.endswith(".weights")}
-    return one.board.settings | of_row
+    return run_settings.of(_together(one)) | of_row
 
 
-def _n(one: Found) -> int:
-    """Samples of one seed."""
-    return one.row.n // len(one.seeds)
+def _together(one: Found) -> Summary:
+    """What the row's runs share: other rows of the table may be scored with other metrics."""
+    return scored.together([run.summary for run in one.seeds])
 
 
 def _failed(one: Found) -> int:
@@ -242,8 +242,8 @@ def _matching(path: Path, name: str, cell: Expectations, rows: Sequence[Found], 
     """The row with the cell's settings and n; None if the cell was not run. Raises UserError if all rows differ."""
     differing: list[list[str]] = [
         [
-            *run_settings.differences(_settings(one), cell.settings, complete=complete),
-            *([f"n = {_n(one)}, not {cell.n}"] if _n(one) != cell.n else []),
+            *run_settings.differences(_comparable_settings(one, cell), cell.settings, complete=complete),
+            *([f"n = {one.row.n}, not {cell.n}"] if one.row.n != cell.n else []),
         ]
         for one in rows
     ]
@@ -256,9 +256,16 @@ def _matching(path: Path, name: str, cell: Expectations, rows: Sequence[Found], 
     return _only(name, alike) if alike else None
 
 
+def _comparable_settings(one: Found, cell: Expectations) -> dict[str, Any]:
+    """Without the options of metrics that the baseline was not scored with: they change none of its values."""
+    known = {key.partition(".")[0] for key in cell.settings}
+    added = {name for name in _together(one)["metric_settings"] if name not in known}
+    return {key: value for key, value in _settings(one).items() if key.partition(".")[0] not in added}
+
+
 def _values(cell: Expectations, one: Found | None) -> Iterator[tuple[str, float, float | None, float | None]]:
     """(what, value of the baseline, tolerance, new value). Fewer failures are no regression."""
-    yield "n", cell.n, 0, _n(one) if one else None
+    yield "n", cell.n, 0, one.row.n if one else None
     yield "failed", cell.failed, 0, max(_failed(one), cell.failed) if one else None
     digits = {column.key: column.digits + KEPT for column in one.board.columns} if one else {}
     now = measured.values(one.seeds, cell.values) if one else {}

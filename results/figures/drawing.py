@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import unknown
 from results.tables.leaderboard import Leaderboard, Row
 
 if TYPE_CHECKING:
@@ -40,15 +39,16 @@ PANEL = (2.7, 2.3)  # inches
 
 
 def chosen_keys(board: Leaderboard, asked: Sequence[str], usual: Sequence[str]) -> list[str]:
-    """The columns to draw: those asked for, else those of the usual ones that the board has, else its first.
+    """The columns to draw: those that were asked for, which are all of the board; else the usual ones, or its first.
 
-    Raises UserError for an unknown column.
+    Without being asked, a column that some rows lack is drawn only if there is no other.
     """
-    known = [column.key for column in board.columns]
-    for key in asked:
-        if key not in known:
-            raise unknown("column", key, known)
-    return list(asked) or [key for key in usual if key in known] or known[:1]
+    every = [column.key for column in board.columns]
+    if asked:
+        return every
+    of_rows = [{key for _, key in row.values} for row in board.rows]
+    known = [key for key in every if all(key in own for own in of_rows)] or every
+    return [key for key in usual if key in known] or known[:1]
 
 
 def label_of(board: Leaderboard, key: str) -> str:
@@ -88,7 +88,8 @@ def has_intervals(boards: Sequence[Leaderboard], keys: Sequence[str]) -> bool:
 
 
 def line(ax: Axes, xs: list[int], rows: list[Row], cell: tuple[str, str], place: int, label: str) -> None:
-    """The values of `rows` at `xs`, with a band of intervals."""
+    """The values of `rows` at `xs`, with a band of intervals. A row without a value has no point."""
+    xs, rows = [x for x, row in zip(xs, rows, strict=True) if cell in row.values], [r for r in rows if cell in r.values]
     ys = [row.values[cell] for row in rows]
     halves = [distances(row, cell) for row in rows]
     dashes: Any = DASHES[place % len(DASHES)]
@@ -139,7 +140,9 @@ def kept(axes: list[list[Axes]], lines: Sequence[Sequence[Row]]) -> None:
 
 
 def level(ax: Axes, row: Row, cell: tuple[str, str], place: int) -> None:
-    """A value that does not depend on the x axis, with its interval."""
+    """A value that does not depend on the x axis, with its interval; nothing where the row has none."""
+    if cell not in row.values:
+        return
     value, (below, above) = row.values[cell], distances(row, cell)
     ax.axhspan(value - below, value + above, color=colour(place), alpha=0.1, lw=0)
     ax.axhline(value, color=colour(place), dashes=(2, 2), lw=1, label=row.label)
@@ -182,7 +185,7 @@ def point(ax: Axes, row: Row, cell: tuple[str, str], place: int) -> None:
 
 def value_against_tokens(ax: Axes, row: Row, cell: tuple[str, str], place: int) -> None:
     """The value, with its interval, above the tokens of a sample."""
-    tokens = (row.cost.prompt_tokens + row.cost.new_tokens) / max(1, row.n)
+    tokens = (row.cost.prompt_tokens + row.cost.new_tokens) / row.written
     look: dict[str, Any] = {
         "color": colour(place),
         "marker": MARKERS[place % len(MARKERS)],
@@ -207,7 +210,7 @@ def token_bars(ax: Axes, board: Leaderboard) -> None:
         "written": [cost.new_tokens for cost in costs],
     }
     for number, (label, tokens) in enumerate(stacked.items()):
-        widths = [count / max(1, row.n) for count, row in zip(tokens, board.rows, strict=True)]
+        widths = [count / row.written for count, row in zip(tokens, board.rows, strict=True)]
         look: dict[str, Any] = {"color": COLOURS[(1, 6, 4)[number]], "hatch": HATCHES[number], "edgecolor": "white"}
         ax.barh(places, widths, left=start, label=label, height=0.7, **look)
         start = [a + b for a, b in zip(start, widths, strict=True)]
@@ -233,9 +236,12 @@ def add_legend(figure: Figure, axes: list[list[Axes]]) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), handleheight=1.2)
 
 
-def caption(figure: Figure, board: Leaderboard, *, intervals: bool) -> None:
-    """Data and model in small letters above the panels, and what the bars mean if `intervals` are drawn."""
-    warning = "SYNTHETIC DATA · " if board.notes[0].startswith("SYNTHETIC") else ""
-    name = " · ".join(board.title.split(" · ")[:2])
-    bars = " · 95 % intervals over users" if intervals else ""
-    figure.suptitle(f"{warning}{name}{bars}", **SMALL)
+def caption(figure: Figure, board: Leaderboard, keys: Sequence[str], *, intervals: bool) -> None:
+    """Metrics, data and model in small letters above the panels, and what the bars mean if `intervals` are drawn."""
+    parts = [
+        "SYNTHETIC DATA" if board.notes[0].startswith("SYNTHETIC") else "",
+        ", ".join(label_of(board, key) for key in keys),
+        *board.title.split(" · ")[:2],
+        "95 % intervals over users" if intervals else "",
+    ]
+    figure.suptitle(" · ".join(filter(None, parts)), **SMALL)

@@ -25,7 +25,7 @@ def k_sweep(group: Sequence[FinishedRun], metrics: Sequence[str]) -> Figure | No
 
     On a second axis: how many of the K reviews the prompts kept.
     """
-    (board,) = leaderboards(group)
+    (board,) = leaderboards(group, metrics=metrics)
     lines = _lines(board)
     if not lines:
         return None
@@ -42,7 +42,7 @@ def k_sweep(group: Sequence[FinishedRun], metrics: Sequence[str]) -> Figure | No
     drawing.name_axes(axes, board, keys, "K (retrieved reviews)")
     drawing.kept(axes, list(lines.values()))
     drawing.add_legend(figure, axes)
-    drawing.caption(figure, board, intervals=drawing.has_intervals([board], keys))
+    drawing.caption(figure, board, keys, intervals=drawing.has_intervals([board], keys))
     return figure
 
 
@@ -57,7 +57,7 @@ def _lines(board: Leaderboard) -> dict[str, list[Row]]:
 
 def uniqueness(group: Sequence[FinishedRun], metrics: Sequence[str]) -> Figure | None:
     """Bars of Non-Unique and Unique users: a bar for each method, a panel for each category (the paper's figure 3)."""
-    boards = leaderboards(group, slice_by=slices.parse("uniqueness"))
+    boards = leaderboards(group, metrics=metrics, slice_by=slices.parse("uniqueness"))
     keys = drawing.chosen_keys(boards[0], metrics, ("meteor",))
     figure, axes = drawing.panels(len(keys), len(boards))
     for ax, board in zip(axes[0], boards, strict=True):
@@ -67,13 +67,13 @@ def uniqueness(group: Sequence[FinishedRun], metrics: Sequence[str]) -> Figure |
             drawing.bars(ax, board, key)
         panels[0].set_ylabel(drawing.label_of(boards[0], key))
     drawing.add_legend(figure, axes)
-    drawing.caption(figure, boards[0], intervals=drawing.has_intervals(boards, keys))
+    drawing.caption(figure, boards[0], keys, intervals=drawing.has_intervals(boards, keys))
     return figure
 
 
 def ablations(group: Sequence[FinishedRun], metrics: Sequence[str]) -> Figure | None:
     """A point with its interval for each row, a panel for each category and metric."""
-    (board,) = leaderboards(group)
+    (board,) = leaderboards(group, metrics=metrics)
     if len(board.rows) < 2:
         return None
     keys = drawing.chosen_keys(board, metrics, ("meteor",))
@@ -90,13 +90,13 @@ def ablations(group: Sequence[FinishedRun], metrics: Sequence[str]) -> Figure | 
             ax.margins(y=0.5 / len(places))
     for ax, category in zip(axes[0], board.categories, strict=True):
         ax.set_title(category)
-    drawing.caption(figure, board, intervals=drawing.has_intervals([board], keys))
+    drawing.caption(figure, board, keys, intervals=drawing.has_intervals([board], keys))
     return figure
 
 
 def costs(group: Sequence[FinishedRun], metrics: Sequence[str]) -> Figure | None:
     """Left: tokens for each sample (read, read from the cache, written). Right: the metric against these tokens."""
-    (board,) = leaderboards(group, intervals=False)
+    (board,) = leaderboards(group, metrics=metrics, intervals=False)
     (key, *_) = drawing.chosen_keys(board, metrics, ("meteor",))
     figure, axes = drawing.panels(1, 2, width=3.6, height=0.9 + 0.27 * max(5, len(board.rows)))
     left, right = axes[0]
@@ -108,7 +108,7 @@ def costs(group: Sequence[FinishedRun], metrics: Sequence[str]) -> Figure | None
     right.set(xlabel="tokens a sample, read and written", ylabel=f"{drawing.label_of(board, key)}, {ALL}")
     right.set_xlim(left=0)
     right.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    drawing.caption(figure, board, intervals=drawing.has_intervals([over_all], [key]))
+    drawing.caption(figure, board, [key], intervals=drawing.has_intervals([over_all], [key]))
     return figure
 
 

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.console.meter import Meter
 from bench.console.terminal import inert
-from bench.errors import UserError, unknown
+from bench.errors import UserError, match
 from bench.record import files
 from results.figures import drawing, kinds
-from results.tables import finished_runs, run_settings
+from results.tables import finished_runs, run_settings, scored, slices
 from results.tables.finished_runs import FinishedRun
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ KINDS: dict[str, Kind] = {
     "ablations": kinds.ablations,
     "costs": kinds.costs,
 }
+SLICED = ("uniqueness",)  # by slices of the kind's own name
 LACKING = {  # why there is nothing to draw
     "k-sweep": "no method has runs at several K",
     "uniqueness": "no finished run has scores",
@@ -40,21 +42,26 @@ class NothingToDraw(UserError):
     """No run is of the kind that the figure shows."""
 
 
-def draw(kind: str, found: Sequence[FinishedRun], metrics: Sequence[str], *, title: str = "") -> list[Figure]:
+def draw(
+    kind: str, found: Sequence[FinishedRun], metrics: Sequence[str], *, title: str = "", meter: Meter | None = None
+) -> list[Figure]:
     """A figure for each table of comparable runs that has something to show.
 
-    `metrics` are column keys; without any, the columns are those that the paper drew. `title` becomes the first line.
-    Raises UserError for an unknown kind or column, NothingToDraw if no table has anything to show.
+    `metrics` names metrics and columns; without any, the columns are those that the paper drew. `title` becomes the
+    first line. Raises UserError for an unknown kind or metric, NothingToDraw if no table has anything to show.
     """
     import matplotlib
 
-    if kind not in KINDS:
-        raise unknown("plot", kind, KINDS)
+    kind = match("plot", kind, KINDS)
     matplotlib.use("Agg")
-    groups = finished_runs.comparable(found)
-    _check(groups, metrics)
+    names = scored.named(metrics, [column for run in found for column in run.summary["columns"]])
+    groups = [group for group in finished_runs.comparable(found) if _has(group, names)]
+    meter = meter or Meter()
+    if kind in SLICED and (slice_by := slices.parse(kind)):
+        slice_by.prepare(found, meter)
+    meter.start(f"drawing {kind}: intervals by resampling users")
     with matplotlib.rc_context(drawing.STYLE):
-        figures = [KINDS[kind](group, metrics) for group in groups]
+        figures = [KINDS[kind](group, names) for group in groups]
     distinctions = run_settings.distinctions(groups)
     drawn = [(figure, distinction) for figure, distinction in zip(figures, distinctions, strict=True) if figure]
     if not drawn:
@@ -64,13 +71,9 @@ def draw(kind: str, found: Sequence[FinishedRun], metrics: Sequence[str], *, tit
     return [figure for figure, _ in drawn]
 
 
-def _check(groups: Sequence[Sequence[FinishedRun]], metrics: Sequence[str]) -> None:
-    """Raises UserError for a column that no table has. This comes before all other errors."""
-    columns = [column for group in groups for column in group[0].summary["columns"]]
-    known = {column["key"] for column in columns if column["main"]}
-    for key in metrics:
-        if key not in known:
-            raise unknown("column", key, known)
+def _has(group: Sequence[FinishedRun], names: Sequence[str]) -> bool:
+    """Whether the group's table has one of these metrics or columns, or none is asked for."""
+    return bool(scored.chosen(scored.together([run.summary for run in group])["columns"], names))
 
 
 def _add_to_caption(figure: Figure, title: str, distinction: str) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from bench.console.meter import Meter
 from bench.data.corpus import Corpus, load
 from bench.data.swap import samples_of
 from bench.errors import UserError
@@ -21,7 +22,7 @@ from bench.generate.store import RequestStore
 from bench.record import runs
 from bench.score.written import read_config
 from bench.types import Review, Sample
-from results.tables import finished_runs, run_settings
+from results.tables import finished_runs, run_settings, scored
 from results.tables.assemble import leaderboards
 from results.tables.finished_runs import FinishedRun
 
@@ -59,7 +60,7 @@ class Samples:
     blocks: tuple[str, ...]
 
 
-def collect(found: Sequence[FinishedRun], *, prompts: bool) -> list[Samples]:
+def collect(found: Sequence[FinishedRun], *, prompts: bool, meter: Meter | None = None) -> list[Samples]:
     """One item for each dataset and limit. Raises UserError if a dataset has changed or is missing."""
     tables: dict[str, list[Shown]] = {}
     groups = finished_runs.comparable(found)
@@ -68,31 +69,35 @@ def collect(found: Sequence[FinishedRun], *, prompts: bool) -> list[Samples]:
         for row, same in zip(board.rows, finished_runs.by_row(finished_runs.newest(group)), strict=True):
             key = json.dumps(same[0].summary["data"], sort_keys=True)
             tables.setdefault(key, []).append(Shown(" · ".join([row.label, *distinctions]), same[0]))
-    return [_samples(shown, prompts=prompts) for shown in tables.values()]
+    return [_samples(shown, meter or Meter(), prompts=prompts) for shown in tables.values()]
 
 
-def _samples(shown: Sequence[Shown], *, prompts: bool) -> Samples:
+def _samples(shown: Sequence[Shown], meter: Meter, *, prompts: bool) -> Samples:
+    meter.start("report: reading the dataset")
     config = read_config(shown[0].run.folder)
     corpus = load(config.data)
     if corpus.fingerprint != config.data_fingerprint:
         name = shown[0].run.folder.path.name
         raise UserError(f"data '{config.data}' has changed since {name} was written; run it again")
     samples = samples_of(config, corpus)
-    columns = [column for column in shown[0].run.summary["columns"] if column["digits"]]
+    every = scored.together([one.run.summary for one in shown])["columns"]
+    columns = [column for column in every if column["digits"]]
     index = {
         "title": f"{corpus.title} ({config.split} split)",
         "synthetic": corpus.synthetic,
         "block": BLOCK,
         "runs": [one.label for one in shown],
-        "columns": [{key: column[key] for key in ("key", "label", "digits")} for column in columns],
+        "columns": [{key: column[key] for key in ("key", "label", "digits", "higher_is_better")} for column in columns],
         "samples": [_entry(sample, corpus) for sample in samples],
         "scores": [_scores(one.run.scores, [column["key"] for column in columns]) for one in shown],
     }
-    details = (
-        [_detail(sample, corpus, shown, prompts=prompts) for sample in samples[start : start + BLOCK]]
-        for start in range(0, len(samples), BLOCK)
-    )
-    return Samples(index, tuple(map(_packed, details)))
+    meter.start(f"report: {len(samples):,} samples of {len(shown)} rows", len(samples))
+    blocks = []
+    for start in range(0, len(samples), BLOCK):
+        block = samples[start : start + BLOCK]
+        blocks.append(_packed([_detail(sample, corpus, shown, prompts=prompts) for sample in block]))
+        meter.advance(len(block))
+    return Samples(index, tuple(blocks))
 
 
 def _entry(sample: Sample, corpus: Corpus) -> list[Any]:

@@ -50,6 +50,9 @@ class Difference:
     p: float
 
 
+# The metrics of some runs, in order: (name, how many statistics it has, its columns that are plain means)
+Layout = tuple[tuple[str, int, tuple[str, ...]], ...]
+
 # (index of the row, label of the group, column key) -> estimate
 Estimates = dict[tuple[int, str, str], Estimate]
 
@@ -58,7 +61,7 @@ def estimate(rows: Sequence[Sequence[ScoreArrays]], groups: Mapping[str, Mask], 
     """Every value of every row in every group of samples.
 
     `rows` holds the seeds of each row, `groups` label -> mask (n,). All scores must belong to the same samples in the
-    same order. A value that one of the seeds lacks is left out.
+    same order; they may be of different metrics. A value that one of the seeds lacks is left out.
     """
     found: Estimates = {}
     for label, mask in groups.items():
@@ -71,17 +74,39 @@ def estimate(rows: Sequence[Sequence[ScoreArrays]], groups: Mapping[str, Mask], 
 def _of_group(
     rows: Sequence[Sequence[ScoreArrays]], mask: Mask, keys: Sequence[str]
 ) -> dict[tuple[int, str], Estimate]:
+    found: dict[tuple[int, str], Estimate] = {}
+    for layout, places in _by_layout(rows).items():
+        for (place, key), one in _of_rows([rows[place] for place in places], layout, mask, keys).items():
+            found[places[place], key] = one
+    return found
+
+
+def _by_layout(rows: Sequence[Sequence[ScoreArrays]]) -> dict[Layout, list[int]]:
+    """The metrics that all seeds of a row have -> the rows that have these."""
+    found: dict[Layout, list[int]] = {}
+    for place, seeds in enumerate(rows):
+        each = [
+            {name: (name, part.stop - part.start, run.keys[name]) for name, part in run.places.items()} for run in seeds
+        ]
+        common = tuple(one for name, one in each[0].items() if all(other.get(name) == one for other in each))
+        found.setdefault(common, []).append(place)
+    return found
+
+
+def _of_rows(
+    rows: Sequence[Sequence[ScoreArrays]], layout: Layout, mask: Mask, keys: Sequence[str]
+) -> dict[tuple[int, str], Estimate]:
     import numpy as np
 
     runs = [scores for row in rows for scores in row]
     seeds = np.repeat(np.arange(len(rows)), [len(row) for row in rows])  # row of each run
-    sums = _sums(runs, mask)
+    sums = _sums(runs, layout, mask)
     users = sums.shape[1]
     total = sums.sum(axis=1)
     # Single precision is twice as fast, and its seven digits are more than an interval needs.
     resampled: Any = np.matmul(_draws(users), sums.astype(np.float32))
     found: dict[tuple[int, str], Estimate] = {}
-    for key, arrays in _columns(runs[0], (total, total[:, None] - sums, resampled)).items():
+    for key, arrays in _columns(layout, (total, total[:, None] - sums, resampled)).items():
         if key not in keys:
             continue
         value, left_out, again = (_over_seeds(array, seeds, len(rows)) for array in arrays)
@@ -98,28 +123,40 @@ def _of_group(
     return found
 
 
-def _sums(runs: Sequence[ScoreArrays], mask: Mask) -> Array:
+def _sums(runs: Sequence[ScoreArrays], layout: Layout, mask: Mask) -> Array:
     """(statistics, users, runs): the sums over each user's samples. Matrix products work on the last two axes."""
     import numpy as np
 
     users, inverse = np.unique(runs[0].user[mask], return_inverse=True)
     order = np.flatnonzero(mask)[np.argsort(inverse, kind="stable")]
     starts = np.searchsorted(np.sort(inverse), np.arange(len(users)))
-    sums = np.empty((runs[0].numbers.shape[1], len(users), len(runs)))
+    sums = np.empty((sum(width for _, width, _ in layout), len(users), len(runs)))
     for place, run in enumerate(runs):
-        sums[:, :, place] = np.add.reduceat(run.numbers[order], starts, axis=0).T
+        sums[:, :, place] = np.add.reduceat(_numbers(run, layout)[order], starts, axis=0).T
     return sums
 
 
-def _columns(run: ScoreArrays, sums: Sequence[Array]) -> dict[str, list[Array]]:
+def _numbers(run: ScoreArrays, layout: Layout) -> Array:
+    """(n, c): the statistics of these metrics; a copy only where the run has others."""
+    import numpy as np
+
+    names = [name for name, _, _ in layout]
+    if names == list(run.places):
+        return run.numbers
+    return np.concatenate([run.statistics(name) for name in names] or [run.numbers[:, :0]], axis=1)
+
+
+def _columns(layout: Layout, sums: Sequence[Array]) -> dict[str, list[Array]]:
     """column -> its values from each of the arrays of sums, which are (statistics, ...)."""
     import numpy as np
 
     from bench.score import score_arrays
 
     found: dict[str, list[Array]] = {}
-    for metric, places in run.places.items():
-        made = [score_arrays.values(metric, np.moveaxis(one[places], 0, -1), run.keys[metric]) for one in sums]
+    start = 0
+    for metric, width, keys in layout:
+        part = slice(start, start := start + width)
+        made = [score_arrays.values(metric, np.moveaxis(one[part], 0, -1), keys) for one in sums]
         found.update({key: [values[key] for values in made] for key in made[0]})
     return found
 

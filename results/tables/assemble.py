@@ -7,11 +7,14 @@ Runs that differ only in the seed form one row, the mean over seeds.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from bench.errors import unknown
+from bench.record.runs import RunFolder
 from bench.types import Column, StageCost
-from results.tables import finished_runs, labels, notes, run_settings, significance
+from results.tables import finished_runs, labels, notes, run_settings, scored, significance
+from results.tables import unfinished as unfinished_runs
 from results.tables.finished_runs import FinishedRun, Summary
 from results.tables.leaderboard import Leaderboard, Row
 from results.tables.slices import Slice
@@ -21,40 +24,55 @@ def leaderboards(
     found: Sequence[FinishedRun],
     *,
     all_columns: bool = False,
+    metrics: Sequence[str] = (),
     slice_by: Slice | None = None,
     baseline: str = "",
     intervals: bool = True,
+    unfinished: Sequence[RunFolder] = (),
 ) -> list[Leaderboard]:
     """One table for each group of comparable runs, in the order in which the groups were first seen.
 
-    `slice_by` makes one table for each category, with the slices as column groups. `baseline` is a method, a row's
-    label or the start of a label: daggers show what differs from it. Raises UserError if no table has that row, or one
-    has several.
+    `metrics` names metrics and columns to show, in any case and by the start of their names; tables without one of
+    these are left out. `slice_by` makes one table for each category, with the slices as column groups. `baseline` is a
+    method, a row's label or the start of a label: daggers show what differs from it. Raises UserError if no table has
+    that row, or one has several, and for an unknown metric. `unfinished` are runs to name under the tables.
     """
     boards: list[Leaderboard] = []
+    data: list[str] = []
     groups = finished_runs.comparable(found)
+    names = scored.named(metrics, [column for run in found for column in run.summary["columns"]])
     for group, distinction in zip(groups, run_settings.distinctions(groups), strict=True):
         latest = finished_runs.newest(group)
         rows = finished_runs.by_row(latest)
-        board = _leaderboard(rows, older=len(group) - len(latest), all_columns=all_columns, distinction=distinction)
-        boards += significance.measured(board, rows, slice_by=slice_by, baseline=baseline, intervals=intervals)
+        shared = scored.together([run.summary for run in latest])
+        columns = scored.chosen(shared["columns"], names, every=all_columns)
+        if names and not columns:
+            continue
+        board = _leaderboard(rows, shared, columns, older=len(group) - len(latest), distinction=distinction)
+        made = significance.measured(board, rows, slice_by=slice_by, baseline=baseline, intervals=intervals)
+        boards += made
+        data += [shared["data"]["fingerprint"]] * len(made)
     if baseline and all(significance.find(board, baseline) is None for board in boards):
         known = {name for board in boards for row in board.rows for name in (row.method, row.label)}
         raise unknown("baseline", baseline, known)
-    return boards
+    said = unfinished_runs.notes(data, unfinished)
+    return [
+        replace(board, notes=(*board.notes, note)) if note else board for board, note in zip(boards, said, strict=True)
+    ]
 
 
-def _leaderboard(rows: list[list[FinishedRun]], *, older: int, all_columns: bool, distinction: str) -> Leaderboard:
+def _leaderboard(
+    rows: list[list[FinishedRun]], shared: Summary, columns: tuple[Column, ...], *, older: int, distinction: str
+) -> Leaderboard:
     names, lines = labels.labels(rows), labels.lines(rows)
-    first = rows[0][0].summary
     return Leaderboard(
-        title=" · ".join(filter(None, (first["data"]["name"], run_settings.model(first), distinction))),
-        categories=tuple(first["scores"]),
-        columns=tuple(Column(**column) for column in first["columns"] if all_columns or column["main"]),
+        title=" · ".join(filter(None, (shared["data"]["name"], run_settings.model(shared), distinction))),
+        categories=tuple(shared["scores"]),
+        columns=columns,
         rows=tuple(_row(seeds, *names) for seeds, *names in zip(rows, names, lines, strict=True)),
-        notes=notes.of_runs(dict(zip(names, rows, strict=True)), older=older),
-        model=first["model"],
-        settings=run_settings.of(first),
+        notes=notes.of_runs(dict(zip(names, rows, strict=True)), shared, columns, older=older),
+        model=shared["model"],
+        settings=run_settings.of(shared),
         distinction=distinction,
     )
 
@@ -76,7 +94,7 @@ def _row(runs: Sequence[FinishedRun], label: str, line: str) -> Row:
         retriever=first["retriever"],
         k=first["k"],
         seeds=tuple(summary["seed"] for summary in seeds),
-        n=sum(sum(summary["n"].values()) for summary in seeds),
+        n=sum(first["n"].values()),
         failed=sum(summary["failed"] for summary in seeds),
         values={cell: fmean(values) for cell, values in by_seed.items()},
         cost=_cost(seeds),

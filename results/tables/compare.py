@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import UserError, unknown
 from bench.record import runs
@@ -14,18 +14,15 @@ from bench.record.runs import RunFolder
 from bench.types import Column
 from results.statistics import inference, resampling
 from results.statistics.resampling import Difference, Estimate
-from results.tables import find_row, finished_runs, notes, run_settings, significance
+from results.tables import find_row, finished_runs, notes, run_settings, scored, significance
 from results.tables.assemble import leaderboards
-from results.tables.finished_runs import FinishedRun
+from results.tables.finished_runs import FinishedRun, Summary
 from results.tables.leaderboard import Row
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.score.score_arrays import ScoreArrays
-
-# What two runs must share so that their samples and scores pair up. Engine and model may differ.
-PAIRED = ("data", "columns", "metric_versions", "metric_settings")
 
 
 @dataclass(frozen=True)
@@ -41,8 +38,8 @@ class Line:
 
     @property
     def significance(self) -> str:
-        """The dagger: "†" where A is better, "‡" where A is worse, "" where p is above the level."""
-        if not self.p <= inference.LEVEL:
+        """The dagger: "†" where A is better, "‡" where A is worse, "" above the level and without a direction."""
+        if not self.p <= inference.LEVEL or self.column.higher_is_better is None:
             return ""
         return significance.BETTER if notes.better(self.column, self.difference.value) else significance.WORSE
 
@@ -55,14 +52,14 @@ class Comparison:
     users: int
 
 
-def compare(a: str, b: str, out: Path, *, all_columns: bool = False) -> Comparison:
-    """Raises UserError for an unknown name, and for runs whose samples do not pair up."""
+def compare(a: str, b: str, out: Path, *, all_columns: bool = False, metrics: Sequence[str] = ()) -> Comparison:
+    """The columns that both have. Raises UserError for an unknown name, and for runs that do not pair up."""
     (name_a, runs_a), (name_b, runs_b) = _find(a, out), _find(b, out)
-    _check(runs_a, runs_b)
+    shared = _shared(a, b, [run.summary for run in (*runs_a, *runs_b)])
     scores = [[run.scores for run in side if run.scores is not None] for side in (runs_a, runs_b)]
     if [len(side) for side in scores] != [len(runs_a), len(runs_b)]:
         raise UserError(f"{a} or {b} has no {runs.SCORES}; `bench score RUN` writes it")
-    columns = [Column(**column) for column in runs_a[0].summary["columns"] if all_columns or column["main"]]
+    columns = scored.chosen(shared, scored.named(metrics, shared), every=all_columns)
     users = len(set(scores[0][0].user.tolist()))
     return Comparison(name_a, name_b, _lines(scores, columns), users)
 
@@ -86,7 +83,7 @@ def _lines(scores: Sequence[Sequence[ScoreArrays]], columns: Sequence[Column]) -
 def _find(name: str, out: Path) -> tuple[str, list[FinishedRun]]:
     """The label and the seeds of A or B.
 
-    `name` is a run folder's path, its name in `out`, or a row of the runs of `out` (`find_row`).
+    `name` is a run folder's path, its name in `out`, a row of the runs of `out` (`find_row`), or the start of a run's.
     """
     for place in (Path(name), out / name):
         if (place / runs.CONFIG).is_file():
@@ -96,9 +93,11 @@ def _find(name: str, out: Path) -> tuple[str, list[FinishedRun]]:
     folders = [seeds[0].folder.path.name for _, seeds in rows]
     labelled = [row for row, _ in rows]
     number = find_row.find(labelled, name, where=str(out), cure="give a whole label or a run folder", extra=folders)
-    if number is None:
-        raise unknown("run or row", name, {known for row in labelled for known in (row.method, row.label)})
-    return labelled[number].label, rows[number][1]
+    if number is not None:
+        return labelled[number].label, rows[number][1]
+    if (place := runs.named(Path(name), out)) != Path(name):
+        return place.name, [FinishedRun(RunFolder(place), RunFolder(place).summary())]
+    raise unknown("run or row", name, {known for row in labelled for known in (row.method, row.label)})
 
 
 def _rows(out: Path) -> list[tuple[Row, list[FinishedRun]]]:
@@ -115,10 +114,17 @@ def _rows(out: Path) -> list[tuple[Row, list[FinishedRun]]]:
     return list(zip(labelled, seeds, strict=True))
 
 
-def _check(a: Sequence[FinishedRun], b: Sequence[FinishedRun]) -> None:
-    for key in PAIRED:
-        if a[0].summary[key] != b[0].summary[key]:
-            raise UserError(f"A and B differ in their {key}, so they do not pair up; run or score both the same way")
+def _shared(a: str, b: str, summaries: Sequence[Summary]) -> list[dict[str, Any]]:
+    """The columns that both have. Raises UserError where they do not pair up; engine and model may differ."""
+    first = summaries[0]
+    if any(one["data"] != first["data"] for one in summaries):
+        raise UserError("A and B differ in their data, so they do not pair up; run both on the same samples")
+    if not scored.agree(summaries):
+        raise UserError("A and B differ in the versions or options of a metric; `bench score` scores both the same way")
+    if shared := scored.shared(summaries):
+        return shared
+    names = ",".join(dict.fromkeys(name for one in summaries for name in one["metric_versions"]))
+    raise UserError(f"{a} and {b} have no metric in common; `bench score RUN --metric {names}` for both adds them")
 
 
 def show(console: Console, comparison: Comparison) -> None:

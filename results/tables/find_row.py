@@ -11,7 +11,8 @@ from results.tables.leaderboard import Row
 def find(rows: Sequence[Row], name: str, *, where: str, cure: str, extra: Sequence[str] = ()) -> int | None:
     """The index of the one row that `name` means; None where none is meant.
 
-    A method's name comes first, then a whole label, then the start of labels in any case. Raises UserError that lists
+    A method's name comes first, then a whole label, both also in another case, then the start of labels, then that of
+    methods' names. Raises UserError that lists
     all rows where several are meant. `extra` goes with the rows in that list, `cure` is its end.
     """
     for places in _meant(rows, name):
@@ -25,9 +26,12 @@ def find(rows: Sequence[Row], name: str, *, where: str, cure: str, extra: Sequen
 
 def _meant(rows: Sequence[Row], name: str) -> list[list[int]]:
     """The rows of each kind of match, the kinds in their order."""
-    start = name.lower()
+    start = name.casefold()
     return [
         [place for place, row in enumerate(rows) if row.method == name],
         [place for place, row in enumerate(rows) if row.label == name],
-        [place for place, row in enumerate(rows) if row.label.lower().startswith(start)],
+        [place for place, row in enumerate(rows) if row.method.casefold() == start],
+        [place for place, row in enumerate(rows) if row.label.casefold() == start],
+        [place for place, row in enumerate(rows) if row.label.casefold().startswith(start)],
+        [place for place, row in enumerate(rows) if row.method.casefold().startswith(start)],
     ]

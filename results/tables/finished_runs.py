@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from bench import registry, settings
 from bench.errors import UserError, WrongContent
-from bench.record import runs
+from bench.record import elsewhere, runs
 from bench.record.runs import RunFolder
+from results.tables import scored
 
 if TYPE_CHECKING:
     from bench.score.score_arrays import ScoreArrays
 
 Summary = dict[str, Any]
 
-# What the runs of one table have in common.
+# What the runs of one table have in common; that their metrics agree comes on top (`results.tables.scored`).
 COMPARABLE = (
     "data", "profile", "model", "engine", "generator", "dtype", "sampling", "input_budget", "stage_input_budget",
-    "deterministic", "columns", "metric_versions", "metric_settings",
+    "deterministic",
 )  # fmt: skip
 WEIGHTS = {"encoder": "retrieval_encoder.weights", "embedder": "embedder.weights"}
 
@@ -55,7 +56,7 @@ class FinishedRun:
 
     @property
     def shared(self) -> str:
-        """Runs with the same value may share a table."""
+        """Runs with the same value may share a table, if their metrics agree."""
         of_table = {key: value for key, value in self.summary["settings"].items() if not settings.of_row(key)}
         return json.dumps([*(self.summary[key] for key in COMPARABLE), of_table], sort_keys=True)
 
@@ -79,7 +80,9 @@ def find_finished(places: Iterable[Path]) -> list[FinishedRun]:
     for place in places:
         folders = runs.find(place)
         if not folders:
-            raise UserError(f"{place} holds no runs; run `bench run --out {place}` first")
+            others = elsewhere.said(place)
+            there = f", or name a folder that has some: {others}" if others else ""
+            raise UserError(f"{place} holds no runs; run `bench run --out {place}` first{there}")
         found += [FinishedRun(folder, folder.summary()) for folder in folders if folder.done]
         unfinished += sum(not folder.done for folder in folders)
     if not found:
@@ -89,10 +92,11 @@ def find_finished(places: Iterable[Path]) -> list[FinishedRun]:
 
 def comparable(found: Sequence[FinishedRun]) -> list[list[FinishedRun]]:
     """The groups that share a table, in the order in which they were first seen."""
-    groups: dict[str, list[FinishedRun]] = defaultdict(list)
+    alike: dict[str, list[FinishedRun]] = defaultdict(list)
     for run in found:
-        groups[run.shared].append(run)
-    return list(groups.values())
+        alike[run.shared].append(run)
+    first = {id(run): place for place, run in reversed(list(enumerate(found)))}
+    return sorted((group for runs in alike.values() for group in scored.apart(runs)), key=lambda one: first[id(one[0])])
 
 
 def newest(group: Sequence[FinishedRun]) -> list[FinishedRun]:

@@ -20,8 +20,8 @@ class Row:
     retriever: str | None
     k: int
     seeds: tuple[int, ...]
-    n: int
-    failed: int
+    n: int  # samples, whatever the number of seeds
+    failed: int  # over all seeds, as costs are
     values: dict[Cell, float]
     cost: StageCost  # over all stages and seeds
     variant: str = ""
@@ -34,6 +34,11 @@ class Row:
     intervals: dict[Cell, tuple[float, float]] = field(default_factory=dict)
     significance: dict[Cell, str] = field(default_factory=dict)  # the daggers
     kind: Literal["run", "paper", "difference"] = "run"
+
+    @property
+    def written(self) -> int:
+        """Texts of all seeds: what costs are divided by for one sample."""
+        return max(1, self.n * len(self.seeds))
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,8 @@ class Leaderboard:
     def rank(self, row: Row, cell: Cell) -> int:
         """1 for the best of a column, 2 for the second best, 0 for the others.
 
-        Values are compared by the digits shown, and ties share a rank. Only runs are ranked. A column whose rows are
-        all equal has no best.
+        Values are compared by the digits shown, and ties share a rank. Only runs are ranked. A column without a
+        direction, or whose rows are all equal, has no best.
         """
         return self._ranks.get((id(row), cell), 0)
 
@@ -66,6 +71,8 @@ class Leaderboard:
         ranks: dict[tuple[int, Cell], int] = {}
         for cell in self.cells():
             column = next(column for column in self.columns if column.key == cell[1])
+            if column.higher_is_better is None:
+                continue
             runs = [row for row in self.rows if row.kind == "run" and cell in row.values]
             shown = {id(row): round(row.values[cell], column.digits) for row in runs}
             best = sorted(set(shown.values()), reverse=column.higher_is_better)[:2]

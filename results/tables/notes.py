@@ -17,27 +17,34 @@ KEPT = (
     "kept: past reviews in the prompt that wrote the text, mean over samples; in brackets the share of samples whose "
     "prompt has all that were retrieved. The input budget leaves out the others."
 )
+SEVERAL_SEEDS = " (mean; n counts each sample once, failed and costs are of all seeds)"
 BEST = "Best in bold, second underlined."
+NO_DIRECTION = "{columns}: no direction, so no best and no daggers; `higher_is_better` of the metric's Column says one."
 
 
-def of_runs(rows: Mapping[str, Sequence[FinishedRun]], *, older: int) -> tuple[str, ...]:
-    """`rows`: label -> the runs of its seeds. `older`: how many older runs of the same cells were left out."""
+def of_runs(
+    rows: Mapping[str, Sequence[FinishedRun]], shared: Summary, columns: Sequence[Column], *, older: int
+) -> tuple[str, ...]:
+    """`rows`: label -> the runs of its seeds. `shared`: what they have in common, with the metrics of all (`scored`).
+
+    `older`: how many older runs of the same cells were left out.
+    """
     group = [run.summary for runs in rows.values() for run in runs]
-    first = group[0]
     commits = list(dict.fromkeys(summary["commit"] for summary in group if summary.get("commit")))
-    versions = {name: version for found in first["metric_versions"].values() for name, version in found.items()}
+    versions = {name: version for found in shared["metric_versions"].values() for name, version in found.items()}
     return (
-        *([SYNTHETIC] if first["data"]["synthetic"] else []),
-        _data(first),
-        _model(first),
+        *([SYNTHETIC] if shared["data"]["synthetic"] else []),
+        _data(shared),
+        _model(shared),
         *special_notes.changed(rows),
         *special_notes.training(rows),
         _counts(group),
         *([KEPT] if any(summary["kept"] for summary in group) else []),
         f"Metrics: {', '.join(f'{name} {version}' for name, version in versions.items())}.",
-        *special_notes.unread(rows),
+        *special_notes.unscored(rows, shared, columns),
+        *special_notes.unread(rows, shared),
         *([f"Commit: {', '.join(commits)}."] if commits else []),
-        BEST,
+        *_best(columns),
         *([f"{older} older runs of the same cells are left out."] if older else []),
     )
 
@@ -86,9 +93,18 @@ def _counts(group: Sequence[Summary]) -> str:
     ]
     return (
         f"K = {', '.join(map(str, ks)) or 'none'}; seeds {', '.join(map(str, seeds))}"
-        f"{' (mean)' if len(seeds) > 1 else ''}; failed samples: {failed} (they score 0); "
+        f"{SEVERAL_SEEDS if len(seeds) > 1 else ''}; failed samples: {failed} (they score 0); "
         f"samples whose prompt was shortened: {'; '.join([str(shortened), *more])}."
     )
+
+
+def _best(columns: Sequence[Column]) -> list[str]:
+    """Which columns have a best value: those whose metric says which direction is better."""
+    without = [column.label for column in columns if column.higher_is_better is None]
+    if not without:
+        return [BEST]
+    said = NO_DIRECTION.format(columns=", ".join(without))
+    return [said] if len(without) == len(columns) else [BEST, said]
 
 
 def with_intervals(notes: tuple[str, ...], *, users: str, draws: int) -> tuple[str, ...]:

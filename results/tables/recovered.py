@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 OF, FLOOR, CEILING = "habits", "nonperso", "oracle"
 TINY = 1e-9
-COLUMN = Column("recovered", "REC.", digits=2)
+COLUMN = Column("recovered", "REC.", digits=2, higher_is_better=True)
 NOTE = (
     "REC.: the share of planted habits that a row carries, (HAB. - Non-Perso's) / (oracle's - Non-Perso's); 0 is the "
     "floor, 1 the ceiling. The oracle is told the habits and is no method."

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from bench.settings import of_row
+from results.tables import scored
 from results.tables.finished_runs import FinishedRun, Summary
 
 GENERATOR = "generator."  # settings that the generator says of itself: weights, a server's address
@@ -110,7 +111,7 @@ FURTHER: tuple[Callable[[Summary], str], ...] = (
     lambda summary: f"profile {summary['profile']['name']}",
     lambda summary: f"on {summary['engine']}",
     lambda summary: f"data {summary['data']['fingerprint'][:8]}",
-    lambda summary: f"columns {' '.join(column['label'] for column in summary['columns'])}",
+    lambda summary: f"metrics {' '.join(summary['metric_versions'])}",
     lambda summary: f"engine {summary['generator'][:8]}",
     lambda summary: ", ".join(
         f"{name} {version}" for found in summary["metric_versions"].values() for name, version in found.items()
@@ -124,7 +125,7 @@ def distinctions(groups: Sequence[Sequence[FinishedRun]]) -> list[str]:
 
     "" for a group as its profile has it that is alone with its data and model.
     """
-    firsts = [group[0].summary for group in groups]
+    firsts = [scored.together([run.summary for run in group]) for group in groups]
     titles = [(first["data"]["name"], model(first)) for first in firsts]
     found = dict.fromkeys(range(len(groups)), "")
     for title in set(titles):

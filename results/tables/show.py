@@ -1,4 +1,4 @@
-"""What `bench show`, `bench train` and `bench run --dry-run` print: a run, a sample, a training, a plan."""
+"""What `bench show`, `bench train` and `bench run --dry-run` print: a run, a training, a plan."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.data.corpus import load
-from bench.errors import unknown
-from bench.generate.store import RequestStore
 from bench.record import runs
 from bench.record.runs import RunFolder
 from bench.score.written import read_config
@@ -82,35 +79,6 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
             yield from _flat(inner, f"{name}.{key}" if name else str(key))
     else:
         yield name, value if isinstance(value, str) else runs.dump(value)
-
-
-def sample(console: Console, path: Path, sample_id: str) -> None:
-    """One sample: its prompts, what was retrieved, the text, the reference and the scores."""
-    folder = RunFolder(path)
-    config = read_config(folder)
-    rows = {row["sample_id"]: row for row in folder.rows(runs.SAMPLES)}
-    if sample_id not in rows:
-        raise unknown(f"sample of {path.name}", sample_id, list(rows)[:10])
-    row = rows[sample_id]
-    requests = path.parent / ".store" / "requests.sqlite"
-    store = RequestStore(requests) if requests.is_file() else None
-    for stage, key in row["requests"]:
-        prompt = store.prompt(key) if store else None
-        shown = f"{prompt.system}\n\n{prompt.text}".strip() if prompt else "no longer stored"
-        _section(console, f"prompt of stage {stage}", shown)
-    _section(console, "retrieved, best first", "\n".join(row["retrieved"]) or "nothing")
-    _section(console, "text", row["error"] or row["text"])
-    corpus = load(config.data)
-    same = corpus.fingerprint == config.data_fingerprint
-    _section(console, "reference", corpus.reference(sample_id) if same else f"data '{config.data}' has changed since")
-    scores = next((scores for scores in folder.rows(runs.SCORES) if scores["sample_id"] == sample_id), {})
-    nested = [item for item in scores.items() if isinstance(item[1], dict)]
-    _section(console, "scores", runs.dump(dict(sorted(nested, key=lambda item: item[0] == "properties"))))
-
-
-def _section(console: Console, title: str, text: Any) -> None:
-    console.print(f"--- {title}", style="bold", markup=False)
-    console.print(str(text), markup=False)
 
 
 def training(console: Console, checkpoint: Checkpoint, choice: Choice) -> None:

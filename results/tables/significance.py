@@ -80,9 +80,7 @@ def _sliced(board: Leaderboard, category: str, groups: Mapping[str, Mask], found
     for (place, label, key), one in found.items():
         values[place][label, key] = one.value
     n = sum(int(mask.sum()) for mask in groups.values())
-    rows = [
-        replace(row, values=values[place], by_seed={}, n=n * len(row.seeds)) for place, row in enumerate(board.rows)
-    ]
+    rows = [replace(row, values=values[place], by_seed={}, n=n) for place, row in enumerate(board.rows)]
     return replace(
         board,
         title=f"{board.title} · {category}",
@@ -123,13 +121,13 @@ def _with_daggers(board: Leaderboard, found: Estimates, baseline: str) -> Leader
     base = find(board, baseline) if baseline else None
     if base is None:
         return board
+    columns = {column.key: column for column in board.columns if column.higher_is_better is not None}
     compared = {
         (place, (label, key)): (one, found[base, label, key])
         for (place, label, key), one in found.items()
-        if place != base and (base, label, key) in found
+        if place != base and key in columns and (base, label, key) in found
     }
     adjusted = inference.holm([resampling.p_value(*pair) for pair in compared.values()])
-    columns = {column.key: column for column in board.columns}
     daggers: dict[int, dict[Cell, str]] = defaultdict(dict)
     for ((place, cell), (ours, theirs)), p in zip(compared.items(), adjusted, strict=True):
         if p <= inference.LEVEL:

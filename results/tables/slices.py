@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, matches, only, unknown
 from results.tables.finished_runs import FinishedRun
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from bench.console.meter import Meter
     from results.statistics.resampling import Mask
 
 PROPERTIES = {
@@ -35,11 +36,13 @@ class Slice:
     """`cut(run, mask of a category)` returns label -> mask over all samples of the run. `note` explains the groups.
 
     All runs of a table are cut as its first one is: `check` raises UserError for runs that would be cut in other ways.
+    `prepare` does what takes long before, and shows it.
     """
 
     note: str
     cut: Callable[[FinishedRun, Mask], dict[str, Mask]]
     check: Callable[[Sequence[FinishedRun]], None] = lambda runs: None
+    prepare: Callable[[Sequence[FinishedRun], Meter], None] = lambda runs, meter: None
 
     def __call__(self, run: FinishedRun, within: Mask) -> dict[str, Mask]:
         return self.cut(run, within)
@@ -47,8 +50,12 @@ class Slice:
 
 def parse(text: str) -> Slice | None:
     """'uniqueness', 'history:4' and so on; None for 'category', the table's own layout. Raises UserError otherwise."""
+    if not text:
+        return None
     name, colon, number = text.partition(":")
-    if text in ("", "category"):
+    name = only("slice", name, matches(name, (*PROPERTIES, "uniqueness", "category")) or [name])
+    text = f"{name}{colon}{number}"
+    if text == "category":
         return None
     if text == "uniqueness":
         from results.tables import uniqueness
@@ -57,6 +64,7 @@ def parse(text: str) -> Slice | None:
             "Users by the distance of their history's mean vector from the category's mean",
             uniqueness.cut,
             uniqueness.check,
+            uniqueness.embed,
         )
     if name not in PROPERTIES:
         raise unknown("slice", name, ("category", "uniqueness", *(f"{known}:4" for known in PROPERTIES)))

@@ -7,9 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench import registry
-from bench.errors import UserError
 from bench.settings import of_row
+from bench.types import Column
 from results.tables import run_settings
 from results.tables.finished_runs import FinishedRun, Summary
 
@@ -63,16 +62,36 @@ def _by_text(rows: Rows, say: Any) -> dict[str, list[str]]:
     return found
 
 
-def unread(rows: Rows) -> Iterator[str]:
+def unscored(rows: Rows, shared: Summary, columns: Sequence[Column]) -> Iterator[str]:
+    """Which rows lack a metric that the table shows, and the command that adds it."""
+    keys = {column.key for column in columns}
+    shown = dict.fromkeys(column["metric"] for column in shared["columns"] if column["key"] in keys)
+    by_rows: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for metric in shown:
+        by_rows[tuple(label for label in rows if not _scored(rows[label], metric))].append(metric)
+    for labels, metrics in by_rows.items():
+        places = dict.fromkeys(str(run.folder.path.parent) for label in labels for run in rows[label])
+        if labels:
+            yield (
+                f"-: not scored with {', '.join(metrics)}: {', '.join(labels)}; "
+                f"`bench score {' '.join(places)} --metric {','.join(metrics)}` adds it."
+            )
+
+
+def _scored(seeds: Sequence[FinishedRun], metric: str) -> bool:
+    return all(metric in run.summary["metric_versions"] for run in seeds)
+
+
+def unread(rows: Rows, shared: Summary) -> Iterator[str]:
     """What each metric could not read of the references, and of each row's texts."""
-    first = next(iter(rows.values()))[0].summary
-    for metric in first["metric_versions"]:
+    for metric in shared["metric_versions"]:
         said: dict[str, None] = {}
-        for label, seeds in rows.items():
+        for label, runs in rows.items():
+            seeds = [run.summary for run in runs if metric in run.summary["metric_versions"]]
             for side in SIDES:
-                said.update(dict.fromkeys(_unread([run.summary for run in seeds], metric, side, label)))
+                said.update(dict.fromkeys(_unread(seeds, metric, side, label)))
         if said:
-            yield f"{_columns(first, metric)} cannot read everything: {'; '.join(said)}."
+            yield f"{_columns(shared, metric)} cannot read everything: {'; '.join(said)}."
 
 
 def _unread(seeds: Sequence[Summary], metric: str, side: str, label: str) -> Iterator[str]:
@@ -86,9 +105,5 @@ def _unread(seeds: Sequence[Summary], metric: str, side: str, label: str) -> Ite
 
 def _columns(summary: Summary, metric: str) -> str:
     """The labels of the metric's columns in the table."""
-    try:
-        own = {column.key for column in registry.create("metric", metric).columns}
-    except UserError:  # a plug-in that is not loaded
-        return metric
-    found = [column["label"] for column in summary["columns"] if column["key"] in own and column["digits"]]
+    found = [column["label"] for column in summary["columns"] if column["metric"] == metric and column["digits"]]
     return ", ".join(found) or metric

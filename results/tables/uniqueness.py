@@ -8,6 +8,7 @@ the split count, whatever a run's limit is, so that a limit changes nobody's gro
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ from bench.score.written import read_config
 from results.tables.finished_runs import FinishedRun
 
 if TYPE_CHECKING:
+    from bench.config import EncoderConfig
+    from bench.console.meter import Meter
+    from bench.embed.store import StoredEmbedder
     from bench.protocols import TextVectors
     from bench.types import Sample
     from results.statistics.resampling import Mask
@@ -27,16 +31,76 @@ UNIQUE, OTHERS = "Unique", "Non-Unique"
 User = tuple[str, str]  # (category, user id)
 
 
+@dataclass(frozen=True)
+class Source:
+    """The users of one dataset and split, and where their vectors are kept."""
+
+    corpus: Corpus
+    samples: Sequence[Sample]
+    vectors: StoredEmbedder
+
+    def texts(self) -> list[str]:
+        """Every past review once."""
+        return list(dict.fromkeys(review.text for sample in self.samples for review in sample.history))
+
+
+def embed(found: Sequence[FinishedRun], meter: Meter) -> None:
+    """Computes and stores the vectors that are missing, so that `cut` only reads."""
+    for source in _sources(found):
+        texts = source.texts()
+        meter.start(f"Unique users of {source.corpus.name}: looking up the vectors of {len(texts):,} past reviews")
+        before = 0
+
+        def embedded(done: int, total: int) -> None:
+            nonlocal before
+            if not before:
+                meter.start(f"Unique users: embedding {total:,} past reviews", total)
+            meter.advance(done - before)
+            before = done
+
+        source.vectors.store.ensure(source.vectors.embedder, texts, progress=embedded)
+
+
+def missing(found: Sequence[FinishedRun]) -> tuple[int, int]:
+    """(vectors that are not stored, vectors that the groups need). Computes none, and makes no file."""
+    needed = kept = 0
+    for source in _sources(found):
+        texts, store = source.texts(), source.vectors.store
+        needed += len(texts)
+        kept += len(store.vectors(source.vectors.embedder.identity(), texts)) if store.path.is_file() else 0
+    return needed - kept, needed
+
+
+def _sources(found: Sequence[FinishedRun]) -> list[Source]:
+    return list({id(one): one for one in map(_source_of, found)}.values())
+
+
+def _source_of(run: FinishedRun) -> Source:
+    config = read_config(run.folder)
+    source = _source(config.data, config.split, config.profile.embedder, run.folder.path.parent)
+    if source.corpus.fingerprint != config.data_fingerprint:
+        raise UserError(f"data '{config.data}' has changed since {run.folder.path.name} was written; run it again")
+    return source
+
+
+@lru_cache(maxsize=4)
+def _source(data: str, split: str, embedder: EncoderConfig, out: Path) -> Source:
+    from bench.context import prefetch
+    from bench.embed import encoders
+    from bench.embed.store import StoredEmbedder
+
+    corpus = load(data)
+    encoder = encoders.create(embedder)
+    return Source(corpus, corpus.samples(split), StoredEmbedder(prefetch.vector_store(out), encoder))  # type: ignore[arg-type]
+
+
 def cut(run: FinishedRun, within: Mask) -> dict[str, Mask]:
-    """The masks of both groups. Vectors that are missing are computed and stored in the run's output folder."""
+    """The masks of both groups. `embed` comes before: a vector that is missing would be computed without a word."""
     import numpy as np
 
-    config = read_config(run.folder)
-    profile = config.profile.model_dump_json()  # text, so that it can be a key of the cache
-    corpus, unique = _unique_users_of(config.data, config.split, profile, run.folder.path.parent)
-    if corpus.fingerprint != config.data_fingerprint:
-        raise UserError(f"data '{config.data}' has changed since {run.folder.path.name} was written; run it again")
-    samples = samples_of(config, corpus)
+    source = _source_of(run)
+    unique = unique_users(source.samples, source.vectors)
+    samples = samples_of(read_config(run.folder), source.corpus)
     mask = np.array([(sample.category, sample.user_id) in unique for sample in samples])
     return {OTHERS: within & ~mask, UNIQUE: within & mask}
 
@@ -47,19 +111,6 @@ def check(found: Sequence[FinishedRun]) -> None:
     if len(by_embedder) > 1:
         listed = ", ".join(f"{embedder.model} ({name})" for embedder, name in by_embedder.items())
         raise UserError(f"--by uniqueness: these runs have other embedders: {listed}; name the run folders of one")
-
-
-@lru_cache(maxsize=4)
-def _unique_users_of(data: str, split: str, profile: str, out: Path) -> tuple[Corpus, frozenset[User]]:
-    from bench.config import Profile
-    from bench.context import prefetch
-    from bench.embed.encoders import create
-    from bench.embed.store import StoredEmbedder
-
-    corpus = load(data)
-    encoder = create(Profile.model_validate_json(profile).embedder)
-    vectors = StoredEmbedder(prefetch.vector_store(out), encoder)
-    return corpus, unique_users(corpus.samples(split), vectors)  # type: ignore[arg-type]
 
 
 def unique_users(samples: Sequence[Sample], vectors: TextVectors) -> frozenset[User]:

@@ -6,15 +6,16 @@ suite's own settings are preferred. If there are none, all runs of its cells are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench import settings
-from bench.config import RunConfig
+from bench.config import RunConfig, variant
 from bench.data import corpus
 from bench.errors import UserError
 from bench.record import runs
+from bench.record.runs import RunFolder
 from bench.score.written import read_config
 from bench.suite import suite
 from bench.suite.suite import Suite
@@ -40,11 +41,31 @@ def select(places: Sequence[Path] | None, *, say: Say = lambda text: None) -> tu
     return chosen, _with_own_settings(chosen, kept, say)
 
 
+def unfinished(places: Sequence[Path] | None) -> list[RunFolder]:
+    """The runs of `[SUITE] [PLACE ...]` that are not finished."""
+    chosen, rest = suite_of(places)
+    found = [folder for place in rest for folder in runs.find(runs.named(place)) if not folder.done]
+    wanted = suite.keys(chosen) if chosen and chosen.cells else None
+    return [folder for folder in found if wanted is None or _is_of(folder, wanted)]
+
+
+def _is_of(folder: RunFolder, wanted: Container[suite.Key]) -> bool:
+    """Whether it is a cell of the suite. One whose configuration cannot be read is not known to be."""
+    try:
+        one = read_config(folder)
+        changes = variant(one)
+    except UserError:
+        return False
+    own = [None] if one.retriever and one.k == one.profile.k else []
+    return any((one.method, one.retriever, changes, k) in wanted for k in (one.k, *own))
+
+
 def suite_of(places: Sequence[Path] | None) -> tuple[Suite | None, list[Path]]:
     """The suite, if the first argument names one and is no folder of runs, and the places after it."""
     given = list(places or [])
     first = given[0] if given else None
-    if first is not None and (str(first) in suite.suites() or first.suffix == ".toml") and not runs.find(first):
+    names = {name.casefold() for name in suite.suites()}
+    if first is not None and (str(first).casefold() in names or first.suffix == ".toml") and not runs.find(first):
         return suite.load(str(first)), given[1:] or [Path("runs")]
     return None, given or [Path("runs")]
 

@@ -205,7 +205,7 @@ def test_a_run_may_be_given_by_its_name(
     for command in ("show", "verify", "score"):
         capfd.readouterr()
         assert bench(command, name, "--out", world.out) == 0, capfd.readouterr().err
-    assert complaint("show", name[:-1], "--out", world.out).startswith(f"{name[:-1]} has no config.json")
+    assert complaint("show", f"{name}x", "--out", world.out).startswith(f"{name}x has no config.json")
     monkeypatch.chdir(world.path)  # where the output folder is the default, runs/
     for command in ("show", "verify", "score", "table"):
         assert bench(command, name) == 0, capfd.readouterr().err
@@ -239,7 +239,7 @@ def test_damaged_run_files_are_named(world: World, complaint: Complaint) -> None
 
 def test_tables_need_finished_runs(world: World, complaint: Complaint) -> None:
     assert complaint("table", world.out) == f"{world.out} holds no runs; run `bench run --out {world.out}` first"
-    assert complaint("score", world.out) == "no runs here; name a run folder or an output folder"
+    assert complaint("score", world.out) == f"no runs in {world.out}; name a run folder or an output folder"
     assert world.run() == 0
     assert complaint("table", world.out, "--format", "htlm").startswith("no format 'htlm'")
     assert complaint("score", world.out, "--metric", "rogue").startswith("no metric 'rogue'; did you mean 'rouge'?")
@@ -267,7 +267,8 @@ def test_scoring_needs_all_samples_and_the_same_data(world: World, complaint: Co
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["ls", "method"], "no list 'method'; did you mean 'methods'?"),
+        (["ls", "mehtods"], "no list 'mehtods'; did you mean 'methods'?"),
+        (["ls", "me"], "list 'me' may be methods, metrics; write more of the name"),
         (["ls"], "Missing argument"),
         (["xyzzy"], "No such command 'xyzzy'; see `bench --help`"),
         (["data"], "Missing command; see `bench data --help`"),
@@ -305,12 +306,21 @@ def test_show_a_run_and_a_sample(world: World, capfd: pytest.CaptureFixture[str]
     assert bench("show", path, "--sample", "Films/u1/r4") == 0
     out = capfd.readouterr().out
     row = next(row for row in world.rows() if row["sample_id"] == "Films/u1/r4")
-    assert "--- prompt of stage review\nGiven the title" in out
-    assert "  - [Review Text]: u1 wrote this as number 3\n" in out
-    assert "--- retrieved, best first\nFilms/u1/r3\nFilms/u1/r2\n" in out
-    assert f"--- text\n{row['text']}\n" in out
-    assert "--- reference\nxylophonic secret of u1\n" in out
-    assert '{"rouge": {"rouge1": ' in out
+    assert out.startswith(f"Sample Films/u1/r4 of {path.name}\n  category    Films\n  user        u1\n")
+    assert "Prompt of stage review: system message\n  Given the title" in out
+    assert "    - [Review Text]: u1 wrote this as number 3\n" in out
+    assert "Retrieved reviews, best first: 2\n  1. Films/u1/r3 · rated 5 · " in out
+    assert "\n    u1 wrote this as number 3\n  2. Films/u1/r2 · " in out
+    assert f"Answer\n  {row['text']}\n" in out
+    assert "Reference: what the user really wrote\n  xylophonic secret of u1\n" in out
+    scores, _, sliced = out.rpartition("Scores of this sample alone\n")[2].partition("Its numbers that tables are")
+    assert [line.split()[0] for line in scores.splitlines() if line] == ["rouge1", "rougeL", "bleu"]
+    assert [line.split()[0] for line in sliced.splitlines()[1:]] == ["rating", "history", "peers", "words"]
+
+    assert bench("show", path, "--sample", "films/U1") == 0
+    assert capfd.readouterr().out == out
+    assert bench("show", path, "--sample", "Films") == 2
+    assert "sample 'Films' may be Films/u0/r4, Films/u1/r4, Films/u2/r4; write more" in capfd.readouterr().err
 
 
 def test_show_of_a_run_that_was_moved_writes_nothing(world: World, capfd: pytest.CaptureFixture[str]) -> None:
@@ -320,7 +330,7 @@ def test_show_of_a_run_that_was_moved_writes_nothing(world: World, capfd: pytest
     world.folder().path.rename(moved)
     capfd.readouterr()
     assert bench("show", moved, "--sample", "Films/u1/r4") == 0
-    assert "--- prompt of stage review\nno longer stored\n" in capfd.readouterr().out
+    assert "Prompt of stage review\n  no longer stored\n" in capfd.readouterr().out
     assert [path.name for path in moved.parent.iterdir()] == ["run"]
 
 

@@ -152,7 +152,7 @@ def test_every_format_and_the_report_are_written(
 ) -> None:
     said(capfd, "table", shown, "--format", form)
     if form == "html":
-        said(capfd, "report", shown, "--to", tmp_path / "r.html", "--no-uniqueness")
+        said(capfd, "report", shown, "--to", tmp_path / "r.html")
         page = (tmp_path / "r.html").read_text("utf-8")
         assert "<script>alert" not in page and "<img src=x" not in page
 

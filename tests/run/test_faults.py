@@ -275,7 +275,7 @@ def test_whatever_a_file_of_a_run_holds_it_is_named_with_what_mends_it(
         ("show", folder.path),
         ("show", folder.path, "--sample", sample),
         ("show", folder.path, "--provenance"),
-        ("report", world.out, "--to", world.path / "report.html", "--no-uniqueness"),
+        ("report", world.out, "--to", world.path / "report.html"),
         (*world.words(method=METHODS), "--dry-run"),
         tuple(world.words(method=METHODS)),
     ]
@@ -405,8 +405,8 @@ def test_a_stored_prompt_that_cannot_be_read_says_so(
     changed(world, prompt=prompt)
     capfd.readouterr()
     assert bench("show", world.folder().path, "--sample", "Books/u1/r4") == 0
-    assert "prompt of stage review\nno longer readable\n" in capfd.readouterr().out
-    assert bench("report", world.out, "--to", world.path / "report.html", "--no-uniqueness") == 0
+    assert "Prompt of stage review\n  no longer readable\n" in capfd.readouterr().out
+    assert bench("report", world.out, "--to", world.path / "report.html") == 0
 
 
 def changed(world: World, **values: object) -> None:
@@ -592,7 +592,7 @@ def small_files() -> Iterator[None]:
     [
         (["regress"], "baseline.json", ["--write"]),
         (["plot", "costs", "--to"], "costs.svg", []),
-        (["report", "--no-uniqueness", "--no-prompts", "--to"], "report.html", []),
+        (["report", "--no-prompts", "--to"], "report.html", []),
     ],
 )
 def test_where_there_is_no_room_what_was_there_stays(

@@ -60,7 +60,7 @@ def test_latex(world: World, capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_html_and_the_report(world: World, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert bench("report", world.out, "--to", tmp_path / "r.html", "--no-uniqueness") == 0
+    assert bench("report", world.out, "--to", tmp_path / "r.html") == 0
     for page, scripts in ((table(world, "html", capfd), 0), ((tmp_path / "r.html").read_text("utf-8"), 3)):
         assert page.count("<script") == page.count("</script>") == scripts
         assert "alert(1)</script>" not in page

@@ -18,6 +18,14 @@ function element(tag, text, className) {
 const table = () => tables[state.data];
 const column = () => table().columns[byId("column").value] || table().columns[0];
 const score = (run, sample) => (table().scores[run][column().key] || [])[sample];
+
+/** The best of these values; null in a column without a direction. */
+function bestOf(values) {
+  const higher = column().higher_is_better;
+  if (higher === null || !values.length) return null;
+  return higher ? Math.max(...values) : Math.min(...values);
+}
+
 const shown = (value) => (value === null || value === undefined ? "–" : value.toFixed(column().digits));
 
 // ---------------------------------------------------------------- words in common
@@ -145,7 +153,7 @@ function row(at) {
   what.append(element("b", `${sample[RATING]}★ ${sample[ITEM]}`));
   what.append(element("small", `${sample[CATEGORY]} · ${sample[HISTORY]} past · ${sample[START]}`));
   const values = table().runs.map((_, run) => score(run, place));
-  const best = Math.max(...values.map((value) => value ?? -Infinity));
+  const best = bestOf(values.filter((value) => value != null));
   node.append(what, ...values.map((value) => element("span", shown(value), value === best ? "number best" : "number")));
   node.addEventListener("click", () => open(place));
   return node;

@@ -66,13 +66,12 @@ def _row(board: Leaderboard, row: Row) -> dict[str, Any]:
     values: dict[str, dict[str, Any]] = {group: {} for group in board.categories}
     for group, key in board.cells():
         cell = (group, key)
-        if cell in row.values:
-            low, high = row.intervals.get(cell, (None, None))
-            values[group][key] = {
-                "value": row.values[cell],
-                "low": low,
-                "high": high,
-                "significance": row.significance.get(cell, ""),
-                "by_seed": list(row.by_seed.get(cell, ())),
-            }
+        low, high = row.intervals.get(cell, (None, None))
+        values[group][key] = {
+            "value": row.values.get(cell),  # null: not scored with it, or nothing could be scored
+            "low": low,
+            "high": high,
+            "significance": row.significance.get(cell, ""),
+            "by_seed": list(row.by_seed.get(cell, ())),
+        }
     return {**about, "seeds": list(row.seeds), "values": values, "cost": asdict(row.cost)}

@@ -53,6 +53,20 @@ def test_the_baseline_states_its_tolerances(baseline: Path, found: list[Finished
     assert one["tolerance"] == round(high - low, 4)
 
 
+def test_a_metric_more_changes_nothing_of_what_is_compared(baseline: Path, found: list[FinishedRun]) -> None:
+    """Neither on a row of the baseline nor on another row of its table, though the metric has options."""
+    column = {**scored.COLUMNS[0], "metric": "bertscore", "key": "bertscore"}
+    made = found[0].summary
+    scores = {category: {**values, "bertscore": 0.5} for category, values in made["scores"].items()}
+    versions = {**made["metric_versions"], "bertscore": {"bert-score": "0.3"}}
+    settings = {**made["metric_settings"], "bertscore": {"model": "m"}}
+    more = {"columns": [*made["columns"], column], "metric_versions": versions, "metric_settings": settings}
+    found = [FinishedRun(found[0].folder, {**made, **more, "scores": scores}), *found[1:]]
+    assert len(leaderboards(found)) == 1
+    verdict = regress.compare(baseline, found)
+    assert (verdict.compared, verdict.moved, verdict.new) == (8 + 2 * 2, (), ())
+
+
 def test_what_moves_beyond_its_tolerance_is_named(baseline: Path, found: list[FinishedRun]) -> None:
     made = json.loads(baseline.read_text())
     cell = made["cells"]["toy · smollm · nonperso"]

@@ -97,7 +97,7 @@ def test_a_caption_speaks_of_intervals_where_some_are_drawn(
     halves = slices.parse("history:2")
     monkeypatch.setattr("results.tables.slices.parse", lambda text: halves)
     (figure,) = plots.draw(kind, found, ["rouge1"])
-    assert figure.get_suptitle() == "toy · smollm · 95 % intervals over users"
+    assert figure.get_suptitle() == "ROUGE-1 · toy · smollm · 95 % intervals over users"
 
 
 def test_intervals_of_other_columns_are_not_those_of_the_figure(found: list[FinishedRun]) -> None:
@@ -114,7 +114,7 @@ def test_missing_intervals_are_not_drawn(tmp_path: Path, monkeypatch: pytest.Mon
     runs = [scored.finished(tmp_path / str(k), summary("rag", k=k), scored.rows(0.3, users=1, each=1)) for k in (2, 4)]
     for kind in ("uniqueness", "ablations"):  # costs join the categories, and with them two users
         (figure,) = plots.draw(kind, runs, ["rouge1"])
-        assert figure.get_suptitle() == "toy · smollm"
+        assert figure.get_suptitle() == "ROUGE-1 · toy · smollm"
         drawn = [one for ax in figure.axes for one in ax.containers if isinstance(one, ErrorbarContainer)]
         assert not any(one.has_xerr or one.has_yerr for one in drawn)
     (figure,) = plots.draw("k-sweep", runs, ["rouge1"])
@@ -122,8 +122,33 @@ def test_missing_intervals_are_not_drawn(tmp_path: Path, monkeypatch: pytest.Mon
     assert not any(len(path.vertices) for path in band.get_paths())
 
 
+def test_a_row_that_lacks_the_metric_has_no_point(tmp_path: Path) -> None:
+    """Without being asked, figures show what all rows have."""
+    cells: list[tuple[str, int, tuple[str, ...]]] = [
+        ("nonperso", 0, ("rouge",)),
+        ("rag", 2, ("rouge", "bleu")),
+        ("rag", 4, ("rouge", "bleu")),
+        ("rag", 8, ("rouge",)),
+    ]
+    runs = [
+        scored.finished(tmp_path / f"{method}-{k}", summary(method, k=k), scored.rows(0.5), metrics=metrics)
+        for method, k, metrics in cells
+    ]
+    (figure,) = plots.draw("k-sweep", runs, ())
+    assert figure.get_suptitle().startswith("ROUGE-1 · ")
+    (figure,) = plots.draw("k-sweep", runs, ["BLEU"])
+    assert figure.get_suptitle().startswith("BLEU · toy")
+    (line,) = figure.axes[0].get_lines()  # no line of Non-Perso
+    assert list(line.get_xdata()) == [2, 4]
+    for kind in ("ablations", "costs"):
+        (figure,) = plots.draw(kind, runs, ["bleu"])
+        assert figure.get_suptitle().startswith("BLEU · toy")
+    (figure,) = plots.draw("k-sweep", runs, ["rouge", "rougeL"])
+    assert figure.get_suptitle().startswith("ROUGE-1, R-L · toy")
+
+
 def test_an_unknown_column_is_named_before_other_errors(found: list[FinishedRun]) -> None:
-    with pytest.raises(UserError, match="no column 'blue'; did you mean 'bleu'"):
+    with pytest.raises(UserError, match="no metric or column 'blue'; did you mean 'bleu'"):
         plots.draw("k-sweep", found[2:], ["blue"])  # no runs at several K
 
 
@@ -139,7 +164,7 @@ def test_a_title_is_inert_and_captions_distinguish_figures(
     figures = plots.draw("ablations", [*pair, *other], ["rouge1"], title="a\x1b[31mb\tc")
     above = [figure.get_suptitle().split("\n") for figure in figures]
     assert [lines[0] for lines in above] == ["a\\x1b[31mb c"] * 2
-    assert all(lines[1].startswith("toy · echo, not a model · ") for lines in above)
+    assert all(lines[1].startswith("ROUGE-1 · toy · echo, not a model · ") for lines in above)
     assert [lines[2] for lines in above] == ["limit 4", "no limit"]
     plots.save(figures, tmp_path / "a.png")
     assert [str(one.message) for one in recwarn.list] == []
@@ -149,7 +174,7 @@ def test_a_title_is_inert_and_captions_distinguish_figures(
     ("kind", "metric", "message"),
     [
         ("k-sweeep", (), "no plot 'k-sweeep'; did you mean 'k-sweep'?"),
-        ("ablations", ("blue",), "no column 'blue'; did you mean 'bleu'?"),
+        ("ablations", ("blue",), "no metric or column 'blue'; did you mean 'bleu'?"),
     ],
 )
 def test_what_cannot_be_drawn(found: list[FinishedRun], kind: str, metric: tuple[str, ...], message: str) -> None:

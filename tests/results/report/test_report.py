@@ -97,7 +97,7 @@ def scores_of(world: World) -> list[dict[str, Any]]:
 
 
 def test_no_text_ends_a_script(world: World, tmp_path: Path) -> None:
-    report.write(find_finished([world.out]), tmp_path / "r.html", unique=False)
+    report.write(find_finished([world.out]), tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text("utf-8")
     assert page.count("<script") == page.count("</script>") == 3  # index, one block, ours
     assert HOSTILE not in page
@@ -107,7 +107,7 @@ def test_no_text_ends_a_script(world: World, tmp_path: Path) -> None:
 
 @needs_browser
 def test_a_sample_in_the_browser(world: World, tmp_path: Path) -> None:
-    assert bench("report", world.out, "--to", tmp_path / "r.html", "--no-uniqueness", "--baseline", "nonperso") == 0
+    assert bench("report", world.out, "--to", tmp_path / "r.html", "--baseline", "nonperso") == 0
     html = dom(tmp_path / "r.html", "#sample=Books%2Fu0%2Fr4")
     assert "<title>dep-bench report</title>" in html
     valid.document(html)

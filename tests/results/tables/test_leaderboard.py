@@ -25,9 +25,9 @@ from results.tables.formats.terminal import terminal
 from results.tables.leaderboard import Leaderboard, Row
 
 COLUMNS = [
-    {"key": "rouge1", "label": "R-1", "digits": 4, "higher_is_better": True, "main": True},
-    {"key": "rougeL", "label": "R-L", "digits": 4, "higher_is_better": True, "main": False},
-    {"key": "length", "label": "Len", "digits": 1, "higher_is_better": False, "main": True},
+    {"metric": "rouge", "key": "rouge1", "label": "R-1", "digits": 4, "higher_is_better": True, "main": True},
+    {"metric": "rouge", "key": "rougeL", "label": "R-L", "digits": 4, "higher_is_better": True, "main": False},
+    {"metric": "rouge", "key": "length", "label": "Len", "digits": 1, "higher_is_better": False, "main": True},
 ]
 
 
@@ -149,9 +149,12 @@ def test_seeds_form_one_row_with_their_mean() -> None:
     assert row.seeds == (0, 1, 2)
     assert row.values[BOOKS] == pytest.approx(0.4)
     assert row.values[FILMS] == pytest.approx(0.3)
-    assert (row.n, row.failed) == (15, 1)
+    assert (row.n, row.failed) == (5, 1)  # of 15 texts
+    assert any(
+        "seeds 0, 1, 2 (mean; n counts each sample once, failed and costs are of all" in one for one in made.notes
+    )
     assert (row.cost.requests, row.cost.new_tokens) == (15, 150)
-    assert "seeds 0, 1, 2 (mean); failed samples: 1 (they score 0)" in " ".join(made.notes)
+    assert "all seeds); failed samples: 1 (they score 0)" in " ".join(made.notes)
 
 
 def test_only_the_newest_run_of_a_cell_counts() -> None:
@@ -175,7 +178,7 @@ def test_only_the_newest_run_of_a_cell_counts() -> None:
         {"profile": {"name": "paper", "title": "Paper"}},
         {"sampling": {"temperature": 0.0, "top_p": 0.95, "max_new_tokens": 128}},
         {"metric_versions": {"rouge": {"rouge-score": "0.2"}}},
-        {"columns": COLUMNS[:1]},
+        {"metric_settings": {"rouge": {"stem": False}}},
         {"data": {**summary()["data"], "fingerprint": "g"}},
         {"data": {**summary()["data"], "limit": 10}},
         {"data": {**summary()["data"], "split": "val"}},
@@ -198,7 +201,6 @@ def test_runs_that_cannot_be_compared_share_no_table(change: dict[str, Any]) -> 
         ({"profile": {"name": "paper", "title": "Paper"}}, "profile tiny", "profile paper"),
         ({"profile": {"name": "tiny", "title": "Other"}}, "table 1", "table 2"),
         ({"data": {**summary()["data"], "fingerprint": "g"}}, "data f", "data g"),
-        ({"columns": COLUMNS[:1]}, "columns R-1 R-L Len", "columns R-1"),
         ({"generator": "other weights"}, "engine abc", "engine other we"),
         ({"metric_versions": {"rouge": {"rouge-score": "0.2"}}}, "rouge-score 0.1.2", "rouge-score 0.2"),
     ],
@@ -349,7 +351,7 @@ def test_the_reviews_that_prompts_kept_are_a_column() -> None:
     rag = [summary(k=8, seed=seed, kept=one) for seed, one in enumerate(kept)]
     made = board(*rag, summary("nonperso"), summary("pag", k=8))
     assert [(row.kept, row.full) for row in made.rows] == [(None, None), (3.5, pytest.approx(0.16)), (None, None)]
-    assert "| 3.5 (16 %) | 15 | 0 |" in markdown(made)
+    assert "| 3.5 (16 %) | 5 | 0 |" in markdown(made)
     assert markdown(made).count("| - | 5 | 0 |") == 2
     assert any(note.startswith("kept: past reviews in the prompt") for note in made.notes)
     assert r"3.5 (16 \%)" in latex(made)
@@ -372,7 +374,7 @@ def test_notes_count_what_metrics_could_not_read() -> None:
     made = board(*rag, summary("nonperso", unread={"rouge": {"reference": reference}}, metric_versions=metrics))
     (note,) = [note for note in made.notes if "cannot read" in note]
     said = "5 of 5 references hold no letter; 4 of 10 texts of RAG hold no letter"
-    assert note == f"R-1, R-L cannot read everything: {said}."
+    assert note == f"R-1, R-L, Len cannot read everything: {said}."
     assert not any("cannot read" in note for note in board(summary()).notes)
 
 

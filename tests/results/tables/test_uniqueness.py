@@ -12,6 +12,7 @@ import pytest
 from bench import registry
 from bench.context import prefetch
 from bench.types import Item, Review, Sample
+from results.tables import uniqueness
 from results.tables.uniqueness import unique_users
 from tests import fakes
 from tests.embed.fakes import FakeEmbedder
@@ -93,3 +94,45 @@ def test_runs_whose_groups_would_differ_are_refused(
     said = capfd.readouterr().err
     assert "these runs have other embedders: " in said and "other (data-nonperso-" in said
     assert len(said.splitlines()) == 1
+
+
+def test_a_report_embeds_nothing_and_names_the_command_that_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The first report was silent for minutes, because it embedded every past review for one figure."""
+    monkeypatch.setitem(registry.BUILTIN["generator"], "fake", fakes.FAKE)
+    embedder = FakeEmbedder()
+    monkeypatch.setattr("bench.embed.encoders.create", lambda config: embedder)
+    world = World(tmp_path)
+    assert world.run(method="nonperso,rag") == 0
+    uniqueness._source.cache_clear()
+    store, page = prefetch.vector_store(world.out).path, tmp_path / "r.html"
+    assert not store.exists()
+    capfd.readouterr()
+    assert bench("report", world.out, "--to", page) == 0
+    again = f"`bench plot uniqueness {world.out}` makes them"
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line == (
+        f"figure 'Unique and Non-Unique users' is left out: 12 of 12 vectors of past reviews are not stored; {again}"
+    )
+    assert not store.exists() and not embedder.calls
+    assert again in page.read_text() and "Unique and Non-Unique users: ROUGE-1" not in page.read_text()
+    assert bench("plot", "uniqueness", world.out, "--to", tmp_path / "u.svg") == 0
+    assert embedder.calls
+    assert bench("report", world.out, "--to", page) == 0
+    assert capfd.readouterr().err == ""
+    assert "Unique and Non-Unique users: ROUGE-1 · toy · none" in page.read_text()
+
+
+def test_embedding_for_a_slice_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(registry.BUILTIN["generator"], "fake", fakes.FAKE)
+    monkeypatch.setattr("bench.embed.encoders.create", lambda config: FakeEmbedder())
+    monkeypatch.setattr("bench.console.terminal.PLAIN_SECONDS", 0.0)
+    world = World(tmp_path)
+    assert world.run(method="rag") == 0
+    uniqueness._source.cache_clear()
+    capfd.readouterr()
+    assert bench("table", world.out, "--by", "uniqueness") == 0
+    assert "Unique users: embedding 12 past reviews 100%" in capfd.readouterr().err
