@@ -36,7 +36,16 @@ from bench.errors import UserError
 from bench.protocols import Context
 from bench.types import Prompt, Review, Sample
 from methods.answers import strip_marker
-from methods.blocks import fields, item_block, item_fields, joined, past_reviews_block, rating
+from methods.blocks import (
+    fields,
+    item_block,
+    item_fields,
+    item_words,
+    joined,
+    past_reviews_block,
+    past_reviews_words,
+    rating,
+)
 from methods.pag import Pag, at_least_one, history_key, review_with, without_target
 
 if TYPE_CHECKING:
@@ -48,9 +57,8 @@ if TYPE_CHECKING:
 RELEASED_PEERS = 4
 
 DIFFERENCE_SYSTEM = (
-    "Given the title and description of an item, along with the user's review and {others} of the same item (each "
-    "with review rating, review title, review text), describe how the user's review differs from {them} in each of the "
-    "following aspects{brief}:\n"
+    "Given {item}the user's review and {others} of the same item (each with {shown}), describe how the user's review "
+    "differs from {them} in each of the following aspects{brief}:\n"
     "[Writing Style]: choice of words and structure of sentences.\n"
     "[Emotional Style]: tone, be it positive, negative or neutral.\n"
     "[Semantic Style]: density of information and coherence with the context."
@@ -62,10 +70,6 @@ SUMMARY_SYSTEM = (
     "The summary should be formatted as follows:\n"
     "[Summary]: <summary>"
 )
-ALONG = (
-    ", along with the user's past reviews (including item title, item description, review rating, review title, review "
-    "text)"
-)
 
 
 def difference_prompt(past: Sample, reviews: tuple[Review, ...], *, brief: bool = False) -> Prompt:
@@ -74,7 +78,10 @@ def difference_prompt(past: Sample, reviews: tuple[Review, ...], *, brief: bool 
     others, them = (f"{len(peers)} other users' reviews", "them") if len(peers) > 1 else ("another user's review", "it")
     blocks = [item_block(own.item), _compared("User's Review", own)]
     blocks += [_compared(f"Other User {number}'s Review", peer) for number, peer in enumerate(peers, start=1)]
-    system = DIFFERENCE_SYSTEM.format(others=others, them=them, brief=BRIEF if brief else "")
+    titled = any(review.title.strip() for review in reviews)
+    shown = ", ".join(["review rating", *(["review title"] if titled else []), "review text"])
+    item = f"{words}, along with " if (words := item_words(own.item)) else ""
+    system = DIFFERENCE_SYSTEM.format(item=item, others=others, shown=shown, them=them, brief=BRIEF if brief else "")
     return Prompt(system, joined(*blocks))
 
 
@@ -89,7 +96,7 @@ def summary_prompt(differences: Sequence[Review], reviews: Sequence[Review]) -> 
     for number, difference in enumerate(differences, start=1):
         lines += [f"- [Item {number}]:", *fields("  - ", item_fields(difference.item))]
         lines.append(f"  - [Difference]: {difference.text}")
-    system = SUMMARY_SYSTEM.format(along=ALONG if reviews else "")
+    system = SUMMARY_SYSTEM.format(along=f", along with {past_reviews_words(reviews)}" if reviews else "")
     return Prompt(system, joined(*lines, past_reviews_block(reviews)))
 
 

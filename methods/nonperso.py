@@ -9,16 +9,13 @@ from dataclasses import dataclass
 
 from bench.protocols import Context
 from bench.types import Prompt, Review, Sample
-from methods.blocks import item_block, joined, output_block
+from methods.blocks import given, item_block, joined, output_block
 
-SYSTEM = (
-    "Given the title and description of an item, and the output review rating and review title, "
-    "generate an item review for the user."
-)
+TASK = "generate an item review for the user."
 
 
 def prompt(sample: Sample, reviews: tuple[Review, ...] = ()) -> Prompt:
-    return Prompt(SYSTEM, joined(item_block(sample.item), output_block(sample)))
+    return Prompt(f"{given(sample)}, {TASK}", joined(item_block(sample.item), output_block(sample)))
 
 
 @dataclass(frozen=True)

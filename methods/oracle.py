@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 from bench.protocols import Context
 from bench.types import Prompt, Review, Sample
-from methods.blocks import item_block, joined, output_block
+from methods.blocks import given, item_block, joined, output_block
+from methods.rag import TASK
 
-SYSTEM = (
-    "Given the title and description of an item, along with the user's writing habits, and the output review rating "
-    "and review title, generate a personalized item review for the user."
-)
+HABITS = "the user's writing habits"
 LABELS = {
     "length": "Length",
     "punctuation": "Punctuation",
@@ -34,7 +32,8 @@ def _value(name: str, value: str | None) -> str:
 
 def prompt(sample: Sample, habits: Mapping[str, str | None]) -> Prompt:
     words = f"[User's Writing Habits]: {in_words(habits)}"
-    return Prompt(SYSTEM, joined(item_block(sample.item), words, output_block(sample)))
+    system = f"{given(sample, along=HABITS)}, {TASK}"
+    return Prompt(system, joined(item_block(sample.item), words, output_block(sample)))
 
 
 @dataclass(frozen=True)

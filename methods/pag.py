@@ -24,26 +24,19 @@ from bench.errors import UserError
 from bench.protocols import Context
 from bench.types import Item, Prompt, Review, Sample
 from methods.answers import strip_marker
-from methods.blocks import item_block, joined, output_block, past_reviews_block
+from methods.blocks import given, item_block, joined, output_block, past_reviews_block, past_reviews_words
 from methods.rag import Rag
 
-PROFILE_SYSTEM = (
-    "Given the user's past reviews (including item title, item description, review rating, review title, review text), "
-    "write a summary that profiles the user.\n"
-    "The summary should be formatted as follows:\n"
-    "[Summary]: <summary>"
+PROFILE_TASK = (
+    "write a summary that profiles the user.\nThe summary should be formatted as follows:\n[Summary]: <summary>"
 )
-REVIEW_SYSTEM = (
-    "Given the title and description of an item, along with the user's past reviews (including item title, item "
-    "description, review rating, review title, review text), a summary that profiles the user, and the output review "
-    "rating and review title, generate a personalized item review for the user.\n"
-    "The review should be formatted as follows:\n"
-    "[Review]: <review>"
+REVIEW_TASK = (
+    "generate a personalized item review for the user.\nThe review should be formatted as follows:\n[Review]: <review>"
 )
 
 
 def profile_prompt(past: Sample, reviews: tuple[Review, ...]) -> Prompt:
-    return Prompt(PROFILE_SYSTEM, past_reviews_block(reviews))
+    return Prompt(f"Given {past_reviews_words(reviews)}, {PROFILE_TASK}", past_reviews_block(reviews))
 
 
 def without_target(sample: Sample) -> Sample:
@@ -63,7 +56,9 @@ def review_prompt(sample: Sample, reviews: tuple[Review, ...]) -> Prompt:
     """`reviews`: the profile as the text of a review, then the past reviews."""
     profile, *past = reviews
     about_user = past_reviews_block(past), f"[User's Profile Summary]: {profile.text}"
-    return Prompt(REVIEW_SYSTEM, joined(item_block(sample.item), *about_user, output_block(sample)))
+    along = ", ".join([*([past_reviews_words(past)] if past else []), "a summary that profiles the user"])
+    system = f"{given(sample, along=along)}, {REVIEW_TASK}"
+    return Prompt(system, joined(item_block(sample.item), *about_user, output_block(sample)))
 
 
 async def review_with(profile: str, sample: Sample, ctx: Context, history: tuple[Review, ...]) -> str:

@@ -42,11 +42,18 @@ def test_every_stage_is_taught_in_its_share(some: list[Lesson]) -> None:
 
 
 def test_prompts_are_the_suite_s_own(some: list[Lesson]) -> None:
+    item, output = "the title and description of an item", "the output review rating and review title"
+    fields = "item title, item description, review rating, review title, review text"
+    past, summary = f"the user's past reviews (including {fields})", "a summary that profiles the user"
     systems = {
-        "nonperso": nonperso.SYSTEM, "soft": nonperso.SYSTEM, "rag": rag.SYSTEM, "rag_soft": rag.SYSTEM,
-        "oracle": oracle.SYSTEM, "profile": pag.PROFILE_SYSTEM, "profiled": pag.REVIEW_SYSTEM,
-        "summary": dpl.SUMMARY_SYSTEM.format(along=dpl.ALONG),
-    }  # fmt: skip
+        "nonperso": f"Given {item}, and {output}, {nonperso.TASK}",
+        "rag": f"Given {item}, along with {past}, and {output}, {rag.TASK}",
+        "oracle": f"Given {item}, along with the user's writing habits, and {output}, {rag.TASK}",
+        "profile": f"Given {past}, {pag.PROFILE_TASK}",
+        "profiled": f"Given {item}, along with {past}, {summary}, and {output}, {pag.REVIEW_TASK}",
+        "summary": dpl.SUMMARY_SYSTEM.format(along=f", along with {past}"),
+    }
+    systems |= {"soft": systems["nonperso"], "rag_soft": systems["rag"]}
     for one in some:
         if one.kind in systems:
             assert one.prompt.system == systems[one.kind]
