@@ -13,6 +13,7 @@ less, or nothing. So faults show in `run` that no score can tell from noise.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -35,6 +36,9 @@ ALL, RUN = "all", "run"
 COSTS = ("requests", "prompt_tokens", "new_tokens")
 SOFT_USE = ("slots", "vectors", "features")
 TRAIN, SOFT = "train ", "soft "  # begin the keys of a training and of soft prompt embeddings
+LOG = "log "  # begins the name of a size that is compared by its logarithm, as seeds make it some times as large
+SMALLEST = 1e-12  # what a size of 0 counts as
+SIZES = ("grad_norm", "update")  # of a training's epoch
 NOT_COMPARED = ("epoch", "seconds", "loss")  # of an epoch's row; `loss` is the weighted sum of the others
 
 
@@ -44,6 +48,11 @@ class Measured:
 
     value: float
     samples: Array | None = None
+
+
+def relative(group: str, key: str) -> bool:
+    """Whether noise of this value is in proportion to it: what runs did, but for logarithms."""
+    return group == RUN and LOG not in key
 
 
 def values(row: Sequence[FinishedRun], groups: Collection[str]) -> dict[str, dict[str, float]]:
@@ -95,8 +104,13 @@ def _of_run(run: FinishedRun) -> dict[str, Measured]:
         found |= {"kept": _mean([row["kept"] for row in rows]), "place": _mean(_places(run, rows))}
     trained = run.folder.read(runs.CONFIG).get("trained") or {}
     last = (trained.get("epochs") or [{}])[-1]
-    found |= {f"{TRAIN}{key}": Measured(float(one)) for key, one in last.items() if key not in NOT_COMPARED}
+    found |= {f"{TRAIN}{key}": Measured(float(one)) for key, one in last.items() if key not in (*NOT_COMPARED, *SIZES)}
+    found |= {f"{TRAIN}{LOG}{key}": _size(last[key]) for key in SIZES if key in last}
     return found | _soft(rows)
+
+
+def _size(value: float) -> Measured:
+    return Measured(math.log(max(value, SMALLEST)))
 
 
 def _soft(rows: Sequence[dict[str, Any]]) -> dict[str, Measured]:
@@ -105,7 +119,7 @@ def _soft(rows: Sequence[dict[str, Any]]) -> dict[str, Measured]:
     for name in dict.fromkeys(name for row in rows for name in row.get("soft", {})):
         used = [row.get("soft", {}).get(name, {}) for row in rows]
         found |= {f"{SOFT}{name} {key}": _mean([one.get(key) for one in used]) for key in SOFT_USE}
-        found[f"{SOFT}{name} embeds"] = Measured(_mean([one.get("embeds") for one in used]).value)
+        found[f"{SOFT}{name} {LOG}embeds"] = _size(_mean([one.get("embeds") for one in used]).value)
     return found
 
 

@@ -164,16 +164,15 @@ def _from_intervals(one: Found) -> Expectation:
 
 
 def _finds(cells: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
-    """Key of a value -> the smallest and the largest tolerance; of what runs did, relative to the value."""
+    """Key of a value -> the smallest and the largest tolerance; relative to the value where its noise is."""
     found: dict[str, list[float]] = {}
     for cell in cells.values():
         for group, values in cell["values"].items():
             for key, one in values.items():
                 if one["tolerance"] is not None:
-                    unit = (abs(one["value"]) or 1.0) if group == measured.RUN else 1.0
-                    found.setdefault(f"{key} (relative)" if group == measured.RUN else key, []).append(
-                        one["tolerance"] / unit
-                    )
+                    relative = measured.relative(group, key)
+                    unit = (abs(one["value"]) or 1.0) if relative else 1.0
+                    found.setdefault(f"{key} (relative)" if relative else key, []).append(one["tolerance"] / unit)
     return {key: (min(some), max(some)) for key, some in found.items()}
 
 

@@ -9,7 +9,8 @@ give a false alarm in at most `FALSE_ALARMS` of all runs (Bonferroni, Student's 
 - A training has a seed too, which moves all samples of a run together. So values of trained methods have the variance
   of their means over seeds, as a multiple of the above that their rows share, where it is more.
 - Losses and scores of whole corpora are no means over samples. They have the variance over seeds, of their own or
-  pooled over the rows of their column (of losses relative to the value), whichever is more.
+  pooled over the rows of their column (relative to the value, but for logarithms), whichever is more. Rows that share a
+  training count once.
 
 A value that is the same with every seed may move by `SAME` of itself: another machine may round a vector, and so a
 ranking, otherwise.
@@ -23,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, variance
 
-from results.checks.measured import RUN, TRAIN, Measured
+from results.checks.measured import TRAIN, Measured, relative
 from results.statistics.inference import quantile
 
 FALSE_ALARMS = 0.01
@@ -102,15 +103,21 @@ def _more(texts: Noise, with_training: Noise | None) -> Noise:
 
 
 def _pooled(found: Mapping[Name, Noise], seeds: Mapping[Name, Sequence[Measured]]) -> dict[Name, Noise]:
-    units = {name: abs(fmean(one.value for one in seeds[name])) or 1.0 if name[1] == RUN else 1.0 for name in found}
+    units = {name: _unit(name, seeds[name]) for name in found}
     columns: dict[tuple[str, str], list[Name]] = defaultdict(list)
     for name, noise in found.items():
         if noise.variance:
             columns[name[1:]].append(name)
     made = dict(found)
     for names in columns.values():
-        freedom = sum(found[name].freedom for name in names)
-        pooled = sum(found[name].variance / units[name] ** 2 * found[name].freedom for name in names) / freedom
+        apart = {tuple(one.value for one in seeds[name]): name for name in names}.values()
+        freedom = sum(found[name].freedom for name in apart)
+        pooled = sum(found[name].variance / units[name] ** 2 * found[name].freedom for name in apart) / freedom
         for name in names:
             made[name] = Noise(max(found[name].variance, pooled * units[name] ** 2), freedom)
     return made
+
+
+def _unit(name: Name, found: Sequence[Measured]) -> float:
+    """What the noise of a value is measured in."""
+    return abs(fmean(one.value for one in found)) or 1.0 if relative(*name[1:]) else 1.0

@@ -60,6 +60,20 @@ def test_what_is_no_mean_is_pooled_relative_to_its_size_and_keeps_more_noise_of_
     assert made["b", "all", "b"] == pytest.approx((6.0, times(4, 2) * math.sqrt(3 * 4 / 3)))
 
 
+def test_rows_that_share_a_training_count_once() -> None:
+    alone = tolerances.of({("a", "run", "train x"): whole(5, 6, 7), ("b", "run", "train x"): whole(50, 60, 71)})
+    again = {("a swapped", "run", "train x"): whole(5, 6, 7), ("b", "run", "train x"): whole(50, 60, 71)}
+    found = tolerances.of({("a", "run", "train x"): whole(5, 6, 7), **again})
+    ratio = found["a", "run", "train x"][1] / alone["a", "run", "train x"][1]
+    assert ratio == pytest.approx(times(4, 3) / times(4, 2))  # more values, and no more degrees of freedom
+
+
+def test_logarithms_have_one_unit_for_all() -> None:
+    key = "train log update"
+    found = tolerances.of({("a", "run", key): whole(-7, -6, -5), ("b", "run", key): whole(0, 1, 2)})
+    assert found["a", "run", key][1] == pytest.approx(found["b", "run", key][1]) == times(4, 2) * math.sqrt(4 / 3)
+
+
 def test_what_is_the_same_with_every_seed_may_hardly_move() -> None:
     found = tolerances.of({("a", "run", "requests review"): means([6, 6], [6, 6], [6, 6])})
     assert found["a", "run", "requests review"] == (6.0, 6.0 * SAME)
