@@ -6,7 +6,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from bench.console.terminal import Throttle, inert
+from bench.console.terminal import Throttle, inert, voices
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -27,6 +27,8 @@ class Meter:
         self._plain = Throttle()
 
     def __enter__(self) -> Meter:
+        if self._shown:
+            voices.append(self.say)
         return self
 
     def start(self, what: str, total: int | None = None, *, done: int = 0) -> None:
@@ -66,6 +68,8 @@ class Meter:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        if self._shown:
+            voices.remove(self.say)
 
 
 def _bar(*, transient: bool) -> Progress:

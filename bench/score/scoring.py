@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -117,14 +118,26 @@ def _workers(samples: int) -> int:
 
 @contextmanager
 def _pool(workers: int) -> Iterator[Executor | None]:
-    """Spawned, not forked, as this process may hold an engine's threads. Loads the same plug-in files."""
+    """Spawned, not forked, as this process may hold an engine's threads. Loads the same plug-in files.
+
+    After an error nothing more is begun.
+    """
     if not workers:
         yield None
         return
     with ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=plugins.load, initargs=(plugins.loaded(),)
+        workers, get_context("spawn"), initializer=_begin, initargs=(plugins.loaded(),)
     ) as pool:
-        yield pool
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _begin(files: Sequence[str]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to answer
+    plugins.load(files)
 
 
 def _submit(
