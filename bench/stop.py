@@ -29,7 +29,7 @@ from bench.console import terminal
 from bench.generate.engine import reaper
 
 CODE = 130
-GRACE = 3.0  # seconds
+GRACE = 2.5  # seconds
 ONE = 0.3  # seconds: a terminal and a wrapper may both send the same Ctrl-C
 LOOKS = 20  # at what the command has started, while it is killed
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

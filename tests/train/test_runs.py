@@ -327,6 +327,30 @@ def test_a_killed_trainer_is_one_line_and_the_same_command_goes_on(world: World)
     assert [row["step"] for row in checkpoint.folder.rows("steps.jsonl")] == list(range(1, 121))
 
 
+def test_ctrl_c_saves_the_training_and_the_same_command_goes_on(world: World) -> None:
+    out = world.path / "stopped"
+    words = ["run", "--method", "soft", "--data", world.path / "data", "--profile", world.profile]
+    words += ["--generator", "echo", "--out", out, "--set", "train.epochs=40", "--metric", "bleu"]
+    words += ["--set", "train.batch=1"]  # so that an epoch has steps between its saves
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    command = [sys.executable, "-c", code + "from bench.cli import main; main()", *map(str, words)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert until(lambda: list(out.glob("checkpoints/*/resume.safetensors")))
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)  # to the command alone, which tells its training
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - began < 5
+    assert process.returncode == 130
+    assert err.splitlines()[-2:] == ["stopping ...", "bench: stopped; the same command goes on where it was"]
+    assert "Traceback" not in err and not workers(out)
+    (checkpoint,) = checkpoints.find(out)
+    done = len(list(checkpoint.folder.rows("steps.jsonl")))
+    assert 0 < done < 280
+    assert int(checkpoint.read_tensors("resume.safetensors")[1]["step"]) == done
+    assert bench(*words) == 0
+    assert [row["step"] for row in checkpoint.folder.rows("steps.jsonl")] == list(range(1, 281))
+
+
 @pytest.mark.parametrize("name", ["manifest.json", "training.json", "selection-*.json", "epoch-{}.safetensors"])
 def test_a_truncated_checkpoint_is_named(
     name: str, world: World, trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
