@@ -72,6 +72,12 @@ class VectorStore:
                         found[by_digest[digest]] = vector
         return found
 
+    def dimensions(self, embedder: str) -> int | None:
+        """The length of this embedder's vectors; None where none is stored."""
+        with self._open() as db:
+            row = db.execute("SELECT dimensions FROM embedders WHERE identity = ?", (embedder,)).fetchone()
+        return int(row[0]) if row else None
+
     def ensure(
         self, embedder: Embedder, texts: Iterable[str], *, progress: Progress | None = None
     ) -> dict[str, Vectors]:

@@ -93,7 +93,10 @@ def test_ctrl_c_at_the_start_of_the_engine_is_gone_within_seconds(tmp_path: Path
         assert time.monotonic() - began < 5
         assert process.returncode == 130
         assert said.splitlines()[-2:] == ["stopping ...", "bench: stopped; the same command goes on where it was"]
-        assert members_of_session(process.pid) == []
+        deadline = began + 10
+        while members_of_session(process.pid):  # Python's resource tracker frees shared memory, and then ends
+            assert time.monotonic() < deadline, "processes outlived the command"
+            time.sleep(0.05)
     finally:
         for left in members_of_session(process.pid):
             os.kill(left, signal.SIGKILL)

@@ -284,10 +284,43 @@ def test_a_training_that_fails_says_why_and_is_named(world: World, capfd: pytest
     assert "Traceback" not in said
 
 
-def test_a_dry_run_plans_trained_methods_and_trains_nothing(world: World, capfd: pytest.CaptureFixture[str]) -> None:
-    assert call(world, "run", "--method", "dep", "--dry-run", out="dry") == 0
-    assert "review" in capfd.readouterr().out
-    assert checkpoints.find(world.path / "dry") == []
+def planned(out: str) -> tuple[int, int, int]:
+    """(samples left, requests, those that are stored) of a dry run, as it prints them."""
+    rows = [line.split("  ") for line in out.splitlines() if " of " in line and "review" in line]
+    cells = [[word for word in row if word.strip()] for row in rows]
+    left = sum(int(row[2].split()[0]) for row in cells)
+    return left, sum(int(row[4]) for row in cells), sum(int(row[5]) for row in cells)
+
+
+def test_a_dry_run_of_trained_methods_counts_what_the_run_then_asks(
+    world: World, plan: Plan, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Two epochs are validated on 7 samples before the 7 test samples are written."""
+    words = ("run", "--method", "soft,dep", "--metric", "bleu")
+    assert call(world, *words, "--dry-run", out="dry") == 0
+    said = capfd.readouterr().out
+    assert planned(said) == (42, 42, 0)
+    assert said.count(": trained first, 2 x 7 samples, at most 6 steps") == 2
+    assert "texts are not embedded yet" in said
+    assert checkpoints.find(world.path / "dry") == [] and plan.requests == []
+    assert call(world, *words, out="dry") == 0
+    assert len(plan.requests) == 42
+
+
+def test_a_dry_run_knows_the_stored_answers_of_trained_methods(
+    world: World, copy: Path, plan: Plan, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ("run", "--method", "soft,dep", "--metric", "bleu")
+    assert call(world, *words, "--dry-run", out=str(copy)) == 0
+    assert planned(capfd.readouterr().out) == (14, 14, 0)  # trained and validated before
+    assert call(world, *words, out=str(copy)) == 0
+    assert len(plan.requests) == 14
+    for folder in runs.find(copy):
+        (folder.path / runs.SUMMARY).unlink()
+        folder.write_rows(runs.SAMPLES, list(folder.rows(runs.SAMPLES))[:2])
+    capfd.readouterr()
+    assert call(world, *words, "--dry-run", out=str(copy)) == 0
+    assert planned(capfd.readouterr().out) == (10, 10, 10)
 
 
 def workers(folder: Path) -> list[int]:
