@@ -75,7 +75,8 @@ def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         assert process.stderr is not None
         said = ""
         while line not in said:
-            assert (more := process.stderr.readline()), f"it has ended: {said}"
+            more = process.stderr.readline()
+            assert more, f"it has ended: {said}"
             said += more
         return process
 

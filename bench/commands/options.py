@@ -30,7 +30,8 @@ History = Annotated[
 ]
 Metrics = Annotated[str, typer.Option("--metric", help="Names separated by commas.", show_default="the profile's")]
 Checkpoint = Annotated[
-    Path | None, typer.Option("--checkpoint", help="A trained method's checkpoint folder; it must fit the run.")
+    Path | None,
+    typer.Option("--checkpoint", help="A trained method's checkpoint; its train.* settings are taken from it."),
 ]
 Generator = Annotated[str, typer.Option("--generator", help="vllm, openai or transformers.")]
 BaseUrl = Annotated[

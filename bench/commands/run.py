@@ -64,11 +64,14 @@ def run(
     from bench.run import planning, runner
     from bench.run.cells import plan
     from bench.suite import grid
+    from bench.train import checkpoint as checkpoints
     from results.tables import show
     from results.tables.assemble import leaderboards
     from results.tables.finished_runs import FinishedRun
 
     values = grid.settings(set_ or []) | ({"metrics": grid.comma_list(metric)} if metric else {})
+    if checkpoint is not None:
+        values = checkpoints.with_settings(checkpoints.named(checkpoint, out), values)
     corpus = load(data)
     _tell_without_peers(corpus.without_peers())
     configs = grid.expand(

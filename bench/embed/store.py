@@ -9,11 +9,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from bench.errors import BenchError, UserError
+from bench.protocols import Releasing
 from bench.record import sqlite
 
 if TYPE_CHECKING:
@@ -41,13 +42,6 @@ SELECT text, vector FROM vectors JOIN embedders ON embedders.id = embedder
 WHERE identity = ? AND dimensions > 0 AND typeof(vector) = 'blob' AND length(vector) = 4 * dimensions
 AND text IN ({marks})
 """
-
-
-@runtime_checkable
-class Releasing(Protocol):
-    """An embedder that can give its model's memory back. It loads the model again where it must."""
-
-    def release(self) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def _imports(source: bytes, package: str) -> Iterator[str]:
 
 
 def _spec(module: str) -> ModuleSpec | None:
-    """None for "a.b" where b is a name in a. No module is run for the answer: some import torch, which takes seconds."""
+    """None for "a.b" where b is a name in a. No module is run for it: some import torch, which takes seconds."""
     above = module.rpartition(".")[0]
     if above and ((package := _spec(above)) is None or package.submodule_search_locations is None):
         return None

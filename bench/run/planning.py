@@ -1,7 +1,8 @@
 """`--dry-run`: counts what is left to do, by the methods themselves.
 
-Every pending sample is written with stand-ins (bench.run.rehearsal). So requests and prompt tokens are counted as in the
-real run, and what cannot be known before it is said. Nothing is trained, generated or embedded, and no run folder is made.
+Every pending sample is written with stand-ins (bench.run.rehearsal). So requests and prompt tokens are counted as in
+the real run, and what cannot be known before it is said. Nothing is trained, generated or embedded, and no run folder is
+made.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ UNCHOSEN = "which epoch its validation will choose is not known; none of its ans
 class Plan:
     """What one cell, or the validation of one epoch, still needs.
 
-    `seconds` is None where no earlier run has measured this engine's speed. `unknown`: what cannot be said, a line each.
+    `seconds` is None where no earlier run has measured this engine's speed. `unknown`: what cannot be known, in lines.
     """
 
     cell: Cell
@@ -106,7 +107,9 @@ class _Planner:
         n = len(self.corpus.training_samples(limit=train.limit))
         steps = train.epochs * -(-n // train.batch)
         name = cell.checkpoint.path.name if cell.checkpoint else cell.name
-        return f"{name}: trained first, {train.epochs} x {n:,} samples, at most {steps:,} steps; for how long is not known"
+        return (
+            f"{name}: trained first, {train.epochs} x {n:,} samples, at most {steps:,} steps; for how long is not known"
+        )
 
     def _plan(self, cell: Cell, epoch: int | None, unknown: tuple[str, ...]) -> Plan:
         """`epoch`: whose module a trained cell has; None where that is not known yet."""
@@ -144,7 +147,7 @@ def _pending(cell: Cell) -> list[Sample]:
 def _guessed(guesses: Guesses) -> Iterator[str]:
     if guesses.texts:
         n = len(guesses.texts)
-        yield f"{n:,} texts are not embedded yet; what is retrieved or compared by them is a guess, and counts as not stored"
+        yield f"{n:,} texts are not embedded yet; what is retrieved or compared by them is a guess and not stored"
     if guesses.stages:
         yield f"prompt tokens of {', '.join(guesses.stages)} are a guess: they hold answers that are not generated yet"
     if guesses.failures:

@@ -1,4 +1,4 @@
-"""Stand-ins with which a method writes a sample for `--dry-run`: no engine, no encoder, and a record of what was guessed.
+"""Stand-ins with which a method writes a sample for `--dry-run`: no engine, no encoder, a record of guesses.
 
 Requests and prompt tokens are those of the real run, unless they depend on a text or a vector that is not there yet.
 """
@@ -147,4 +147,3 @@ class Rehearsal:
         length = self._length(request)
         words = random.Random(request.seed).choices(("word", "review", "style", "tone"), k=length)
         return Completion(" ".join(words), (0,) * length, "stop", n_prompt=len(request.ids))
-

@@ -78,7 +78,18 @@ def test_a_sample_that_cannot_be_planned_is_said(
 
 def test_a_plan_needs_neither_torch_nor_an_engine(tmp_path: Path) -> None:
     """Their imports take many times as long as the plan."""
-    words = ["run", "--method", "rag,oracle", "--limit", "3", "--generator", "transformers", "--dry-run", "--out", str(tmp_path)]
+    words = [
+        "run",
+        "--method",
+        "rag,oracle",
+        "--limit",
+        "3",
+        "--generator",
+        "transformers",
+        "--dry-run",
+        "--out",
+        str(tmp_path),
+    ]
     code = (
         "import sys\nfrom bench.cli import main\n"
         "try: main()\n"

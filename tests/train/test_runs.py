@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -191,13 +192,44 @@ def test_a_checkpoint_that_does_not_fit_is_refused_with_the_keys(
     world: World, trained: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     place = str(found(trained)["dep"].path)
-    words = ("--checkpoint", place, "--set", "train.lr=0.5", "--set", "dep.embeddings=his")
+    words = ("--checkpoint", place, "--set", "input_budget=100", "--set", "dep.embeddings=his")
     assert call(world, "run", "--method", "dep", *words) == 2
     said = capfd.readouterr().err.splitlines()[-1]
     assert "does not fit this run" in said
     assert 'dep.embeddings: "both" there, "his" here' in said
-    assert "train.lr: 0.01 there, 0.5 here" in said
+    assert "input_budget: " in said and ", 100 here" in said
     assert "seed:" not in said
+
+
+def test_train_takes_k_and_limit_and_says_the_command_that_runs_it(
+    world: World, plan: Plan, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The checkpoint knows its training settings: the next command repeats none, and may contradict none."""
+    words = ("--method", "dep", "-k", "1", "--limit", "4", "--set", "train.epochs=1", "--set", "dep.text=false")
+    assert call(world, "train", *words, out="small") == 0
+    (checkpoint,) = checkpoints.find(world.path / "small")
+    assert (checkpoint.manifest["spec"]["train.k"], checkpoint.training["samples"]) == (1, 4)
+    (said,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("next: bench ")]
+    given = shlex.split(said)[2:]
+    assert "dep.text=false" in given and "train." not in said
+    assert bench(*given) == 0
+    (folder,) = folders(world.path / "small", "dep")
+    about = folder.read(runs.CONFIG)
+    assert about["config"]["k"] == 2  # the profile's: one checkpoint serves every K
+    assert about["trained"]["checkpoint"] == checkpoint.path.name
+    assert set(about["config"]["changed"]) >= {"train.k", "train.limit", "train.epochs"}
+    assert len(checkpoints.find(world.path / "small")) == 1
+    assert bench(*given, "--set", "train.val_limit=3") == 0  # decides no weight
+    for setting, theirs in (("train.lr=0.5", "0.01"), ("train.limit=5", "4"), ("train.k=2", "1")):
+        assert bench(*given, "--set", setting) == 2
+        error = capfd.readouterr().err.splitlines()[-1]
+        assert error.startswith(f"bench: --set {setting}: checkpoint ")
+        assert error.endswith(f" was trained with {theirs}; leave out the setting or --checkpoint")
+
+
+def test_train_refuses_one_setting_in_two_words(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    assert call(world, "train", "--method", "dep", "-k", "1", "--set", "train.k=2", out="two") == 2
+    assert capfd.readouterr().err == "bench: -k 1 and --set train.k=2 are one setting; give one of them\n"
 
 
 def test_what_is_no_checkpoint_is_named(world: World, capfd: pytest.CaptureFixture[str]) -> None:
