@@ -70,14 +70,15 @@ def run(
     from results.tables.finished_runs import FinishedRun
 
     values = grid.settings(set_ or []) | ({"metrics": grid.comma_list(metric)} if metric else {})
-    if checkpoint is not None:
+    methods = grid.named(method, "method")
+    if checkpoint is not None and grid.trained(methods):
         values = checkpoints.with_settings(checkpoints.named(checkpoint, out), values)
     corpus = load(data)
     _tell_without_peers(corpus.without_peers())
     configs = grid.expand(
         corpus,
         data=resolve(data),
-        methods=grid.named(method, "method"),
+        methods=methods,
         retrievers=grid.named(retriever, "retriever"),
         ks=grid.integers(k, option="-k") if k else None,
         seeds=grid.integers(seed, option="--seed"),

@@ -39,17 +39,15 @@ def train(
     plugin: Plugin = None,
 ) -> None:
     """Train soft-prompt methods and choose the best epoch by METEOR on the validation set. Goes on where it was."""
-    from bench import registry
     from bench.console.progress import Progress
     from bench.data.corpus import load, resolve
-    from bench.protocols import SoftPromptMethod
     from bench.run import runner
     from bench.run.cells import plan
     from bench.suite import grid
     from results.tables import show
 
     found = grid.named(method, "method")
-    trained = [name for name in found if isinstance(registry.create("method", name), SoftPromptMethod)]
+    trained = grid.trained(found)
     if method != "all" and trained != found:
         untrained = next(name for name in found if name not in trained)
         raise UserError(f"method '{untrained}' has nothing to train; `bench run --method {untrained}` runs it")

@@ -1,8 +1,8 @@
 """`--dry-run`: counts what is left to do, by the methods themselves.
 
 Every pending sample is written with stand-ins (bench.run.rehearsal). So requests and prompt tokens are counted as in
-the real run, and what cannot be known before it is said. Nothing is trained, generated or embedded, and no run folder is
-made.
+the real run, and what cannot be known before it is said. Nothing is trained, generated or embedded, and no run folder
+is made.
 """
 
 from __future__ import annotations

@@ -36,6 +36,11 @@ def named(text: str, kind: registry.Kind) -> list[str]:
     return found
 
 
+def trained(methods: Sequence[str]) -> list[str]:
+    """Those that have something to train."""
+    return [name for name in methods if isinstance(registry.create("method", name), SoftPromptMethod)]
+
+
 def integers(text: str, *, option: str) -> list[int]:
     """'0,1' -> [0, 1]. Raises UserError naming the option."""
     try:
