@@ -11,16 +11,14 @@ import os
 import sys
 from io import TextIOWrapper
 from pathlib import Path
-from typing import NoReturn
 
 import typer
 from typer.exceptions import TyperException
 
+from bench import stop
 from bench.commands import data, figures, grid, machine, probe, regress, results, run, tables, train
 from bench.console.terminal import inert
 from bench.errors import BenchError, of_the_disk
-
-INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 app = typer.Typer(
     help="Measure LLM personalization: every method and retriever on one engine.",
@@ -67,27 +65,32 @@ def main() -> None:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # transformers imports deepspeed, which else prints a guess
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a review may hold what the terminal cannot show
-    code = 0
+    with stop.listening():
+        raise SystemExit(_code())
+
+
+def _code() -> int:
+    """Runs the command that the words name; its exit code."""
     try:
         code = app(sys.argv[1:] or ["--help"], prog_name="bench", standalone_mode=False) or 0
         sys.stdout.flush()
     except TyperException as error:
         command = context.command_path if (context := getattr(error, "ctx", None)) else "bench"
-        _fail(f"{error.format_message().rstrip('.')}; see `{command} --help`", 2)
+        return _failed(f"{error.format_message().rstrip('.')}; see `{command} --help`", 2)
     except BenchError as error:
-        _fail(str(error), error.exit_code)
+        return _failed(str(error), error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `bench table | head` is no failure
+        return 0
     except OSError as error:
         if (refused := of_the_disk(error)) is None:
             raise
-        _fail(str(refused), refused.exit_code)
-    if code == INTERRUPTED:
-        _fail("stopped; the same command goes on where it was", code)
-    raise SystemExit(code)
+        return _failed(str(refused), refused.exit_code)
+    return code
 
 
-def _fail(message: str, code: int) -> NoReturn:
-    """One line, whatever an error's text holds."""
-    print(inert(f"bench: {' '.join(message.split())}"), file=sys.stderr)
-    raise SystemExit(code)
+def _failed(message: str, code: int) -> int:
+    """Says one line, whatever an error's text holds. After Ctrl-C nothing is said: what it breaks is no failure."""
+    if not stop.asked():
+        print(inert(f"bench: {' '.join(message.split())}"), file=sys.stderr)
+    return code

@@ -240,6 +240,16 @@ class Generator(Protocol):
     async def close(self) -> None: ...
 
 
+@runtime_checkable
+class Releasing(Protocol):
+    """An embedder or metric that can give its model's memory back. It loads the model again where it must.
+
+    Such a metric is kept for all runs that one command scores, so that its model is loaded once.
+    """
+
+    def release(self) -> None: ...
+
+
 class Embedder(Protocol):
     """A frozen text encoder."""
 

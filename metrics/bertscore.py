@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,12 +55,7 @@ class BertScore:
 
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:
         """Raises UserError for a model that is absent or unfit, ValueError for lists of different length."""
-        compared = pairs(predictions, references)
-        with release.afterwards():  # the model is loaded for this call alone: the next engine may need its memory
-            return self._scored(compared)
-
-    def _scored(self, compared: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-        scorer = _scorer(assets.resolve(self.model), self.layer, self.device, self._space)
+        compared, scorer = pairs(predictions, references), self._loaded
         rows: list[dict[str, Any]] = [{"bertscore": 0.0} for _ in compared]
         filled = [index for index, pair in enumerate(compared) if not blank(*pair)]
         # Texts of similar length together need less padding. Calls are small: the package keeps a call's vectors.
@@ -74,6 +70,15 @@ class BertScore:
         tokens: Tokens = scorer._tokenizer
         formed = [(_well_formed(text), _well_formed(reference)) for text, reference in compared]
         return [reading.add(row, tokens.unread, *pair) for row, pair in zip(rows, formed, strict=True)]
+
+    def release(self) -> None:
+        """Gives the model's memory back, which the next engine may need; the next call loads it again."""
+        vars(self).pop("_loaded", None)
+        release.memory()
+
+    @cached_property
+    def _loaded(self) -> Any:
+        return _scorer(assets.resolve(self.model), self.layer, self.device, self._space)
 
     @property
     def _space(self) -> bool:

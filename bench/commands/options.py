@@ -40,7 +40,8 @@ DrawnMetrics = Annotated[
     typer.Option("--metric", help="Metrics or columns, comma list: rouge, rougeL.", show_default="the paper's figure"),
 ]
 Checkpoint = Annotated[
-    Path | None, typer.Option("--checkpoint", help="A trained method's checkpoint folder; it must fit the run.")
+    Path | None,
+    typer.Option("--checkpoint", help="A trained method's checkpoint; its train.* settings are taken from it."),
 ]
 Generator = Annotated[str, typer.Option("--generator", help="vllm, openai or transformers.")]
 BaseUrl = Annotated[

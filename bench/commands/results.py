@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,7 @@ from bench.errors import UserError
 
 if TYPE_CHECKING:
     from bench.record.runs import RunFolder
+    from bench.score.finish import Again
     from results.tables.finished_runs import FinishedRun
 
 
@@ -69,7 +70,12 @@ def verify(places: Runs = None, out: Out = Path("runs"), plugin: Plugin = None) 
 def score(
     places: Runs = None,
     metric: Annotated[
-        str, typer.Option("--metric", help="Names separated by commas, added to those that a run has been scored with.")
+        str,
+        typer.Option(
+            "--metric",
+            help="Score by these alone, separated by commas.",
+            show_default="all that a run has",
+        ),
     ] = "",
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Metric options: judge.model=NAME, judge.base_url=URL.")
@@ -91,7 +97,7 @@ def score(
 
 
 def _score(folders: list[RunFolder], metrics: list[str], options: Mapping[str, Mapping[str, Any]]) -> list[FinishedRun]:
-    """Scores the finished folders with these metrics and those that they have already."""
+    """Scores the finished folders with these metrics; with those that they have already, where none is named."""
     from functools import cache
 
     from bench.data.corpus import load
@@ -110,9 +116,23 @@ def _score(folders: list[RunFolder], metrics: list[str], options: Mapping[str, M
                 continue
             with folder.locked():
                 corpus = corpus_of(read_config(folder).data)
-                summary = score_folder(folder, corpus, metrics=metrics or None, options=options, judges=judges)
+                again = _again(folder, metrics, meter.say)
+                summary = score_folder(
+                    folder, corpus, metrics=metrics or None, options=options, judges=judges, again=again
+                )
                 scored.append(FinishedRun(folder, summary))
     return scored
+
+
+def _again(folder: RunFolder, metrics: list[str], say: Callable[[str], None]) -> Again:
+    from bench.score.keep import interrupted
+
+    if not metrics:
+        return "all"
+    if interrupted(folder):
+        say(f"{folder.path.name}: its last scoring was cut off; all its metrics are scored")
+        return "all"
+    return "named"
 
 
 def _folders(places: list[Path] | None, out: Path) -> list[RunFolder]:

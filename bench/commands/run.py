@@ -64,18 +64,22 @@ def run(
     from bench.run import planning, runner
     from bench.run.cells import plan
     from bench.suite import grid
+    from bench.train import checkpoint as checkpoints
     from results.tables import show
     from results.tables.assemble import leaderboards
     from results.tables.finished_runs import FinishedRun
 
     values = grid.settings(set_ or []) | ({"metrics": grid.metrics(metric)} if metric else {})
+    methods = grid.named(method, "method")
+    if checkpoint is not None and grid.trained(methods):
+        values = checkpoints.with_settings(checkpoints.named(checkpoint, out), values)
     with working(f"reading data {data}"):
         corpus = load(data)
     _tell_without_peers(corpus.without_peers())
     configs = grid.expand(
         corpus,
         data=resolve(data),
-        methods=grid.named(method, "method"),
+        methods=methods,
         retrievers=grid.named(retriever, "retriever"),
         ks=grid.integers(k, option="-k") if k else None,
         seeds=grid.integers(seed, option="--seed"),

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from bench.console import terminal
-from bench.console.terminal import Throttle, inert
+from bench.console.terminal import Throttle, inert, voices
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -37,6 +37,8 @@ class Meter:
         self._lock = threading.RLock()  # the timer's thread draws too
 
     def __enter__(self) -> Meter:
+        if self._shown:
+            voices.append(self.say)
         return self
 
     def start(self, what: str, total: int | None = None, *, done: int = 0) -> None:
@@ -82,6 +84,8 @@ class Meter:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        if self._shown:
+            voices.remove(self.say)
 
     def _cancel(self) -> None:
         if self._timer is not None:

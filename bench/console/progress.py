@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from bench.console.state import GridState, Pace, Task
-from bench.console.terminal import Throttle, inert
+from bench.console.terminal import Throttle, inert, voices
 from bench.types import EngineUse, StageCost
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Progress:
         self._plain = Throttle()
 
     def __enter__(self) -> Progress:
+        voices.append(self.say)
         return self
 
     def follow(self, use: EngineUse) -> None:
@@ -98,6 +99,7 @@ class Progress:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        voices.remove(self.say)
         self._stderr.close()
 
     def _show(self, *, last: bool = False) -> None:

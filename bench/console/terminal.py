@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable
 
 # Reviews and the answers of servers may hold anything. Every control character but tab and line feed can take over a
 # terminal, and some letters reverse the order of what it shows.
@@ -16,6 +18,18 @@ PATIENCE = 2.0  # seconds after which a command says what it is busy with
 def inert(text: str) -> str:
     """The text with such characters spelled out."""
     return text.replace("\r\n", "\n").translate(SPELLED)
+
+
+# Who can put a line above the bar or live view that is on the terminal; the last one has it.
+voices: list[Callable[[str], None]] = []
+
+
+def speak(line: str) -> None:
+    """Says a line on stderr, whatever is being drawn there."""
+    if voices:
+        voices[-1](line)
+    else:
+        print(inert(line), file=sys.stderr, flush=True)
 
 
 class Throttle:

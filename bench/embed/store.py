@@ -9,11 +9,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from bench.errors import BenchError, UserError
+from bench.protocols import Releasing
 from bench.record import sqlite
 
 if TYPE_CHECKING:
@@ -43,13 +44,6 @@ AND text IN ({marks})
 """
 
 
-@runtime_checkable
-class Releasing(Protocol):
-    """An embedder that can give its model's memory back. It loads the model again where it must."""
-
-    def release(self) -> None: ...
-
-
 @dataclass(frozen=True)
 class VectorStore:
     """An SQLite file (WAL) that any number of processes may read and write at once.
@@ -71,6 +65,12 @@ class VectorStore:
                     if np.isfinite(vector := np.frombuffer(blob, "<f4")).all():
                         found[by_digest[digest]] = vector
         return found
+
+    def dimensions(self, embedder: str) -> int | None:
+        """The length of this embedder's vectors; None where none is stored."""
+        with self._open() as db:
+            row = db.execute("SELECT dimensions FROM embedders WHERE identity = ?", (embedder,)).fetchone()
+        return int(row[0]) if row else None
 
     def ensure(
         self, embedder: Embedder, texts: Iterable[str], *, progress: Progress | None = None

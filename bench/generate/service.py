@@ -33,13 +33,16 @@ class GenerationService:
         *,
         say: Callable[[str], None] = lambda message: None,
         date: str = "",
+        make_room: Callable[[], None] = lambda: None,
     ) -> None:
+        """`make_room` is called before the engine starts: to give memory back that it may need."""
         self.generator = generator
         self.store = store
         self.date = date  # what its chat template is told
         self.use = EngineUse()
         self.identity = dict(generator.identity())
         self._say = say
+        self._make_room = make_room
         self._starting: asyncio.Task[None] | None = None
         self._flying: dict[str, asyncio.Task[Completion]] = {}
 
@@ -96,6 +99,7 @@ class GenerationService:
         await asyncio.shield(self._starting)
 
     async def _start(self) -> None:
+        self._make_room()
         self._say("starting the engine ...")
         started = time.perf_counter()
         await self.generator.start()

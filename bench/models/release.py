@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 def memory() -> None:
@@ -17,12 +15,3 @@ def memory() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
-
-
-@contextmanager
-def afterwards() -> Iterator[None]:
-    """Around work whose models are local to it."""
-    try:
-        yield
-    finally:
-        memory()

@@ -123,9 +123,13 @@ def _imports(source: bytes, package: str) -> Iterator[str]:
 
 
 def _spec(module: str) -> ModuleSpec | None:
+    """None for "a.b" where b is a name in a. No module is run for it: some import torch, which takes seconds."""
+    above = module.rpartition(".")[0]
+    if above and ((package := _spec(above)) is None or package.submodule_search_locations is None):
+        return None
     try:
         return find_spec(module)
-    except ModuleNotFoundError:  # "a.b" where a is not a package: b is a name in a
+    except ModuleNotFoundError:
         return None
 
 

@@ -172,8 +172,7 @@ def without_scores(cells: Sequence[Cell], todo: Sequence[Cell]) -> list[Cell]:
 def _checkpoint(config: RunConfig, path: Path | None, out: Path) -> Checkpoint:
     if path is None:
         return checkpoints.open_for(config, out)
-    listed = out / checkpoints.FOLDER / path
-    return checkpoints.given(listed if listed.is_dir() and not path.is_dir() else path, config)
+    return checkpoints.given(checkpoints.named(path, out), config)
 
 
 def _sources(config: RunConfig, method: Method, checkpoint: Checkpoint | None) -> dict[str, str]:

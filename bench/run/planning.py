@@ -1,110 +1,53 @@
-"""`bench run --dry-run`: counts what is left to do, by the methods themselves.
+"""`--dry-run`: counts what is left to do, by the methods themselves.
 
-Every pending sample is written with a service that answers from the store and invents the missing answers. So requests
-and prompt tokens are counted as in the real run, unless they depend on texts that are not generated yet. Nothing is
-generated or embedded, and no run folder is made.
+Every pending sample is written with stand-ins (bench.run.rehearsal). So requests and prompt tokens are counted as in
+the real run, and what cannot be known before it is said. Nothing is trained, generated or embedded, and no run folder
+is made.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
-import numpy as np
 from pydantic import ValidationError
 
 from bench import registry
 from bench.context import prefetch
+from bench.context.context import SlotEncoder
 from bench.data.corpus import Corpus
-from bench.embed.store import VectorStore
 from bench.generate.service import GenerationService
-from bench.generate.store import request_key
-from bench.protocols import Embedder
+from bench.models import light
+from bench.protocols import SoftPromptMethod
 from bench.record import runs
 from bench.record.contents import EngineUse
 from bench.run.cells import Cell
+from bench.run.rehearsal import Guesses, KnownVectors, Rehearsal, Speeds, Stage
+from bench.run.selection import Selection
 from bench.run.writing import write_sample
-from bench.seeds import derive
-from bench.types import Completion, Prompt, Request
+from bench.types import Sample
 
-if TYPE_CHECKING:
-    from bench.protocols import Vectors
-
-
-@dataclass
-class Stage:
-    """The requests of one stage of one cell. New tokens of answers that are not stored are estimated."""
-
-    requests: int = 0
-    stored: int = 0
-    prompt_tokens: int = 0
-    new_tokens: float = 0.0
+UNCHOSEN = "which epoch its validation will choose is not known; none of its answers counts as stored"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one cell still needs. `seconds` is None where no earlier run has measured this engine's speed."""
+    """What one cell, or the validation of one epoch, still needs.
+
+    `seconds` is None where no earlier run has measured this engine's speed. `unknown`: what cannot be known, in lines.
+    """
 
     cell: Cell
     pending: int
     stages: Mapping[str, Stage]
     seconds: float | None
-
-
-@dataclass
-class Speeds:
-    """Measured by earlier runs of this engine in this folder: new tokens a second, and of a request by stage."""
-
-    per_second: list[float] = field(default_factory=list)
-    per_request: dict[str, list[float]] = field(default_factory=dict)
-
-    def expected(self, stage: str, limit: int) -> float:
-        """Expected new tokens of a request: the median of earlier runs, else the limit."""
-        return min(limit, median(self.per_request[stage])) if stage in self.per_request else limit
-
-
-@dataclass(frozen=True)
-class KnownVectors:
-    """Stored vectors, and random ones for the rest. Stands in for the embedder, which is not loaded."""
-
-    store: VectorStore
-    embedder: Embedder
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        known = self.store.vectors(self.embedder.identity(), texts) if self.store.path.exists() else {}
-        size = len(next(iter(known.values()))) if known else 8
-        rows = [known[t] if t in known else np.random.default_rng(derive("plan", t)).normal(size=size) for t in texts]
-        return np.asarray(rows, np.float32).reshape(len(texts), size)
-
-
-class Rehearsal:
-    """Stands in for the generation service: counts, and invents missing answers of the expected length."""
-
-    def __init__(self, service: GenerationService, speeds: Speeds) -> None:
-        self.generator = service.generator
-        self._service = service
-        self._speeds = speeds
-        self.stages: dict[str, Stage] = {}
-
-    async def complete(self, prompt: Prompt, request: Request) -> tuple[Completion, bool, str]:
-        key = request_key(request, self._service.identity)
-        seen = self.stages.setdefault(request.stage, Stage())
-        seen.requests += 1
-        stored = self._service.store.get(key)
-        if stored is not None:
-            seen.stored += 1
-            return stored, True, key
-        length = round(self._speeds.expected(request.stage, request.sampling.max_new_tokens))
-        seen.prompt_tokens += len(request.ids)
-        seen.new_tokens += length
-        words = random.Random(request.seed).choices(("word", "review", "style", "tone"), k=length)
-        return Completion(" ".join(words), (0,) * length, "stop", n_prompt=len(request.ids)), False, key
+    unknown: tuple[str, ...] = ()
 
 
 def speeds(out: Path, engine: Mapping[str, Any]) -> Speeds:
@@ -123,21 +66,90 @@ def speeds(out: Path, engine: Mapping[str, Any]) -> Speeds:
 
 
 def plan(cells: Sequence[Cell], corpus: Corpus, service: GenerationService, out: Path) -> list[Plan]:
-    """What each cell still needs, in order. A request that several cells share counts in each of them."""
-    measured = speeds(out, service.identity)
-    return [_plan(cell, corpus, service, measured, out) for cell in cells]
+    """What each cell still needs, in order; before a trained one the validation that chooses its epoch.
+
+    A request that several cells share is new in the first of them.
+    """
+    planner = _Planner(corpus, service, speeds(out, service.identity), out, set())
+    if any(not cell.folder.done for cell in cells):
+        with light.without_torch():
+            _ = service.generator.encoder
+    validated: set[str] = set()
+    return [found for cell in cells for found in planner.of(cell, validated)]
 
 
-def _plan(cell: Cell, corpus: Corpus, service: GenerationService, measured: Speeds, out: Path) -> Plan:
-    rows = [] if cell.folder.done else list(cell.folder.rows(runs.SAMPLES))
-    finished = {row["sample_id"] for row in rows if row["error"] is None}
-    pending = [] if cell.folder.done else [s for s in cell.samples if s.sample_id not in finished]
-    rehearsal = Rehearsal(service, measured)
-    method = registry.create("method", cell.config.method, cell.config.method_options)
-    resources = prefetch.resources(cell.config, pending, corpus, rehearsal, out=out, vectors=KnownVectors)
-    resources = replace(resources, slot_encoder=lambda slots: np.zeros((len(slots), 1), np.float32))
-    for sample in pending:
-        asyncio.run(write_sample(method, sample, resources))
-    tokens = sum(stage.new_tokens for stage in rehearsal.stages.values())
-    seconds = tokens / median(measured.per_second) if measured.per_second else None
-    return Plan(cell, len(pending), rehearsal.stages, seconds if tokens else 0.0)
+@dataclass(frozen=True)
+class _Planner:
+    corpus: Corpus
+    service: GenerationService
+    measured: Speeds
+    out: Path
+    asked: set[str]
+
+    def of(self, cell: Cell, validated: set[str]) -> Iterator[Plan]:
+        """`validated`: the names of the selections that are planned already, as cells may share one."""
+        checkpoint = cell.checkpoint
+        if checkpoint is None or cell.folder.done:
+            yield self._plan(cell, None, ())
+            return
+        selection = Selection.of(cell, self.corpus, self.service.identity)
+        first = self._training(cell) if not checkpoint.trained else ""
+        if not selection.chosen and selection.name not in validated:
+            validated.add(selection.name)
+            for one in selection.cells:
+                yield self._plan(one, one.epoch if checkpoint.trained else None, (first,) if first else ())
+        epoch = selection.choice.epoch if selection.chosen else None
+        later = "" if selection.chosen else f"{checkpoint.path.name}: {UNCHOSEN}"
+        yield self._plan(cell, epoch, tuple(filter(None, (first, later))))
+
+    def _training(self, cell: Cell) -> str:
+        train = cell.config.profile.train
+        n = len(self.corpus.training_samples(limit=train.limit))
+        steps = train.epochs * -(-n // train.batch)
+        name = cell.checkpoint.path.name if cell.checkpoint else cell.name
+        return (
+            f"{name}: trained first, {train.epochs} x {n:,} samples, at most {steps:,} steps; for how long is not known"
+        )
+
+    def _plan(self, cell: Cell, epoch: int | None, unknown: tuple[str, ...]) -> Plan:
+        """`epoch`: whose module a trained cell has; None where that is not known yet."""
+        pending = _pending(cell)
+        guesses = Guesses()
+        trained = self._module(cell, epoch) if pending else None
+        rehearsal = Rehearsal(self.service, self.measured, guesses, self.asked, trained)
+        vectors = partial(KnownVectors, guesses=guesses)
+        resources = prefetch.resources(cell.config, pending, self.corpus, rehearsal, out=self.out, vectors=vectors)
+        resources = replace(resources, slot_encoder=rehearsal.slots)
+        method = registry.create("method", cell.config.method, cell.config.method_options)
+        for sample in pending:
+            rehearsal.begin()
+            row = asyncio.run(write_sample(method, sample, resources))
+            guesses.failures.update([row["error"]] if row["error"] else [])
+        tokens = sum(stage.new_tokens for stage in rehearsal.stages.values())
+        seconds = tokens / median(self.measured.per_second) if self.measured.per_second else None
+        said = (*unknown, *(f"{cell.name}: {line}" for line in _guessed(guesses)))
+        return Plan(cell, len(pending), rehearsal.stages, seconds if tokens else 0.0, said)
+
+    def _module(self, cell: Cell, epoch: int | None) -> SlotEncoder | None:
+        """Not loaded, as that takes seconds, where no answer is stored."""
+        if cell.checkpoint is None or epoch is None or not len(self.service.store):
+            return None
+        return cell.checkpoint.slot_encoder(cast("SoftPromptMethod", cell.method), epoch)
+
+
+def _pending(cell: Cell) -> list[Sample]:
+    if cell.folder.done:
+        return []
+    finished = {row["sample_id"] for row in cell.folder.rows(runs.SAMPLES) if row["error"] is None}
+    return [sample for sample in cell.samples if sample.sample_id not in finished]
+
+
+def _guessed(guesses: Guesses) -> Iterator[str]:
+    if guesses.texts:
+        n = len(guesses.texts)
+        yield f"{n:,} texts are not embedded yet; what is retrieved or compared by them is a guess and not stored"
+    if guesses.stages:
+        yield f"prompt tokens of {', '.join(guesses.stages)} are a guess: they hold answers that are not generated yet"
+    if guesses.failures:
+        (reason, n), *_ = guesses.failures.most_common(1)
+        yield f"{guesses.failures.total():,} samples cannot be planned; {n:,} of them: {reason}"

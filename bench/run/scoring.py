@@ -154,5 +154,5 @@ class Scorer:
             options=lacking,
             engine=self.service.use,
             judges=self.judges,
-            again=False,
+            again="changed",
         )

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bench import settings
 from bench.config import identity
 from bench.data.corpus import Corpus
 from bench.errors import UserError
@@ -51,11 +52,14 @@ class Selection:
 
     @classmethod
     def of(cls, cell: Cell, corpus: Corpus, generator: Mapping[str, Any]) -> Selection:
-        """The selection of a trained cell. Cells that differ only in K share it. Raises UserError without samples."""
+        """The selection of a cell with a checkpoint, trained or not. Cells that differ only in K share it.
+
+        Raises UserError without samples.
+        """
         checkpoint = cell.checkpoint
         assert checkpoint is not None
         train = cell.config.profile.train
-        k = checkpoint.manifest["spec"]["train.k"]
+        k = checkpoint.manifest["spec"]["train.k"] if checkpoint.trained else settings.train(cell.config)["k"]
         changed = {"split": "val", "limit": train.val_limit, "history": "own", "k": k}
         config = cell.config.model_copy(update=changed)
         name = identity(config, generator=generator, sources=cell.sources)[:8]

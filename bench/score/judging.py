@@ -20,7 +20,7 @@ from bench.errors import SampleFailure
 from bench.generate.reasoning import parted
 from bench.generate.service import Completer, GenerationService
 from bench.generate.store import RequestStore
-from bench.protocols import Generator, Metric
+from bench.protocols import Generator, Metric, Releasing
 from bench.score import scoring
 from bench.types import Prompt, Request, Sampling
 from metrics.judge import Respondent
@@ -93,8 +93,9 @@ class ServedRespondent:
 
 
 class Judges:
-    """The models that the metrics of one command ask, each with at most one engine. A context manager that closes them.
+    """The models that the metrics of one command ask or hold: each is loaded once, for all folders that it scores.
 
+    A context manager that closes engines and gives memory back.
     With `stored`, no model is asked: a question whose answer is not stored has no score.
     """
 
@@ -104,6 +105,7 @@ class Judges:
         self._stack = ExitStack()
         self._loop = self._stack.enter_context(asyncio.Runner())
         self._services: dict[tuple[str, ...], GenerationService] = {}
+        self._holding: dict[tuple[str, str], Metric] = {}  # a model, by name and options
 
     def check(self, config: RunConfig, *, out: Path) -> None:
         """Fails now, before anything is generated, where a metric misses its data or a judge cannot be reached."""
@@ -117,11 +119,29 @@ class Judges:
         *,
         options: Mapping[str, Mapping[str, Any]] | None = None,
         out: Path,
+        asleep: Sequence[str] = (),
     ) -> dict[str, Metric]:
-        """name -> metric, ready to score; `names` None means the profile's. Raises what `bind` raises."""
+        """name -> metric, ready to score; `names` None means the profile's. Raises what `bind` raises.
+
+        Those `asleep` only aggregate rows that are there: they get no model.
+        """
         found = scoring.create(config.profile, names, options=options)
-        self.bind(found, config, out=out)
+        found = {name: self._held(name, metric) for name, metric in found.items()}
+        self.bind({name: metric for name, metric in found.items() if name not in asleep}, config, out=out)
         return found
+
+    def _held(self, name: str, metric: Metric) -> Metric:
+        """The metric with the same options that an earlier run was scored by, if it holds a model."""
+        if not isinstance(metric, Releasing):
+            return metric
+        options = {key: getattr(metric, key) for key in registry.options_of("metric", name)}
+        return self._holding.setdefault((name, json.dumps(options, sort_keys=True, default=str)), metric)
+
+    def release(self) -> None:
+        """Gives the memory of the metrics' models back; the next run that is scored loads them again."""
+        for metric in self._holding.values():
+            if isinstance(metric, Releasing):
+                metric.release()
 
     def bind(self, metrics: Mapping[str, Metric], config: RunConfig, *, out: Path) -> None:
         """Gives every metric that asks a model its respondent. Starts no engine.
@@ -140,7 +160,8 @@ class Judges:
         name = (str(out), metric.base_url, metric.model, config.generator, server, profile.model_dump_json())
         if name not in self._services:
             generator = _generator(metric, config, profile, log=out / ".store" / "engine.log")
-            service = GenerationService(generator, RequestStore(out / ".store" / "requests.sqlite"), say=self._say)
+            store = RequestStore(out / ".store" / "requests.sqlite")
+            service = GenerationService(generator, store, say=self._say, make_room=self.release)
             self._stack.callback(lambda: self._loop.run(service.close()))
             self._services[name] = service
         return self._services[name]
@@ -151,6 +172,7 @@ class Judges:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.release()
         self._stack.close()
 
 

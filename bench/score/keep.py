@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench.config import fingerprint
-from bench.errors import WrongContent
+from bench.errors import UserError, WrongContent
 from bench.protocols import Metric
 from bench.record import runs
 from bench.record.runs import RunFolder
 from bench.score import score_arrays
+from bench.score.scoring import Known
 from bench.score.written import Rows
 
 EARLIER = ".summary.json.earlier"  # the old summary, while a run is scored again
@@ -68,12 +69,32 @@ def with_those_before(
     return list(dict.fromkeys([*summary.get("metric_versions", {}), *names])), {**before, **options}
 
 
-def unchanged(folder: RunFolder, metrics: Mapping[str, Metric]) -> dict[str, Rows]:
-    """metric -> its rows in scores.jsonl of a finished run, for the metrics whose versions are still the same."""
+def unchanged(folder: RunFolder, metrics: Mapping[str, Metric]) -> dict[str, Known]:
+    """What a finished run was scored with, of the metrics whose versions are still the same."""
     versions = folder.summary()["metric_versions"] if folder.done else {}
-    names = [name for name, metric in metrics.items() if versions.get(name) == metric.versions()]
-    rows = list(folder.rows(runs.SCORES)) if names else []
-    return {name: [row[name] for row in rows] for name in names}
+    return _known(folder, [name for name, metric in metrics.items() if versions.get(name) == metric.versions()])
+
+
+def kept(folder: RunFolder, names: Iterable[str]) -> dict[str, Known]:
+    """What a finished run was scored with by these metrics, whatever their versions are today.
+
+    Raises UserError where texts or scores are not those of that time.
+    """
+    files, now = folder.summary().get("files", {}), digests(folder)
+    for name in (runs.SAMPLES, runs.SCORES):
+        if files.get(name) != now.get(name):
+            raise UserError(
+                f"{folder.path / name} has changed since it was scored; `bench score {folder.path}` without --metric "
+                "scores it by all its metrics"
+            )
+    return _known(folder, names)
+
+
+def _known(folder: RunFolder, names: Iterable[str]) -> dict[str, Known]:
+    wanted = list(names)
+    rows = list(folder.rows(runs.SCORES)) if wanted else []
+    versions = folder.summary()["metric_versions"] if wanted else {}
+    return {name: Known([row[name] for row in rows], versions[name]) for name in wanted}
 
 
 def digest(summary: Mapping[str, Any]) -> str:

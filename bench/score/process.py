@@ -20,6 +20,7 @@ from bench.data.corpus import Corpus, load
 from bench.generate.engine import reaper
 from bench.record.runs import RunFolder
 from bench.score.finish import score_folder
+from bench.score.judging import Judges
 from bench.score.written import read_config
 from bench.types import EngineUse
 
@@ -94,9 +95,10 @@ def _begin(files: tuple[str, ...], nice: int) -> None:
 
 
 _corpus = cache(load)
+_judges = cache(Judges)  # as long as the process: a metric's model is loaded once
 
 
 def _score(path: Path, metrics: list[str] | None, engine: EngineUse | None) -> Summary:
     folder = RunFolder(path)
     corpus: Corpus = _corpus(read_config(folder).data)
-    return score_folder(folder, corpus, metrics=metrics, engine=engine)
+    return score_folder(folder, corpus, metrics=metrics, engine=engine, judges=_judges())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +37,14 @@ SPREAD_FROM = 200  # samples
 _ALONE = threading.Lock()
 
 
+@dataclass(frozen=True)
+class Known:
+    """What a metric gave before: its rows, in the samples' order, and the versions that made them."""
+
+    rows: Rows
+    versions: dict[str, str]
+
+
 def create(
     profile: Profile, names: Sequence[str] | None = None, *, options: Mapping[str, Mapping[str, Any]] | None = None
 ) -> dict[str, Metric]:
@@ -51,19 +60,19 @@ def evaluate(
     references: Sequence[str],
     facts: Sequence[Mapping[str, Any]],
     *,
-    known: Mapping[str, Rows] | None = None,
+    known: Mapping[str, Known] | None = None,
     targets: Sequence[Target] = (),
 ) -> tuple[Rows, dict[str, Any]]:
     """(a row a sample: its facts and, under each metric's name, that metric's row; what tables say of these rows).
 
-    `facts` hold at least a sample's id, category and user. `known` (metric -> its rows) are not computed again.
+    `facts` hold at least a sample's id, category and user. `known` metrics are not computed again.
     `targets` are what metrics with `sees_samples` get in place of the references. Raises PluginError where a plug-in's
     metric fails.
     """
     ids = [fact["sample_id"] for fact in facts]
     there = known or {}
     new = {name: metric for name, metric in metrics.items() if name not in there}
-    found = {**there, **score(new, ids, texts, references, targets=targets)}
+    found = {**{name: kept.rows for name, kept in there.items()}, **score(new, ids, texts, references, targets=targets)}
     rows: Rows = [
         {key: fact[key] for key in WHOSE}
         | {name: found[name][place] for name in metrics}
@@ -73,7 +82,9 @@ def evaluate(
     values = {
         "columns": [{"metric": name} | asdict(column) for name, metric in metrics.items() for column in metric.columns],
         "scores": aggregate(metrics, rows),
-        "metric_versions": {name: metric.versions() for name, metric in metrics.items()},
+        "metric_versions": {
+            name: there[name].versions if name in there else metric.versions() for name, metric in metrics.items()
+        },
         "unread": unread.count(metrics, rows),
     }
     return rows, values
@@ -117,14 +128,24 @@ def _workers(samples: int) -> int:
 
 @contextmanager
 def _pool(workers: int) -> Iterator[Executor | None]:
-    """Spawned, not forked, as this process may hold an engine's threads. Loads the same plug-in files."""
+    """Spawned, not forked, as this process may hold an engine's threads. Loads the same plug-in files.
+
+    After an error nothing more is begun.
+    """
     if not workers:
         yield None
         return
-    with ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=plugins.load, initargs=(plugins.loaded(),)
-    ) as pool:
-        yield pool
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(plugins.loaded(),)) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _begin(files: Sequence[str]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to answer
+    plugins.load(files)
 
 
 def _submit(

@@ -41,6 +41,11 @@ def metrics(text: str) -> list[str]:
     return list(dict.fromkeys(registry.meant("metric", word) for word in comma_list(text)))
 
 
+def trained(methods: Sequence[str]) -> list[str]:
+    """Those that have something to train."""
+    return [name for name in methods if isinstance(registry.create("method", name), SoftPromptMethod)]
+
+
 def integers(text: str, *, option: str) -> list[int]:
     """'0,1' -> [0, 1]. Raises UserError naming the option."""
     try:

@@ -194,11 +194,35 @@ def describe(config: RunConfig) -> dict[str, Any]:
     return {"identity": fingerprint(wanted), "spec": wanted, "config": config.model_dump(mode="json"), **about}
 
 
-def given(path: Path, config: RunConfig) -> Checkpoint:
-    """The checkpoint in a folder that the user names. Raises UserError that names every key that does not fit."""
-    found = Checkpoint(path)
-    if not (path / MANIFEST).is_file():
-        raise UserError(f"{path} is no checkpoint; name a folder, or a name that `bench ls checkpoints` lists")
+def named(path: Path, out: Path) -> Checkpoint:
+    """The checkpoint in a folder that the user names, or of that name below `out`. Raises UserError for none."""
+    listed = out / FOLDER / path
+    found = listed if listed.is_dir() and not path.is_dir() else path
+    if not (found / MANIFEST).is_file():
+        raise UserError(f"{found} is no checkpoint; name a folder, or a name that `bench ls checkpoints` lists")
+    return Checkpoint(found)
+
+
+def with_settings(found: Checkpoint, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The user's settings by dotted key, and the `train.*` that the checkpoint knows: nobody has to repeat them.
+
+    Raises UserError for one that contradicts what the weights were trained with.
+    """
+    trained, kept = found.manifest["spec"], found.config.profile.train
+    decided = {**kept.what(), "k": trained["train.k"] if trained.get("retriever") else kept.k}
+    for name, theirs in decided.items():
+        if (ours := values.get(f"train.{name}", theirs)) != theirs:
+            raise UserError(
+                f"--set train.{name}={_short(ours)}: checkpoint {found.path} was trained with {_short(theirs)}; "
+                "leave out the setting or --checkpoint"
+            )
+    own = {f"train.{name}": value for name, value in {**kept.model_dump(), **decided}.items()}
+    return {**own, **values}
+
+
+def given(found: Checkpoint, config: RunConfig) -> Checkpoint:
+    """A checkpoint that the user names. Raises UserError that names every key that does not fit."""
+    path = found.path
     theirs, ours = found.manifest["spec"], spec(config)
     differing = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
     if differing:

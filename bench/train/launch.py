@@ -18,7 +18,7 @@ from bench.train.checkpoint import MANIFEST, Checkpoint
 LOCKED = "BENCH_LOCKED_CHECKPOINT"  # tells the worker that the process which started it holds this folder
 WORKER = ["-m", "bench.train.worker"]
 # Exit codes for which the worker has already printed one line.
-EXPLAINED = (1, 2, 130)
+EXPLAINED = (1, 2)
 
 
 def ensure(checkpoint: Checkpoint, config: RunConfig, *, say: Callable[[str], None], place: str = "") -> None:
@@ -39,13 +39,23 @@ def ensure(checkpoint: Checkpoint, config: RunConfig, *, say: Callable[[str], No
         reaping = reaper.start()
         try:
             start = command(checkpoint, config.profile.train.processes or _gpus())
-            code = subprocess.run(start, env={**os.environ, LOCKED: str(checkpoint.path)}).returncode
+            code = _waited(subprocess.Popen(start, env={**os.environ, LOCKED: str(checkpoint.path)}))
         finally:
             reaping.kill()
             reaping.wait()
     if code:
         cause = "see above" if code in EXPLAINED else f"its process ended with {code}"
         raise EngineError(f"{checkpoint.path.name} was not trained: {cause}; run the same command again to continue")
+
+
+def _waited(process: subprocess.Popen[bytes]) -> int:
+    """The exit code of a training. At Ctrl-C it is told to stop and waited for: it saves its state."""
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        raise
 
 
 def command(checkpoint: Checkpoint, processes: int) -> list[str]:

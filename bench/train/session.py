@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench import registry
+from bench import registry, stop
 from bench.config import RunConfig
 from bench.data.corpus import load
 from bench.embed.encoders import dimensions
@@ -54,7 +54,8 @@ class Session:
         self._note_attention()
         self.logs.expect(self.per_epoch * self.config.profile.train.epochs, self.trainer.begin)
         self.trainer.after_step, self.trainer.after_epoch = self._after_step, self._after_epoch
-        self.trainer.train(self.source.of_epoch, count)
+        with stop.deferred():
+            self.trainer.train(self.source.of_epoch, count)
         if self.ranks.first:
             self.checkpoint.folder.write(TRAINING, self._summary(count))
             (self.checkpoint.path / RESUME).unlink(missing_ok=True)
@@ -73,13 +74,20 @@ class Session:
         # An epoch's last step is saved with the epoch's weights, so that neither exists without the other.
         # The first rank's clock decides for all, because saving gathers the state from all ranks.
         due = time.monotonic() - self.saved >= 60 * self.config.profile.train.save_minutes
-        if step.step % self.per_epoch and self.ranks.agree(due):
+        if step.step % self.per_epoch and self.ranks.agree(due or stop.asked()):
             self._save(step.step)
+            self._stop_if_asked()
 
     def _after_epoch(self, epoch: int) -> None:
         if self.ranks.first:
             self.checkpoint.write_tensors(self.checkpoint.weights(epoch).name, self.module.state_dict(), {})
         self._save(epoch * self.per_epoch)
+        self._stop_if_asked()
+
+    def _stop_if_asked(self) -> None:
+        """Called with the state saved. Raises KeyboardInterrupt on all ranks where the first one is to stop."""
+        if self.ranks.agree(stop.asked()):
+            raise KeyboardInterrupt
 
     def _save(self, step: int) -> None:
         state = self.trainer.optimizer.state()

@@ -13,7 +13,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import NoReturn
 
+from bench import stop
 from bench.errors import BenchError, UserError, of_the_disk
+from bench.train.launch import LOCKED
 
 
 def main(folder: Path) -> None:
@@ -23,7 +25,6 @@ def main(folder: Path) -> None:
     os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")
 
     from bench.train.checkpoint import Checkpoint
-    from bench.train.launch import LOCKED
     from bench.train.logs import Logs
     from bench.train.ranks import join
     from bench.train.session import open_session, prepare
@@ -47,10 +48,11 @@ def main(folder: Path) -> None:
 
 
 def run(folder: Path) -> None:
-    """Runs `main`; an expected error becomes one line and an exit code."""
+    """Runs `main`; an expected error becomes one line and an exit code. Told to stop, it saves its state first."""
     threading.excepthook = _threads
     try:
-        main(folder)
+        with stop.listening(led=LOCKED in os.environ):
+            main(folder)
     except BenchError as error:
         _fail(error)
     except OSError as error:
@@ -58,7 +60,7 @@ def run(folder: Path) -> None:
             raise
         _fail(refused)
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        raise SystemExit(stop.CODE) from None
 
 
 def _fail(error: BenchError) -> NoReturn:

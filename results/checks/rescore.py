@@ -16,7 +16,6 @@ from bench.score.judging import AskingMetric, Judges
 from bench.score.summary import describe
 from bench.score.written import Written
 from results.checks.check import Check, differing_keys, differing_rows, listed, without
-from results.checks.stand_ins import StoredAnswers
 
 if TYPE_CHECKING:
     from bench.types import Sample
@@ -32,11 +31,13 @@ def checks(
     rows: list[dict[str, Any]],
     samples: Sequence[Sample],
     summary: Mapping[str, Any],
+    judges: Judges,
 ) -> Iterator[Check]:
+    """`judges` ask no model (`results.checks.stand_ins.StoredAnswers`)."""
     names = list(dict.fromkeys([*summary["metric_versions"], *config.profile.metrics]))
     kept = list(folder.rows(runs.SCORES))
     try:
-        scores, computed = _score(folder, config, corpus, rows, samples, names, summary.get("metric_options"))
+        scores, computed = _score(folder, config, corpus, rows, samples, names, summary.get("metric_options"), judges)
     except BenchError as error:
         yield Check("scores", None, str(error))
         return
@@ -52,16 +53,16 @@ def _score(
     samples: Sequence[Sample],
     names: Sequence[str],
     options: Mapping[str, Mapping[str, Any]] | None,
+    judges: Judges,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The rows of scores and the facts of the summary, as `bench score` would write them. A judge is not asked."""
     metrics = scoring.create(config.profile, names, options=options)
     answers = folder.path.parent / ".store" / "requests.sqlite"
     if not answers.is_file() and any(isinstance(metric, AskingMetric) for metric in metrics.values()):
         raise UserError(f"{answers} is missing, and with it all answers of a judge")
-    with Judges(stored=StoredAnswers) as judges:
-        judges.bind(metrics, config, out=folder.path.parent)
-        run = Written.of(folder, config, samples, rows, corpus)
-        scores, values = scoring.evaluate(metrics, run.texts, run.references, run.facts, targets=run.targets)
+    metrics = judges.metrics(config, names, options=options, out=folder.path.parent)
+    run = Written.of(folder, config, samples, rows, corpus)
+    scores, values = scoring.evaluate(metrics, run.texts, run.references, run.facts, targets=run.targets)
     given = settings.of_metrics(config.profile, names, options)
     return runs.plain(scores), runs.plain({**describe(run, corpus, metrics=given), **values})
 

@@ -28,9 +28,11 @@ from bench.record import runs
 from bench.record.runs import RunFolder
 from bench.run.writing import facts
 from bench.score import keep
+from bench.score.judging import Judges
 from bench.score.written import read_config
 from results.checks import replay, rescore
 from results.checks.check import Check, differing_keys, differing_rows
+from results.checks.stand_ins import StoredAnswers
 
 if TYPE_CHECKING:
     from bench.types import Sample
@@ -44,11 +46,13 @@ class Verifier:
     def __init__(self) -> None:
         self._folder = TemporaryDirectory()
         self._vectors = VectorStore(Path(self._folder.name) / "vectors.sqlite")
+        self._judges = Judges(stored=StoredAnswers)
 
     def __enter__(self) -> Verifier:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._judges.__exit__(None, None, None)
         self._folder.cleanup()
 
     def verify(self, folder: RunFolder) -> Iterator[Check]:
@@ -58,7 +62,7 @@ class Verifier:
             yield Check("finished", None, f"it is not; run {again}, then verify it")
             return
         try:
-            yield from _checks(folder, folder.summary(), read_config(folder), self._vectors)
+            yield from _checks(folder, folder.summary(), read_config(folder), self._vectors, self._judges)
         except UserError as error:
             yield Check("contents", False, str(error))
         except (LookupError, TypeError, AttributeError, ValueError) as error:
@@ -66,7 +70,9 @@ class Verifier:
             yield Check("contents", False, says)
 
 
-def _checks(folder: RunFolder, summary: Mapping[str, Any], config: RunConfig, own: VectorStore) -> Iterator[Check]:
+def _checks(
+    folder: RunFolder, summary: Mapping[str, Any], config: RunConfig, own: VectorStore, judges: Judges
+) -> Iterator[Check]:
     yield _files(folder, summary)
     try:
         corpus = load(config.data)
@@ -81,7 +87,7 @@ def _checks(folder: RunFolder, summary: Mapping[str, Any], config: RunConfig, ow
     samples = samples_of(config, corpus)
     yield _samples(rows, samples)
     yield from replay.checks(folder, config, corpus, rows, own)
-    yield from rescore.checks(folder, config, corpus, rows, samples, summary)
+    yield from rescore.checks(folder, config, corpus, rows, samples, summary, judges)
 
 
 def _files(folder: RunFolder, summary: Mapping[str, Any]) -> Check:

@@ -107,12 +107,14 @@ def plan(console: Console, plans: Sequence[Plan]) -> None:
     heads = ("run folder", "state", "samples left", "stage", "requests", "stored", "prompt tokens", "new tokens, about")
     grid = Table(*heads, box=None, pad_edge=False)
     for one in plans:
-        head = (one.cell.folder.path.name, one.cell.state, f"{one.pending} of {len(one.cell.samples)}")
+        head = (one.cell.name, one.cell.state, f"{one.pending} of {len(one.cell.samples)}")
         for stage, need in one.stages.items() or [("", None)]:
             counts = (need.requests, need.stored, need.prompt_tokens, round(need.new_tokens)) if need else ()
             grid.add_row(*head, stage, *(f"{count:,}" for count in counts))
             head = ("", "", "")
     console.print(grid)
+    for line in dict.fromkeys(line for one in plans for line in one.unknown):
+        console.print(line, markup=False)
     if any(one.seconds is None for one in plans):
         console.print("time: unknown, no finished run in this folder shows the speed of this engine")
     else:

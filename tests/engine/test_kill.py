@@ -77,6 +77,31 @@ def kill_after(n: int, out: Path, victim: Callable[[subprocess.Popen[str]], int]
             os.kill(left, signal.SIGKILL)
 
 
+def test_ctrl_c_at_the_start_of_the_engine_is_gone_within_seconds(tmp_path: Path) -> None:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": SMALL}
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    words = [sys.executable, "-c", code + "from bench.cli import main; main()", *bench(tmp_path)[1:]]
+    process = subprocess.Popen(words, start_new_session=True, **pipes)  # type: ignore[call-overload]
+    try:
+        deadline = time.monotonic() + 300
+        while not any("VLLM" in reaper.words(pid) for pid in reaper.descendants({process.pid}, reaper.processes())):
+            assert process.poll() is None and time.monotonic() < deadline, "no engine was started"
+            time.sleep(0.05)
+        began = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+        assert time.monotonic() - began < 5
+        assert process.returncode == 130
+        assert said.splitlines()[-2:] == ["stopping ...", "bench: stopped; the same command goes on where it was"]
+        deadline = began + 10
+        while members_of_session(process.pid):  # Python's resource tracker frees shared memory, and then ends
+            assert time.monotonic() < deadline, "processes outlived the command"
+            time.sleep(0.05)
+    finally:
+        for left in members_of_session(process.pid):
+            os.kill(left, signal.SIGKILL)
+
+
 def test_a_killed_run_goes_on_and_ends_like_an_unbroken_one(tmp_path: Path) -> None:
     """Its command is killed, then its engine, and the last engine asks for more memory than there is."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"

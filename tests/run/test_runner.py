@@ -316,7 +316,7 @@ def test_ctrl_c_stops_with_one_line_and_the_same_command_goes_on(world: World) -
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.splitlines() == ["bench: stopped; the same command goes on where it was"]
+    assert err.splitlines() == ["stopping ...", "bench: stopped; the same command goes on where it was"]
     assert world.run() == 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -191,13 +192,44 @@ def test_a_checkpoint_that_does_not_fit_is_refused_with_the_keys(
     world: World, trained: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     place = str(found(trained)["dep"].path)
-    words = ("--checkpoint", place, "--set", "train.lr=0.5", "--set", "dep.embeddings=his")
+    words = ("--checkpoint", place, "--set", "input_budget=100", "--set", "dep.embeddings=his")
     assert call(world, "run", "--method", "dep", *words) == 2
     said = capfd.readouterr().err.splitlines()[-1]
     assert "does not fit this run" in said
     assert 'dep.embeddings: "both" there, "his" here' in said
-    assert "train.lr: 0.01 there, 0.5 here" in said
+    assert "input_budget: " in said and ", 100 here" in said
     assert "seed:" not in said
+
+
+def test_train_takes_k_and_limit_and_says_the_command_that_runs_it(
+    world: World, plan: Plan, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The checkpoint knows its training settings: the next command repeats none, and may contradict none."""
+    words = ("--method", "dep", "-k", "1", "--limit", "4", "--set", "train.epochs=1", "--set", "dep.text=false")
+    assert call(world, "train", *words, out="small") == 0
+    (checkpoint,) = checkpoints.find(world.path / "small")
+    assert (checkpoint.manifest["spec"]["train.k"], checkpoint.training["samples"]) == (1, 4)
+    (said,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("next: bench ")]
+    given = shlex.split(said)[2:]
+    assert "dep.text=false" in given and "train." not in said
+    assert bench(*given) == 0
+    (folder,) = folders(world.path / "small", "dep")
+    about = folder.read(runs.CONFIG)
+    assert about["config"]["k"] == 2  # the profile's: one checkpoint serves every K
+    assert about["trained"]["checkpoint"] == checkpoint.path.name
+    assert set(about["config"]["changed"]) >= {"train.k", "train.limit", "train.epochs"}
+    assert len(checkpoints.find(world.path / "small")) == 1
+    assert bench(*given, "--set", "train.val_limit=3") == 0  # decides no weight
+    for setting, theirs in (("train.lr=0.5", "0.01"), ("train.limit=5", "4"), ("train.k=2", "1")):
+        assert bench(*given, "--set", setting) == 2
+        error = capfd.readouterr().err.splitlines()[-1]
+        assert error.startswith(f"bench: --set {setting}: checkpoint ")
+        assert error.endswith(f" was trained with {theirs}; leave out the setting or --checkpoint")
+
+
+def test_train_refuses_one_setting_in_two_words(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    assert call(world, "train", "--method", "dep", "-k", "1", "--set", "train.k=2", out="two") == 2
+    assert capfd.readouterr().err == "bench: -k 1 and --set train.k=2 are one setting; give one of them\n"
 
 
 def test_what_is_no_checkpoint_is_named(world: World, capfd: pytest.CaptureFixture[str]) -> None:
@@ -284,10 +316,43 @@ def test_a_training_that_fails_says_why_and_is_named(world: World, capfd: pytest
     assert "Traceback" not in said
 
 
-def test_a_dry_run_plans_trained_methods_and_trains_nothing(world: World, capfd: pytest.CaptureFixture[str]) -> None:
-    assert call(world, "run", "--method", "dep", "--dry-run", out="dry") == 0
-    assert "review" in capfd.readouterr().out
-    assert checkpoints.find(world.path / "dry") == []
+def planned(out: str) -> tuple[int, int, int]:
+    """(samples left, requests, those that are stored) of a dry run, as it prints them."""
+    rows = [line.split("  ") for line in out.splitlines() if " of " in line and "review" in line]
+    cells = [[word for word in row if word.strip()] for row in rows]
+    left = sum(int(row[2].split()[0]) for row in cells)
+    return left, sum(int(row[4]) for row in cells), sum(int(row[5]) for row in cells)
+
+
+def test_a_dry_run_of_trained_methods_counts_what_the_run_then_asks(
+    world: World, plan: Plan, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Two epochs are validated on 7 samples before the 7 test samples are written."""
+    words = ("run", "--method", "soft,dep", "--metric", "bleu")
+    assert call(world, *words, "--dry-run", out="dry") == 0
+    said = capfd.readouterr().out
+    assert planned(said) == (42, 42, 0)
+    assert said.count(": trained first, 2 x 7 samples, at most 6 steps") == 2
+    assert "texts are not embedded yet" in said
+    assert checkpoints.find(world.path / "dry") == [] and plan.requests == []
+    assert call(world, *words, out="dry") == 0
+    assert len(plan.requests) == 42
+
+
+def test_a_dry_run_knows_the_stored_answers_of_trained_methods(
+    world: World, copy: Path, plan: Plan, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ("run", "--method", "soft,dep", "--metric", "bleu")
+    assert call(world, *words, "--dry-run", out=str(copy)) == 0
+    assert planned(capfd.readouterr().out) == (14, 14, 0)  # trained and validated before
+    assert call(world, *words, out=str(copy)) == 0
+    assert len(plan.requests) == 14
+    for folder in runs.find(copy):
+        (folder.path / runs.SUMMARY).unlink()
+        folder.write_rows(runs.SAMPLES, list(folder.rows(runs.SAMPLES))[:2])
+    capfd.readouterr()
+    assert call(world, *words, "--dry-run", out=str(copy)) == 0
+    assert planned(capfd.readouterr().out) == (10, 10, 10)
 
 
 def workers(folder: Path) -> list[int]:
@@ -325,6 +390,30 @@ def test_a_killed_trainer_is_one_line_and_the_same_command_goes_on(world: World)
     assert 0 < len(list(checkpoint.folder.rows("steps.jsonl"))) < 120
     assert bench(*words) == 0
     assert [row["step"] for row in checkpoint.folder.rows("steps.jsonl")] == list(range(1, 121))
+
+
+def test_ctrl_c_saves_the_training_and_the_same_command_goes_on(world: World) -> None:
+    out = world.path / "stopped"
+    words = ["run", "--method", "soft", "--data", world.path / "data", "--profile", world.profile]
+    words += ["--generator", "echo", "--out", out, "--set", "train.epochs=40", "--metric", "bleu"]
+    words += ["--set", "train.batch=1"]  # so that an epoch has steps between its saves
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    command = [sys.executable, "-c", code + "from bench.cli import main; main()", *map(str, words)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert until(lambda: list(out.glob("checkpoints/*/resume.safetensors")))
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)  # to the command alone, which tells its training
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - began < 5
+    assert process.returncode == 130
+    assert err.splitlines()[-2:] == ["stopping ...", "bench: stopped; the same command goes on where it was"]
+    assert "Traceback" not in err and not workers(out)
+    (checkpoint,) = checkpoints.find(out)
+    done = len(list(checkpoint.folder.rows("steps.jsonl")))
+    assert 0 < done < 280
+    assert int(checkpoint.read_tensors("resume.safetensors")[1]["step"]) == done
+    assert bench(*words) == 0
+    assert [row["step"] for row in checkpoint.folder.rows("steps.jsonl")] == list(range(1, 281))
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "training.json", "selection-*.json", "epoch-{}.safetensors"])
