@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from bench.config import EncoderConfig
+from bench.config import EncoderConfig, RunConfig, load_profile
 from bench.embed.encoders import create
 from bench.embed.store import VectorStore
+from bench.score.judging import Judges
 from bench.types import Request, Sampling
-from metrics.bertscore import BertScore
 from tests.embed import folders
 from tests.generate.engine.test_transformers import profile
 from tests.generate.folders import SMOLLM, tiny_llama
@@ -32,8 +32,11 @@ def models() -> int:
 
 
 def score(folder: Path) -> Any:
-    metric = BertScore(model=MINILM, layer=6)
-    metric.score(["a lamp"], ["the lamp"])
+    with Judges() as judges:  # which keep it for all runs of a command
+        metric = judges.metrics(RunConfig.model_construct(profile=load_profile("tiny")), ["bertscore"], out=folder)
+        before = models()
+        metric["bertscore"].score(["a lamp"], ["the lamp"])
+        assert models() > before
     return metric
 
 
