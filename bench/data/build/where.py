@@ -45,10 +45,14 @@ class Condition:
 
     def over(self, lines: str) -> str:
         """`lines`, a query of (file, number, line, json), with a column `chosen`: whether the condition is true."""
+        return self.computed(f"coalesce(({self.text}\n), false)", lines)
+
+    def computed(self, value: str, lines: str) -> str:
+        """`lines` with a value over the fields of each as the first column, `chosen`."""
         shape = json.dumps(self.types).replace("'", "''")
         kept = ", ".join(f"'{name}': {name}" for name in ("file", "number", "line", "json"))
         columns = ", ".join(f"{_KEPT}.{name} AS {name}" for name in ("file", "number", "line", "json"))
-        return f"""SELECT coalesce(({self.text}\n), false) AS chosen, {columns}
+        return f"""SELECT {value} AS chosen, {columns}
             FROM (SELECT {{{kept}}} AS {_KEPT}, unnest(from_json(json, '{shape}')) FROM ({lines}))"""
 
     @contextmanager
@@ -181,9 +185,8 @@ def _check_kind(database: duckdb.DuckDBPyConnection, condition: Condition) -> No
     import duckdb
 
     lines = "SELECT 0 AS file, 0 AS number, '' AS line, '{}'::JSON AS json"
-    bare = condition.over(lines).replace("coalesce(", "(", 1).replace("\n), false)", "\n))", 1)
     try:
-        kind = str(database.sql(bare).types[0])
+        kind = str(database.sql(condition.computed(f"({condition.text}\n)", lines)).types[0])
     except duckdb.Error as error:
         raise condition.error(_first_line(error)) from error
     if kind not in ("BOOLEAN", '"NULL"'):

@@ -125,7 +125,5 @@ def test_a_condition_that_one_row_does_not_fit_names_the_cure(tmp_path: Path) ->
         run(tmp_path, where="lang::INT > 3")
     with pytest.raises(UserError, match=r"--where-meta title::INT > 3: cannot be computed for a row"):
         run(tmp_path, where_meta="title::INT > 3")
-    with pytest.raises(
-        UserError, match=r"step 'where try_cast\(lang AS INT\) > 3' left none of 12 reviews; loosen w"
-    ):
+    with pytest.raises(UserError, match=r"step 'where try_cast\(lang AS INT\) > 3' left none of 12 reviews; loosen w"):
         run(tmp_path, where="try_cast(lang AS INT) > 3")
