@@ -33,6 +33,13 @@ def data_build(
     ] = "title,categories,rating_number",
     require_review_title: Annotated[bool, typer.Option(help="Leave out reviews without a title.")] = True,
     dedupe_text: Annotated[bool, typer.Option(help="One review per text and user.")] = True,
+    drop_leaked: Annotated[
+        bool, typer.Option(help="Leave out targets whose text is also in their history or in peers' reviews.")
+    ] = True,
+    where: Annotated[
+        str, typer.Option("--where", help="Only reviews for which this is true: a DuckDB condition on raw fields.")
+    ] = "",
+    where_meta: Annotated[str, typer.Option("--where-meta", help="The same for items, on metadata fields.")] = "",
     strict: Annotated[bool, typer.Option("--strict", help="Stop at a broken line, and refuse odd times.")] = False,
 ) -> None:
     """Build a dataset from raw files like Amazon Reviews 2023, by DPL's rules; every threshold is an option."""
@@ -55,6 +62,9 @@ def data_build(
         train_inputs=train_inputs,
         min_profile_item_users=min_profile_item_users,
         min_profile_reviews=min_profile_reviews,
+        drop_leaked=drop_leaked,
+        where=where,
+        where_meta=where_meta,
     )
     with Meter(shown=True) as progress:
         report = build(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bench.data.corpus import Corpus, load
+from bench.data.leaks import SHORTEST, plain
 from bench.data.time_column import SAME_TIME, TIES, Times
 from bench.data.times import FIRST, LAST
 from bench.errors import UserError
@@ -14,8 +15,6 @@ from bench.types import Review, Sample, Split
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 SHOWN = 5
-# Shorter texts can be equal to another, or part of it, by chance.
-SHORTEST = 40
 
 
 @dataclass(slots=True)
@@ -90,11 +89,6 @@ def times(corpus: Corpus) -> list[str]:
     return notes
 
 
-def plain(text: str) -> str:
-    """A text for comparison, without differences of case and white space."""
-    return " ".join(text.split()).casefold()
-
-
 def _duplicates(corpus: Corpus) -> list[Finding]:
     items = Finding("a user reviewed an item twice")
     texts = Finding("a user wrote a text twice")
@@ -105,7 +99,7 @@ def _duplicates(corpus: Corpus) -> list[Finding]:
         other = by_item.setdefault((*user, review.item.item_id), review)
         if other is not review:
             items.add(f"{review.review_id} and {other.review_id}")
-        text = plain(review.text)
+        text = " ".join(review.text.split())  # as `bench data build --dedupe-text` compares them
         other = by_text.setdefault((*user, text), review)
         if other is not review and len(text) >= SHORTEST:
             texts.add(f"{review.review_id} and {other.review_id}: {review.text[:60]!r}")

@@ -6,24 +6,26 @@ reading takes the texts of the chosen reviews and items.
 Newest first is by timestamp; equal times keep the order of the file. Three things differ from the released script: it
 removes duplicate texts anew in every round instead of once before the first, it breaks ties of time one way when it
 removes duplicates and the other way when it splits, and it collapses white space in the review texts only, not in
-titles and descriptions.
+titles and descriptions. A fourth is of ours: targets that a method could copy are dropped (`bench.data.build.leaks`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.console.meter import Meter
-from bench.data.build import clock, export, filters, queries, scan
+from bench.data.build import clock, export, filters, leaks, queries, scan, where
 from bench.data.build.broken_lines import Broken
 from bench.data.build.database import Database, open_database
 from bench.data.build.raw_files import Source, sources
 from bench.data.build.report import BuildReport
 from bench.data.build.rules import Rules
 from bench.data.build.selection import Selection
+from bench.data.build.where import Condition
 from bench.data.folder import merge
 from bench.data.folder.manifest import split_definition
 from bench.data.folder.writing import scratch_folder
@@ -57,11 +59,14 @@ def build(
         raise UserError(f"no {'metadata' if reviews else 'review'} file given for {category}; name at least one")
     item_files, review_files, progress = sources(meta), sources(reviews), progress or Meter()
     _check_fields(item_files, rules)
+    conditions = Conditions.of(rules, review_files, item_files)
     with scratch_folder(out) as scratch, open_database(scratch) as database:
         selection = Selection(database, category, rules, Broken(strict))
-        _read(selection, item_files, review_files, progress)
+        _read(selection, item_files, review_files, conditions, progress)
         _filter(selection)
         _read_texts(database, item_files, review_files, progress)
+        if rules.drop_leaked:
+            selection.note_leaks(leaks.drop(database))
         digests = export.write(database, scratch, category, progress)
         samples = dict(database.rows("SELECT split, count(*) FROM samples GROUP BY split ORDER BY min(place)"))
         entries = _manifest_entries(selection, [*review_files, *item_files], digests)
@@ -84,19 +89,44 @@ def _check_fields(item_files: Sequence[Source], rules: Rules) -> None:
             raise unknown("field of the metadata", name, there)
 
 
-def _read(selection: Selection, item_files: Sequence[Source], review_files: Sequence[Source], progress: Meter) -> None:
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """The conditions on raw rows, checked before hours of reading."""
+
+    reviews: Condition | None
+    items: Condition | None
+
+    @classmethod
+    def of(cls, rules: Rules, review_files: Sequence[Source], item_files: Sequence[Source]) -> Conditions:
+        reviews = where.checked("--where", rules.where, review_files)
+        return cls(reviews, where.checked("--where-meta", rules.where_meta, item_files))
+
+
+def _read(
+    selection: Selection,
+    item_files: Sequence[Source],
+    review_files: Sequence[Source],
+    conditions: Conditions,
+    progress: Meter,
+) -> None:
     """The first reading of all files."""
     database, rules, broken = selection.database, selection.rules, selection.broken
     progress.start("reading items", sum(source.size for source in item_files))
-    scan.read(database, queries.judged_items(rules), item_files, broken, progress.advance)
+    with conditions.items.computing() if conditions.items else nullcontext():
+        scan.read(database, queries.judged_items(rules, conditions.items), item_files, broken, progress.advance)
     progress.start("reading reviews", sum(source.size for source in review_files))
-    scan.read(database, queries.judged_reviews(rules), review_files, broken, progress.advance)
+    with conditions.reviews.computing() if conditions.reviews else nullcontext():
+        reading = queries.judged_reviews(rules, conditions.reviews)
+        scan.read(database, reading, review_files, broken, progress.advance)
     progress.start("filtering")
 
 
 def _filter(selection: Selection) -> None:
     database, rules, record = selection.database, selection.rules, selection.record
     record("read", "SELECT user_id, item_id FROM raw_reviews")
+    if rules.where:
+        database.run("DELETE FROM raw_reviews WHERE NOT chosen")
+        record(f"where {' '.join(rules.where.split())}", "SELECT user_id, item_id FROM raw_reviews", "where")
     selection.note_times(clock.settle(database))
     timed = bool(database.one("SELECT bool_or(timestamp IS NOT NULL) FROM raw_reviews"))
     selection.note_files(timed=timed)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from bench.data.build.broken_lines import ITEM_IDS
 from bench.data.build.rules import Rules
+from bench.data.build.where import Condition, everywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ REVIEW_IDS = {"user_id": ("user_id",), "item_id": ITEM_IDS}
 METADATA_IDS = {"item_id": ITEM_IDS}
 TEXTS = ("title", "text")
 REVIEWS_INSTEAD = "that are reviews"  # among the metadata: the wrong file was named
+NOT_CHOSEN = "by --where-meta"
 _STRING_FIELDS = ("user_id", "parent_asin", "asin", *TEXTS)
 _FIELDS = (*_STRING_FIELDS, "rating", "timestamp", "source_order")
 _WHOLE = "('UBIGINT', 'BIGINT')"
@@ -68,23 +70,31 @@ def _mistyped(name: str, kinds: str) -> str:
 
 
 _STRINGS = ", ".join(_field(name, "('VARCHAR')", "{}", "''") for name in _STRING_FIELDS)
+
+
+def _lines(where: Condition | None) -> str:
+    """The lines of a block as JSON, each with `chosen`: whether the condition is true for it."""
+    return where.over(_JSON) if where else everywhere(_JSON)
+
+
 # A value of another type than its field should have counts as missing.
-_REVIEWS = f"""
-    SELECT file, number, line, word(user_id) AS user_id, {_ITEM_ID},
+def _reviews(where: Condition | None = None) -> str:
+    return f"""
+    SELECT file, number, line, chosen, word(user_id) AS user_id, {_ITEM_ID},
         CASE WHEN isfinite(rating) THEN rating END AS rating, title, text, timestamp, source_order, mistyped,
         CASE WHEN timestamp IS NULL AND time_type <> 'NULL' THEN spelled ELSE '' END AS spelled
-    FROM (SELECT file, number, line, {_STRINGS},
+    FROM (SELECT file, number, line, chosen, {_STRINGS},
             {_field("rating", _NUMBER, "TRY_CAST({} AS DOUBLE)", "NULL")},
             {_field("timestamp", _WHOLE, "TRY_CAST({} AS BIGINT)", "NULL")},
             {_field("source_order", _WHOLE, "TRY_CAST({} AS BIGINT)", "0")},
             [{", ".join(_mistyped(name, kinds) for name, kinds in TYPED.items())}] AS mistyped,
             types[{_FIELDS.index("timestamp") + 1}] AS time_type, found[{_FIELDS.index("timestamp") + 1}] AS spelled
         FROM (SELECT *, json_type(json, {_paths(*_FIELDS)}) AS types, json ->> {_paths(*_FIELDS)} AS found
-            FROM ({_JSON})))
-"""
+            FROM ({_lines(where)})))
+    """
 
 
-def judged_reviews(rules: Rules) -> Reading:
+def judged_reviews(rules: Rules, where: Condition | None = None) -> Reading:
     """The first reading of reviews: `raw_reviews`, with what a review lacks ('' for nothing) and a hash of its words.
 
     The text is padded with a space on either side, so that white space at its ends needs no trimming.
@@ -96,24 +106,24 @@ def judged_reviews(rules: Rules) -> Reading:
             WHEN rating IS NULL THEN 'without a rating' WHEN {titled} THEN 'without a title' ELSE '' END AS lacks,
             {words} AS words
         FROM (SELECT *, CASE WHEN length(text) >= {rules.min_chars} THEN concat(' ', text, ' ') END AS padded
-            FROM ({_REVIEWS}))
+            FROM ({_reviews(where)}))
     """
-    columns = "file, number, user_id, item_id, timestamp, spelled, source_order, lacks, words, mistyped"
+    columns = "file, number, user_id, item_id, timestamp, spelled, source_order, lacks, words, mistyped, chosen"
     return Reading("raw_reviews", query, columns, REVIEW_IDS)
 
 
-def judged_items(rules: Rules) -> Reading:
+def judged_items(rules: Rules, where: Condition | None = None) -> Reading:
     """The first reading of item metadata: `raw_items`, with what an item lacks ('' for nothing)."""
     shortest, longest = rules.min_description, rules.max_description
     lacking = " ".join(_lacking(place, name) for place, name in enumerate(rules.require, 1))
     names = _paths(*(rules.require or ("title",)))
     query = f"""
-        SELECT *, CASE WHEN review THEN '{REVIEWS_INSTEAD}'
+        SELECT *, CASE WHEN review THEN '{REVIEWS_INSTEAD}' WHEN NOT chosen THEN '{NOT_CHOSEN}'
             WHEN length(description) NOT BETWEEN {shortest} AND {longest} THEN
             'without a description of {shortest} to {longest} characters' {lacking} ELSE '' END AS lacks
         FROM (SELECT *, json_extract(json, {names}) AS value, json_type(json, {names}) AS kind,
             coalesce(json_type(json, ['$.user_id', '$.text']) = ['VARCHAR', 'VARCHAR'], false) AS review
-            FROM ({_ITEMS}))
+            FROM ({_items(where)}))
     """
     return Reading("raw_items", query, "file, number, item_id, lacks", METADATA_IDS)
 
@@ -130,27 +140,32 @@ _NAMES = ", ".join(
     f"CASE WHEN t[{place}] = 'VARCHAR' THEN v[{place}] ELSE '' END AS {name}"
     for place, name in enumerate(("parent_asin", "asin", "title"), 1)
 )
+
+
 # The description is the list joined with spaces, without the heading that opens some of them.
-_ITEMS = f"""
-    SELECT file, number, line, json, {_ITEM_ID}, title, CASE WHEN description[1] = 'Product Description'
+def _items(where: Condition | None = None) -> str:
+    names = _paths("parent_asin", "asin", "title", "description")
+    return f"""
+    SELECT file, number, line, json, chosen, {_ITEM_ID}, title, CASE WHEN description[1] = 'Product Description'
         THEN array_to_string(description[2:], ' ') ELSE array_to_string(description, ' ') END AS description
-    FROM (SELECT file, number, line, json,
+    FROM (SELECT file, number, line, json, chosen,
             {_NAMES},
             CASE t[4] WHEN 'VARCHAR' THEN [v[4]] WHEN 'ARRAY' THEN list_transform(list_filter(
                 json_extract(json, '$.description[*]'), lambda x: json_type(x) = 'VARCHAR'), lambda x: x ->> '$')
             ELSE [] END AS description
-        FROM (SELECT *, json_type(json, {_paths("parent_asin", "asin", "title", "description")}) AS t,
-                json ->> {_paths("parent_asin", "asin", "title", "description")} AS v FROM ({_JSON})))
-"""
+        FROM (SELECT *, json_type(json, {names}) AS t, json ->> {names} AS v FROM ({_lines(where)})))
+    """
+
+
 CHOSEN_REVIEWS = Reading(
     "review_texts",
-    f"SELECT * REPLACE (collapse(title) AS title, collapse(text) AS text) FROM ({_REVIEWS})",
+    f"SELECT * REPLACE (collapse(title) AS title, collapse(text) AS text) FROM ({_reviews()})",
     "file, number, rating, title, text",
     REVIEW_IDS,
 )
 CHOSEN_ITEMS = Reading(
     "item_texts",
-    f"SELECT * REPLACE (collapse(title) AS title, collapse(description) AS description) FROM ({_ITEMS})",
+    f"SELECT * REPLACE (collapse(title) AS title, collapse(description) AS description) FROM ({_items()})",
     "file, number, title, description",
     METADATA_IDS,
 )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BLOCK = 16 << 20
-PEEKED = 4 << 20  # bytes at a file's start that are read for its fields
+PEEKED, PEEKED_ROWS = 4 << 20, 2000  # bytes, rows of Parquet: at a file's start, read for its fields
 LONGEST = 256 << 20  # bytes without a line break: no JSON lines
 PARQUET_ROWS = 20_000
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -60,19 +60,28 @@ class Source:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        found: dict[str, None] = {}
-        try:
-            if self.path.suffix == ".parquet":
+        if self.path.suffix == ".parquet":
+            with suppress(OSError, pa.ArrowException):
                 return list(pq.read_schema(self.path).names)
+        found: dict[str, None] = {}
+        for line in self.first_lines():
+            with suppress(ValueError):
+                found.update(dict.fromkeys(parse(line)))
+        return list(found)
+
+    def first_lines(self) -> list[str]:
+        """Its first lines, as far as they can be read."""
+        import pyarrow as pa
+
+        with suppress(OSError, ValueError, pa.ArrowException):  # `blocks` raises with the reason
+            if self.path.suffix == ".parquet":
+                lines, _ = next(parquet_rows.lines(self.path, PEEKED_ROWS))
+                return [line for line in lines.to_pylist() if line]
             codec = CODECS.get(self.path.suffix)
             with self.path.open("rb") as file:
                 plain: Any = pa.CompressedInputStream(pa.PythonFile(file, "r"), codec) if codec else file
-                for line in plain.read(PEEKED).split(b"\n"):
-                    with suppress(ValueError):
-                        found.update(dict.fromkeys(parse(line)))
-        except (OSError, pa.ArrowException):
-            pass  # `blocks` raises with the reason
-        return list(found)
+                return [line.decode("utf-8", "replace") for line in plain.read(PEEKED).split(b"\n") if line.strip()]
+        return []
 
     def blocks(self, advance: Callable[[int], None]) -> Iterator[Block]:
         """The file's lines. Calls `advance` with the numbers of bytes read. Raises UserError if it cannot be read."""

@@ -13,6 +13,8 @@ class Rules:
 
     `require` names fields of the item metadata that must not be empty; `min_description=0` admits items without a
     description. A user's newest two reviews become a test and a val sample, the next `train_inputs` train samples.
+    `drop_leaked` drops targets whose text stands in their history or in peers' reviews (bench.data.build.leaks).
+    `where` and `where_meta` are conditions on raw rows (bench.data.build.where); "" takes all.
     """
 
     min_chars: int = 200
@@ -27,6 +29,9 @@ class Rules:
     train_inputs: int = 8
     min_profile_item_users: int = 5
     min_profile_reviews: int = 8
+    drop_leaked: bool = True
+    where: str = ""
+    where_meta: str = ""
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():

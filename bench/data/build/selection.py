@@ -41,6 +41,17 @@ class Selection:
                 "and run `bench data build` again"
             )
 
+    def note_leaks(self, dropped: int) -> None:
+        """Counts what is left without the targets that a method could copy. Raises UserError where none is left."""
+        self.record("targets that no method can copy", "SELECT person, item FROM final", "drop_leaked")
+        if dropped:
+            self.notes.append(f"targets left out: {dropped} whose text is in their own history or in a peer's review")
+        if not self.database.one("SELECT count(place) FROM final"):
+            raise UserError(
+                f"{self.category}: the texts of all {dropped} targets are in their history or in peers' reviews; check "
+                "the review files, or add --no-drop-leaked and run `bench data build` again"
+            )
+
     def note_files(self, *, timed: bool) -> None:
         """Notes what the raw files lack. `timed` says whether any review has a timestamp."""
         if self.broken.count:

@@ -66,9 +66,10 @@ def _origin(categories: Sequence[str], by_key: Mapping[str, Mapping[str, Any]]) 
     if len({json.dumps(rule, sort_keys=True) for rule in rules}) > 1:  # as JSON: a file has lists in place of tuples
         return "raw reviews, each category by rules of its own"
     one = rules[0]
+    chosen = f" where {' '.join(one['where'].split())}," if one.get("where") else ""
     return (
-        f"raw reviews of at least {one['min_chars']} characters, users of at least {one['min_user_reviews']} reviews, "
-        f"items of at least {one['min_item_users']} users"
+        f"raw reviews{chosen} of at least {one['min_chars']} characters, "
+        f"users of at least {one['min_user_reviews']} reviews, items of at least {one['min_item_users']} users"
     )
 
 
