@@ -34,6 +34,8 @@ def instruction_module(space: Space) -> torch.nn.Module:
 
 @dataclass(frozen=True)
 class Soft:
+    """Non-Perso's prompt behind one soft prompt embedding, equal for all users: a control of PPlug and DEP."""
+
     label = "Soft prompt"
     uses_retriever = False
     uses_embeddings = False
@@ -58,6 +60,8 @@ class Soft:
 
 @dataclass(frozen=True)
 class RagSoft:
+    """RAG's prompt behind one soft prompt embedding, equal for all users: a control of PPlug and DEP."""
+
     label = "RAG + soft prompt"
     uses_retriever = True
     uses_embeddings = False

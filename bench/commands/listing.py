@@ -96,19 +96,32 @@ def _described(found: checkpoint.Checkpoint) -> tuple[str, ...]:
 
 
 def _components(kind: registry.Kind) -> Iterator[tuple[str, ...]]:
-    """Name, first line of the module's docstring, and options with their defaults, of each component of a kind."""
+    """Name, what it is, and options with their defaults, of each component of a kind."""
     for name, target in registry.names(kind).items():
         if name not in registry.ours(kind):
             yield name, f"installed: {target}, imported when it is asked for by name", ""
             continue
         try:
-            registry.load(kind, name)
+            cls = registry.load(kind, name)
             options = {} if kind == "generator" else registry.options_of(kind, name)
         except UserError as error:  # one broken plug-in must not hide the others
             yield name, str(error), ""
             continue
-        summary = (sys.modules[target.partition(":")[0]].__doc__ or "").strip().partition("\n")[0]
-        yield name, summary, ", ".join(f"{option}={default!r}" for option, default in options.items())
+        yield name, _what(kind, name, cls), ", ".join(f"{option}={default!r}" for option, default in options.items())
+
+
+def _what(kind: registry.Kind, name: str, cls: type) -> str:
+    """The first line of the class's docstring; of its file's where it is alone there and is ours, or has none."""
+    beside = [one for other in registry.BUILTIN for one in registry.ours(other).values()]
+    alone = sum(one.partition(":")[0] == cls.__module__ for one in beside) <= 1
+    of_file = _first_line(sys.modules[cls.__module__].__doc__) if alone else ""
+    generated = f"{cls.__name__}("  # a dataclass without a docstring gets its signature for one
+    own = _first_line(None if (cls.__doc__ or "").startswith(generated) else cls.__doc__)
+    return of_file or own if name in registry.BUILTIN[kind] else own or of_file
+
+
+def _first_line(docstring: str | None) -> str:
+    return (docstring or "").strip().partition("\n")[0]
 
 
 def models_of(profile: str) -> list[str]:

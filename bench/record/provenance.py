@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import os
 import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from hashlib import sha256
 from importlib import metadata
-from importlib.machinery import ModuleSpec
-from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
 
@@ -91,46 +87,6 @@ def gpu_memory() -> list[float]:
     """Bytes of each GPU."""
     sizes = (re.search(r", *(\d+) MiB", line) for line in _gpus())
     return [float(found[1]) * 2**20 for found in sizes if found]
-
-
-def source_hash(cls: type) -> str:
-    """sha256 over the file of a class and all files of its top package that it imports, directly or not.
-
-    So a changed prompt is a changed run, even under the same configuration.
-    """
-    package = cls.__module__.partition(".")[0]
-    sources: dict[str, bytes] = {}
-    todo = [cls.__module__]
-    while todo:
-        name = todo.pop()
-        spec = _spec(name)
-        if name not in sources and spec and spec.origin and spec.origin.endswith(".py"):
-            sources[name] = Path(spec.origin).read_bytes()
-            imported = _imports(sources[name], spec.parent or "")
-            todo += [other for other in imported if other.partition(".")[0] == package]
-    return sha256(b"\0".join(sources[name] for name in sorted(sources))).hexdigest()
-
-
-def _imports(source: bytes, package: str) -> Iterator[str]:
-    """Dotted names that a module of this package imports. `from a import b` gives a and a.b, as b may be a module."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = resolve_name("." * node.level + (node.module or ""), package)
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
-
-
-def _spec(module: str) -> ModuleSpec | None:
-    """None for "a.b" where b is a name in a. No module is run for it: some import torch, which takes seconds."""
-    above = module.rpartition(".")[0]
-    if above and ((package := _spec(above)) is None or package.submodule_search_locations is None):
-        return None
-    try:
-        return find_spec(module)
-    except ModuleNotFoundError:
-        return None
 
 
 def collect(generator: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from bench.generate.service import GenerationService
 from bench.protocols import Method, SoftPromptMethod
 from bench.record import contents, provenance, runs
 from bench.record.runs import RunFolder
+from bench.record.sources import source_hash
 from bench.score import keep
 from bench.train import checkpoint as checkpoints
 from bench.train.checkpoint import Checkpoint
@@ -177,7 +178,7 @@ def _checkpoint(config: RunConfig, path: Path | None, out: Path) -> Checkpoint:
 
 def _sources(config: RunConfig, method: Method, checkpoint: Checkpoint | None) -> dict[str, str]:
     """What decides a cell's texts besides its configuration: its components' code and its encoders' weights."""
-    sources = {"method": provenance.source_hash(type(method))}
+    sources = {"method": source_hash(type(method))}
     if method.uses_embeddings:
         sources["embedder"] = create_encoder(config.profile.embedder).identity()
     if checkpoint is not None:
@@ -185,7 +186,7 @@ def _sources(config: RunConfig, method: Method, checkpoint: Checkpoint | None) -
         sources["validation"] = str(config.profile.train.val_limit)
     if config.retriever:
         retriever = registry.load("retriever", config.retriever)
-        sources["retriever"] = provenance.source_hash(retriever)
+        sources["retriever"] = source_hash(retriever)
         if retriever.uses_embeddings:  # type: ignore[attr-defined]
             sources["encoder"] = create_encoder(config.profile.retrieval_encoder).identity()
     return sources

@@ -28,6 +28,7 @@ from bench.models import assets
 from bench.protocols import Space
 from bench.record import files, provenance, runs
 from bench.record.runs import RunFolder
+from bench.record.sources import source_hash
 
 if TYPE_CHECKING:
     import torch
@@ -63,11 +64,11 @@ def spec(config: RunConfig) -> dict[str, Any]:
         "max_new_tokens": profile.max_new_tokens,
         **{f"train.{key}": value for key, value in profile.train.what().items()},
         "train.k": k if config.retriever else 0,
-        "source.method": provenance.source_hash(method),
+        "source.method": source_hash(method),
     }
     if config.retriever:
         retriever = registry.load("retriever", config.retriever)
-        found["source.retriever"] = provenance.source_hash(retriever)
+        found["source.retriever"] = source_hash(retriever)
         if retriever.uses_embeddings:  # type: ignore[attr-defined]
             found["encoder"] = create_encoder(profile.retrieval_encoder).identity()
     values: dict[str, Any] = runs.plain(found)

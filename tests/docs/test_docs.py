@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 import re
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import config, registry
+from bench import config, protocols, registry, seeds, types
 from bench.data.build.pipeline import build
 from bench.data.build.rules import Rules
 from bench.record import runs
@@ -45,6 +47,36 @@ def test_the_example_method_runs(tmp_path: Path, plugins: dict[str, Path]) -> No
     assert len(rows) == len(fakes.CATEGORIES) * fakes.USERS
     assert all(row["text"] and row["error"] is None for row in rows)
     assert {tuple(stage for stage, _ in row["requests"]) for row in rows} == {("habits", "review")}
+
+
+def test_the_example_with_peers_and_a_key_runs(
+    tmp_path: Path, plugins: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(registry.BUILTIN["generator"], "fake", fakes.FAKE)
+    monkeypatch.setattr(fakes.FakeGenerator, "plan", fakes.Plan())
+    world = fakes.World(tmp_path)
+    assert world.run("--plugin", plugins["Crowd"], method="crowd") == 0
+    rows = {row["sample_id"]: row for row in world.folder().rows(runs.SAMPLES)}
+    assert all(row["text"] and row["error"] is None for row in rows.values())
+    assert {tuple(stage for stage, _ in row["requests"]) for row in rows.values()} == {("aspects", "review")}
+    corpus = fakes.corpus(tmp_path / "again")
+    for sample in corpus.samples("test"):
+        peers = [(one, peer) for one in sample.history[:2] for peer in corpus.peers(one)]
+        agreeing = sum(one.rating == peer.rating for one, peer in peers)
+        assert rows[sample.sample_id]["notes"] == {"agreeing": agreeing}
+    asked = {one.seed for one in fakes.FakeGenerator.plan.requests if one.stage == "aspects"}
+    assert asked == {seeds.derive(0, "aspects", f"{one.category}/{one.item.item_id}") for one in corpus.samples("test")}
+
+
+def test_the_page_on_plugins_names_all_that_they_meet() -> None:
+    page = (ROOT / "docs" / "plugins.md").read_text("utf-8")
+    for noun in (types.Sample, types.Review, types.Item, types.Column):
+        assert f"`{noun.__name__}`" in page
+        assert {one.name for one in dataclasses.fields(noun) if f"`{one.name}`" not in page} == set()
+    calls = {name: call for name, call in vars(protocols.Context).items() if not name.startswith("_")}
+    for name, call in calls.items():
+        (said,) = re.findall(rf"^\| `ctx\.{name}\((.*?)\)`", page, re.MULTILINE)
+        assert set(inspect.signature(call).parameters) - {"self"} == {one.partition("=")[0] for one in said.split(", ")}
 
 
 def test_the_example_retriever_metric_and_data_run(
