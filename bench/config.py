@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from bench import registry
 from bench.errors import UserError, matches, mistake, no_file, only, secrets, shown
@@ -23,7 +23,7 @@ from bench.types import Sampling, Split
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """A text encoder. `max_tokens` counts the special tokens; longer texts are truncated at their end.
+    """A text encoder; none without a `model`. `max_tokens` counts the special tokens; longer texts lose their end.
 
     `dtype` is what a GPU computes in. A CPU computes in float32, and vectors are kept in it. `whitening` is a file
     with a linear map of the vectors, or the name of a shipped one (bench/models/whitening); empty: none.
@@ -35,6 +35,9 @@ class EncoderConfig:
     max_tokens: int
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     whitening: str = ""
+
+
+NO_ENCODER = EncoderConfig("", "mean", normalize=False, max_tokens=1)
 
 
 class TrainConfig(BaseModel):
@@ -64,8 +67,26 @@ class TrainConfig(BaseModel):
         return self.model_dump(exclude={"val_limit", "micro_tokens", "save_minutes", "processes"})
 
 
+PLAIN = "plain"  # the chat template of models that have none: texts with blank lines between them
+# Names that the tokenizer itself takes; a template sees none of them, or we give them.
+_NOT_THE_TEMPLATE_S = {
+    "conversation", "messages", "chat_template", "add_generation_prompt", "continue_final_message", "tokenize",
+    "padding", "truncation", "max_length", "return_tensors", "return_dict", "return_assistant_tokens_mask",
+    "tokenizer_kwargs", "strftime_now", "bos_token", "eos_token",
+}  # fmt: skip
+
+
+def _several(value: Any) -> Any:
+    """One text stands for a list of it."""
+    return [value] if isinstance(value, str) else value
+
+
 class Profile(BaseModel):
-    """Models and budgets. `bench/profiles/*.toml`, or a TOML file of the user's."""
+    """Models and budgets. `bench/profiles/*.toml`, or a TOML file of the user's.
+
+    `chat_template` is a template's text, or "plain"; a file names a file. `fitted` are the keys whose values no file
+    gives, and which `load_profile` chose for the machine.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -83,9 +104,13 @@ class Profile(BaseModel):
     system_role: Literal["own", "merge"] = "own"  # merge: the system text opens the user message
     reasoning: Literal["strip", "keep"] = "strip"  # what a model thinks before it answers
     date: str | None = Field(None, pattern=r"^\d{4}-\d\d-\d\d$")  # for templates that print it; None: the first day
+    chat_template: str | None = Field(None, min_length=1)  # None: the model's own
+    chat_kwargs: dict[str, JsonValue] = {}  # for the template, as enable_thinking = false
+    stop: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_several)] = ()  # end an answer
+    fitted: tuple[str, ...] = ()
     metrics: tuple[str, ...]
-    retrieval_encoder: EncoderConfig
-    embedder: EncoderConfig
+    retrieval_encoder: EncoderConfig = NO_ENCODER  # what compares vectors is then refused
+    embedder: EncoderConfig = NO_ENCODER
     options: dict[str, dict[str, JsonValue]] = {}
     engine: dict[str, JsonValue] = {}
     train: TrainConfig = TrainConfig()
@@ -97,7 +122,14 @@ class Profile(BaseModel):
             raise ValueError("trust_remote_code is true or false")
         return given
 
-    @field_validator("engine", "options")
+    @field_validator("chat_kwargs")
+    @classmethod
+    def _chat_kwargs(cls, given: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        for name in given.keys() & _NOT_THE_TEMPLATE_S:
+            raise ValueError(f"{name} is none of the template's own variables; leave it out")
+        return given
+
+    @field_validator("engine", "options", "chat_kwargs")
     @classmethod
     def _no_secrets(cls, given: dict[str, Any]) -> dict[str, Any]:
         for name in secrets(given):
@@ -109,6 +141,17 @@ class Profile(BaseModel):
     def trusts_code(self) -> bool:
         """Whether code in the language model's folder may run. Only the user's own setting allows it."""
         return self.engine.get("trust_remote_code") is True
+
+    @property
+    def chat(self) -> dict[str, Any]:
+        """How the model is spoken to, as far as the profile says: a template by its name or digest, its values, stops.
+
+        A profile that says nothing has nothing here, so that the keys of what it answered stay the same.
+        """
+        template = self.chat_template
+        name = template if template in (None, PLAIN) else hashlib.sha256(template.encode()).hexdigest()
+        found = {"chat_template": name, "chat_kwargs": dict(self.chat_kwargs), "stop": list(self.stop)}
+        return {key: value for key, value in found.items() if value}
 
     @property
     def stage_budget(self) -> int:
@@ -167,7 +210,8 @@ def identity(config: RunConfig, *, generator: Mapping[str, Any], sources: Mappin
     training settings: `sources` has the weights of the encoders and checkpoints that the run uses.
     """
     cell = config.model_dump(mode="json")
-    for key in ("name", "title", "metrics", "options", "k", "embedder", "retrieval_encoder", "train"):
+    unset = {"chat_template", "chat_kwargs", "stop"} - config.profile.chat.keys()
+    for key in ("name", "title", "fitted", "metrics", "options", "k", "embedder", "retrieval_encoder", "train", *unset):
         cell["profile"].pop(key)
     for key in (
         "data",
@@ -186,10 +230,13 @@ def profiles() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def load_profile(name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
+def load_profile(
+    name: str, overrides: Mapping[str, Any] | None = None, *, fitting: Mapping[str, Any] | None = None
+) -> Profile:
     """A shipped profile by name, or a TOML file by path; `overrides` by dotted keys (`engine.max_num_seqs`).
 
-    A file may name its `base`. Raises UserError for a file or base that is missing, damaged or circular.
+    A file may name its `base`. `fitting` has values by dotted keys for what neither file nor overrides give. Raises
+    UserError for a file, base or template that is missing or damaged, and for bases in a circle.
     """
     shipped = profiles()
     name = name if Path(name).exists() else only("profile", name, matches(name, shipped) or [name])
@@ -197,15 +244,49 @@ def load_profile(name: str, overrides: Mapping[str, Any] | None = None) -> Profi
     which = name if name in shipped else str(path)
     if not name or not path.exists():
         raise no_file("profile", name, shipped)
-    values = _with_base(path, files.toml(path, "profile"), seen=(path.resolve(),))
+    values = _with_base(path, _read(path), seen=(path.resolve(),))
     for key, value in (overrides or {}).items():
+        _override(values, key, _template(value, Path()) if key == "chat_template" else value)
+    fitted = {key: value for key, value in (fitting or {}).items() if not _has(values, key)}
+    for key, value in fitted.items():
         _override(values, key, value)
     try:
-        return Profile(name=path.stem, **values)
+        return Profile(name=path.stem, fitted=tuple(fitted), **values)
     except ValidationError as error:
         raise UserError(f"profile {which}, {mistake(error)}") from error
     except TypeError as error:
         raise UserError(f"profile {which}: {error}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A profile's file, with the text of the chat template that it names."""
+    values = files.toml(path, "profile")
+    if "chat_template" in values:
+        values["chat_template"] = _template(values["chat_template"], path.parent)
+    return values
+
+
+def _template(given: Any, folder: Path) -> Any:
+    """The text of a chat template that is given as it is, by the name "plain", or as a file in this folder."""
+    if not isinstance(given, str) or given == PLAIN or "{{" in given or "{%" in given or not given:
+        return given
+    file = folder / given
+    try:
+        return file.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        why = "does not exist" if isinstance(error, FileNotFoundError) else "cannot be read"
+        raise UserError(
+            f'chat_template {shown(given)}: {file} {why}; name a file, give the template itself, or "{PLAIN}"'
+        ) from error
+
+
+def _has(values: Mapping[str, Any], key: str) -> bool:
+    """Whether there is a value under a dotted key."""
+    head, _, tail = key.partition(".")
+    if not tail:
+        return head in values
+    inner = values.get(head, {})
+    return not isinstance(inner, dict) or _has(inner, tail)
 
 
 def _with_base(path: Path, values: dict[str, Any], *, seen: tuple[Path, ...]) -> dict[str, Any]:
@@ -228,7 +309,7 @@ def _with_base(path: Path, values: dict[str, Any], *, seen: tuple[Path, ...]) ->
     if found.resolve() in seen:
         way = " -> ".join(one.name for one in (*seen, found))
         raise UserError(f"profile {path}: base = {shown(base)} leads back to itself ({way}); leave out one of these")
-    own = _with_base(found, files.toml(found, "profile"), seen=(*seen, found.resolve()))
+    own = _with_base(found, _read(found), seen=(*seen, found.resolve()))
     return {**own, **{key: _added(own.get(key), value, deep=key == "options") for key, value in values.items()}}
 
 

@@ -31,7 +31,8 @@ ONLY_SPEED = frozenset(
 
 # Fields of a profile that are names, are counted elsewhere (K, the model, metrics), or are tables of their own below.
 _APART = {
-    "name", "title", "llm", "k", "metrics", "options", "engine", "train", "embedder", "retrieval_encoder",
+    "name", "title", "llm", "k", "metrics", "options", "engine", "train", "embedder", "retrieval_encoder", "fitted",
+    "chat_template", "chat_kwargs", "stop",
 }  # fmt: skip
 
 
@@ -39,6 +40,7 @@ def of(config: RunConfig) -> dict[str, Any]:
     """key -> value, of everything but metrics. Values are those of JSON. Raises UserError for an unknown component."""
     profile = config.profile.model_dump(mode="json")
     found = {key: value for key, value in profile.items() if key not in _APART}
+    found |= config.profile.chat
     found["stage_input_budget"] = config.profile.stage_budget
     found |= {f"engine.{key}": value for key, value in profile["engine"].items() if key not in ONLY_SPEED}
     method = registry.create("method", config.method, config.method_options)

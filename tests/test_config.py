@@ -235,6 +235,10 @@ def test_what_makes_another_run(config: RunConfig, change: dict[str, Any]) -> No
         {"temperature": 0.0},
         {"top_p": 0.9},
         {"engine": {"max_num_seqs": 2}},
+        {"chat_template": "plain"},
+        {"chat_template": "{{ messages }}"},
+        {"chat_kwargs": {"enable_thinking": False}},
+        {"stop": ("###",)},
     ],
 )
 def test_what_in_a_profile_makes_another_run(config: RunConfig, change: dict[str, Any]) -> None:
@@ -261,6 +265,8 @@ def test_weights_and_sources_make_another_run(config: RunConfig) -> None:
         {"k": 7},
         {"embedder": EncoderConfig("other", "mean", False, 4)},
         {"retrieval_encoder": EncoderConfig("other", "mean", False, 4)},
+        {"fitted": ("max_new_tokens",)},
+        {"chat_template": None, "chat_kwargs": {}, "stop": ()},
     ],
 )
 def test_what_changes_no_text_changes_no_identity(config: RunConfig, change: dict[str, Any]) -> None:
@@ -346,3 +352,77 @@ def test_what_the_file_lacks_may_be_given_by_hand_or_by_the_base(tmp_path: Path)
     (tmp_path / "mine.toml").write_text('base = "tiny"\nno_such_key = 1\n')
     with pytest.raises(UserError, match="no_such_key"):
         load_profile(str(tmp_path / "mine.toml"))
+
+
+# ---------------------------------------------------------------- how a model is spoken to, and what a file leaves open
+
+LEAST = 'title = "Mine"\nllm = "none"\nmetrics = ["rouge"]\n'
+
+
+def least(folder: Path, more: str = "") -> str:
+    (folder / "mine.toml").write_text(LEAST + more)
+    return str(folder / "mine.toml")
+
+
+def test_identities_of_profiles_that_say_nothing_of_it_stay_as_they_were(config: RunConfig) -> None:
+    assert config.profile.chat == {}
+    assert name(config) == "0d4fd5c8825dcde35b4793a2688caad6c03171379c668983ef81434c269286a9"
+
+
+def test_a_chat_template_is_a_name_a_text_or_a_file_beside_the_profile(tmp_path: Path) -> None:
+    text = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    (tmp_path / "mine.jinja").write_text(text)
+    (tmp_path / "base").mkdir()
+    assert load_profile(least(tmp_path, 'chat_template = "mine.jinja"')).chat_template == text
+    (tmp_path / "base" / "top.toml").write_text('base = "../mine.toml"')
+    assert load_profile(str(tmp_path / "base" / "top.toml")).chat_template == text
+    assert load_profile(least(tmp_path), {"chat_template": str(tmp_path / "mine.jinja")}).chat_template == text
+    assert load_profile(least(tmp_path), {"chat_template": text}).chat_template == text
+    plain = load_profile(least(tmp_path, 'chat_template = "plain"'))
+    assert (plain.chat_template, plain.chat) == ("plain", {"chat_template": "plain"})
+    digest = load_profile(least(tmp_path), {"chat_template": text}).chat["chat_template"]
+    assert re.fullmatch("[0-9a-f]{64}", digest)
+
+
+def test_stop_strings_are_one_or_several(tmp_path: Path) -> None:
+    assert load_profile(least(tmp_path, 'stop = "###"')).stop == ("###",)
+    assert load_profile(least(tmp_path), {"stop": ["a", "b"]}).chat == {"stop": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ('chat_template = "gone.jinja"', r"chat_template 'gone.jinja': .*gone.jinja does not exist; name a file, give"),
+        ('chat_template = "folder"', r"chat_template 'folder': .*folder cannot be read; name a file, give"),
+        ('chat_template = ""', r"chat_template = '': String should have at least 1 character"),
+        ("chat_template = 3", r"chat_template = 3: Input should be a valid string"),
+        ('stop = [""]', r"stop.0 = '': String should have at least 1 character"),
+        ("chat_kwargs = 3", r"chat_kwargs = 3: Input should be a valid dictionary"),
+        ("chat_kwargs = { messages = 3 }", r"chat_kwargs: messages is none of the template's own variables; leave"),
+        ('chat_kwargs = { api_key = "x" }', r"chat_kwargs: api_key would be kept with every run"),
+        ('fitted = ["k"]', r"multiple values for keyword argument 'fitted'"),
+    ],
+)
+def test_what_cannot_be_said_to_a_model_is_one_line(tmp_path: Path, more: str, message: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match=message) as caught:
+        load_profile(least(tmp_path, more))
+    assert "\n" not in str(caught.value)
+
+
+def test_values_that_fit_stand_where_neither_file_nor_settings_give_one(tmp_path: Path) -> None:
+    fitting = {"max_new_tokens": 256, "dtype": "float32", "engine.enforce_eager": True}
+    open_ = load_profile(least(tmp_path), fitting=fitting)
+    assert (open_.max_new_tokens, open_.dtype, open_.engine) == (256, "float32", {"enforce_eager": True})
+    assert open_.fitted == ("max_new_tokens", "dtype", "engine.enforce_eager")
+    said = least(tmp_path, 'dtype = "auto"\n[engine]\nenforce_eager = false\nmax_num_seqs = 2')
+    closed = load_profile(said, {"max_new_tokens": 9}, fitting=fitting)
+    assert (closed.max_new_tokens, closed.dtype, closed.fitted) == (9, "auto", ())
+    assert closed.engine == {"enforce_eager": False, "max_num_seqs": 2}
+    assert load_profile(least(tmp_path)).max_new_tokens == 2048
+
+
+def test_every_shipped_profile_but_the_paper_s_says_all_that_a_cpu_asks(tmp_path: Path) -> None:
+    fitting = {"max_new_tokens": 256, "dtype": "float32", "engine.enforce_eager": True}
+    assert {name: load_profile(name, fitting=fitting).fitted for name in ("micro", "tiny")} == {"micro": (), "tiny": ()}
+    assert load_profile("paper-7b", fitting=fitting).fitted == ("engine.enforce_eager",)

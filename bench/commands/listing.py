@@ -129,9 +129,8 @@ def models_of(profile: str) -> list[str]:
     chosen = config.load_profile(profile)
     data = [name for name, asset in assets.ASSETS.items() if asset.kind == "data"]
     metric_models = [str(options["model"]) for options in chosen.options.values() if "model" in options]
-    return list(
-        dict.fromkeys([chosen.llm, chosen.embedder.model, chosen.retrieval_encoder.model, *metric_models, *data])
-    )
+    encoders = filter(None, (chosen.embedder.model, chosen.retrieval_encoder.model))
+    return list(dict.fromkeys([chosen.llm, *encoders, *metric_models, *data]))
 
 
 def pull(name: str, profile: str, *, say: Callable[[str], None] | None = None) -> Path:

@@ -31,17 +31,35 @@ GPU_CHUNK = 4096  # texts between two commits of the store: seconds of a GPU
 SHORT = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 
 
+NONE = 'vectors are asked for, and the profile names no encoder; add [embedder] to it, or base = "tiny" (docs/gpus.md)'
+
+
 def dimensions(config: EncoderConfig) -> int:
     """The length of the encoder's vectors, read from its folder. Raises UserError if it is not here."""
     from bench.models.assets import resolve
 
+    if not config.model:
+        raise UserError(NONE)
     return int(json.loads((Path(resolve(config.model)) / "config.json").read_text())["hidden_size"])
 
 
 def create(config: EncoderConfig) -> Embedder:
     """The encoder of this config. Its `identity` and `encode` raise UserError if the model is not on this machine."""
+    if not config.model:
+        return NoEncoder()
     plain = Bgem3Encoder(config) if config.pooling == "bge-m3" else MeanPoolingEncoder(config)
     return Whitened(plain) if config.whitening else plain
+
+
+@dataclass(frozen=True)
+class NoEncoder:
+    """Of a profile that names none: whoever asks for a vector is told so."""
+
+    def identity(self) -> str:
+        raise UserError(NONE)
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        raise UserError(NONE)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from bench.suite.suite import Failure
 Corpora = Callable[[str], Corpus]  # opens a dataset by the name of a configuration
 
 # Fields of a profile that no engine sees.
-NOT_THE_ENGINE_S = {"name", "title", "metrics", "options", "k", "embedder", "retrieval_encoder", "train"}
+NOT_THE_ENGINE_S = {"name", "title", "fitted", "metrics", "options", "k", "embedder", "retrieval_encoder", "train"}
 
 
 @dataclass

@@ -5,13 +5,16 @@ Finished work is never repeated: a command that was stopped continues where it w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
 from bench import registry
-from bench.config import RunConfig
+from bench.config import Profile, RunConfig
 from bench.console.progress import Progress
 from bench.data.corpus import Corpus
 from bench.generate.service import GenerationService
@@ -60,8 +63,8 @@ def run(
         for cell in cells:
             judges.check(cell.config, out=out)
         todo = unfinished(cells, retry=retry)
-        if todo and (foreseen := service.warning()):
-            progress.say(foreseen)
+        for line in _opening(todo, service):
+            progress.say(line)
         selections, validated = trained(todo, corpus, service, say=progress.say)
         lock([*validated, *todo], stack)
         todo = unfinished(todo, retry=retry)  # another command may have finished some meanwhile
@@ -74,6 +77,20 @@ def run(
         progress.say(what_was_done(service, n_before=len(cells) - len(todo), n=len(cells)))
         scorer.finish(to_score)
         return [cell.folder.summary() for cell in cells]
+
+
+def _opening(todo: Sequence[Cell], service: GenerationService) -> Iterator[str]:
+    """What is worth knowing before hours of work: values that no profile gives, and memory that is short."""
+    yield from dict.fromkeys(filter(None, (fitted(cell.config.profile) for cell in todo)))
+    if todo and (foreseen := service.warning()):
+        yield foreseen
+
+
+def fitted(profile: Profile) -> str:
+    """One line on the values that were chosen for this machine; "" where the profile gives all of them."""
+    values = profile.model_dump(mode="json")
+    said = ", ".join(f"{key}={json.dumps(reduce(getitem, key.split('.'), values))}" for key in profile.fitted)
+    return f"for a CPU, as profile {profile.name} says nothing of it: {said}; --set changes it" if said else ""
 
 
 def train(

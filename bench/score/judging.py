@@ -180,9 +180,15 @@ def judging_profile(profile: Profile, metric: AskingMetric) -> Profile:
     """The run's profile with the judge's model, and an engine as long as the run's: that much is known to fit."""
     length = profile.input_budget + profile.max_new_tokens
     limit = min(metric.max_new_tokens, length - 1)
-    model = {"llm": metric.model, "revision": None} if metric.model else {}
+    another: dict[str, Any] = {"llm": metric.model, "revision": None, "chat_template": None, "chat_kwargs": {}}
+    model = another if metric.model else {}
     budgets = {"input_budget": length - limit, "max_new_tokens": limit}
-    return profile.model_copy(update={**model, **budgets, "metrics": (), "options": {}})
+    nothing: dict[str, Any] = {
+        "stop": (),
+        "metrics": (),
+        "options": {},
+    }  # strings that end reviews
+    return profile.model_copy(update={**model, **budgets, **nothing})
 
 
 def _generator(metric: AskingMetric, config: RunConfig, profile: Profile, *, log: Path) -> Generator:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from bench import registry
@@ -99,7 +99,7 @@ def split_settings(
             options.setdefault(head, {})[tail] = value
         elif head in registry.names("metric") and tail:
             profile[f"options.{key}"] = value
-        elif head in Profile.model_fields and head not in ("name", "title"):
+        elif head in Profile.model_fields and head not in ("name", "title", "fitted"):
             profile[key] = value
         else:
             raise _no_setting(key, components)
@@ -158,10 +158,12 @@ def expand(
     components: dict[str, registry.Kind] = dict.fromkeys(registry.names("retriever"), "retriever")
     components.update(dict.fromkeys(methods, "method"))
     overrides, options = split_settings(set_values, components)
-    resolved = load_profile(profile, overrides)
+    fitting = _fitting(generator)
+    resolved = load_profile(profile, overrides, fitting=fitting)
     _check_names(resolved, retrievers, generator)
-    trained = {method: _profile(method, options.get(method, {}), profile, overrides) for method in methods}
+    trained = {method: _profile(method, options.get(method, {}), profile, overrides, fitting) for method in methods}
     wanted = {method: _retrievers(method, options.get(method, {}), retrievers) for method in methods}
+    _check_encoders(resolved, wanted, options)
     full = _all_options(wanted, options)
     configs = [
         RunConfig(
@@ -186,7 +188,7 @@ def expand(
         for k in ((ks or [resolved.k]) if retriever else [0])
         for seed in seeds
     ]
-    own = {method: _own(method, options.get(method, {}), profile) or trained[method] for method in methods}
+    own = {method: _own(method, options.get(method, {}), profile, fitting) or trained[method] for method in methods}
     return [
         config.model_copy(update={"changed": bench_settings.by_hand(config, own[config.method])}) for config in configs
     ]
@@ -225,17 +227,50 @@ def _retrievers(method: str, options: Mapping[str, Any], asked: Sequence[str]) -
     return [own] if own else asked
 
 
-def _profile(method: str, options: Mapping[str, Any], profile: str, overrides: Mapping[str, Any]) -> Profile:
+def _fitting(generator: str) -> Mapping[str, Any]:
+    """What the generator chooses for this machine where a profile says nothing."""
+    fitting: Callable[[], Mapping[str, Any]] = getattr(registry.load("generator", generator), "fitting", dict)
+    return fitting()
+
+
+def _check_encoders(
+    profile: Profile, wanted: Mapping[str, Sequence[str | None]], options: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Raises UserError where a method or retriever compares vectors, and the profile names no encoder for it."""
+    for method, retrievers in wanted.items():
+        if registry.create("method", method, options.get(method, {})).uses_embeddings and not profile.embedder.model:
+            raise _no_encoder(f"method '{method}'", profile, "embedder")
+        for name in filter(None, retrievers):
+            component = registry.load("retriever", name)
+            if component.uses_embeddings and not profile.retrieval_encoder.model:  # type: ignore[attr-defined]
+                raise _no_encoder(f"retriever '{name}'", profile, "retrieval_encoder")
+
+
+def _no_encoder(who: str, profile: Profile, key: str) -> UserError:
+    return UserError(
+        f"{who} compares vectors, and profile '{profile.name}' names no {key}; add [{key}] to it, or base = \"tiny\" "
+        "(docs/gpus.md)"
+    )
+
+
+def _profile(
+    method: str,
+    options: Mapping[str, Any],
+    profile: str,
+    overrides: Mapping[str, Any],
+    fitting: Mapping[str, Any],
+) -> Profile:
     """The profile with the training settings that a method's options imply. Settings by hand go before these."""
     component = registry.create("method", method, options)
     preset = component.training if isinstance(component, SoftPromptMethod) else {}
-    return load_profile(profile, {**{f"train.{key}": value for key, value in preset.items()}, **overrides})
+    implied = {f"train.{key}": value for key, value in preset.items()}
+    return load_profile(profile, {**implied, **overrides}, fitting=fitting)
 
 
-def _own(method: str, options: Mapping[str, Any], profile: str) -> Profile | None:
+def _own(method: str, options: Mapping[str, Any], profile: str, fitting: Mapping[str, Any]) -> Profile | None:
     """The profile as its file has it; None for a file that needs settings by hand to be complete."""
     try:
-        return _profile(method, options, profile, {})
+        return _profile(method, options, profile, {}, fitting)
     except UserError:
         return None
 

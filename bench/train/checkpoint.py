@@ -57,6 +57,7 @@ def spec(config: RunConfig) -> dict[str, Any]:
         **{f"{config.retriever}.{key}": value for key, value in config.retriever_options.items()},
         "llm": assets.fingerprint(assets.resolve(profile.llm, revision=profile.revision)),
         "dtype": profile.dtype,
+        **{key: value for key, value in profile.chat.items() if key != "stop"},
         "embedder": create_encoder(profile.embedder).identity(),
         "data": config.data_fingerprint,
         "seed": config.seed,

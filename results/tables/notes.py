@@ -77,7 +77,7 @@ def _model_and_engine(summary: Summary) -> str:
     if run_settings.backend(summary) in run_settings.FAKE:
         return f"none, {engine} answers with words of the prompt"
     dtype = run_settings.of(summary)["dtype"]
-    return f"{summary['model']}{f' ({dtype})' if dtype else ''} on {engine}"
+    return f"{run_settings.model(summary)}{f' ({dtype})' if dtype else ''} on {engine}"
 
 
 def _counts(group: Sequence[Summary]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from bench.settings import of_row
@@ -24,8 +25,16 @@ def backend(summary: Summary) -> str:
 
 
 def model(summary: Summary) -> str:
-    """The model as a title names it."""
-    return f"{backend(summary)}, not a model" if backend(summary) in FAKE else str(summary["model"])
+    """The model as tables name it; one in a folder of somebody's machine by its profile's title."""
+    name = str(summary["model"])
+    if backend(summary) in FAKE:
+        return f"{backend(summary)}, not a model"
+    return str(summary["profile"]["title"]) if is_path(name) else name
+
+
+def is_path(model: str) -> bool:
+    """Whether a model is named by its folder. A name of the hub has one slash, and so may a folder beside us."""
+    return model.startswith(("/", ".", "~")) or "\\" in model or model.count("/") > 1 or Path(model).is_dir()
 
 
 def of(summary: Summary) -> dict[str, Any]:
@@ -87,7 +96,7 @@ def in_words(name: str, value: Any) -> str:
         return name if value else f"not {name}"
     if name == "max_new_tokens":
         return f"{value} new tokens"
-    return f"{name.replace('_', ' ').replace('top p', 'top-p')} {value}"
+    return f"{name.replace('_', ' ').replace('top p', 'top-p')} {short(value) if isinstance(value, str) else value}"
 
 
 def differences(ours: dict[str, Any], theirs: dict[str, Any], *, complete: bool = False) -> list[str]:

@@ -109,7 +109,7 @@ def check(found: Sequence[FinishedRun]) -> None:
     """Raises UserError where the profiles of these runs have other embedders: their groups would be others too."""
     by_embedder = {read_config(run.folder).profile.embedder: run.folder.path.name for run in found}
     if len(by_embedder) > 1:
-        listed = ", ".join(f"{embedder.model} ({name})" for embedder, name in by_embedder.items())
+        listed = ", ".join(f"{embedder.model or 'none'} ({name})" for embedder, name in by_embedder.items())
         raise UserError(f"--by uniqueness: these runs have other embedders: {listed}; name the run folders of one")
 
 

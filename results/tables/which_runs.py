@@ -87,10 +87,17 @@ def _with_own_settings(chosen: Suite, kept: list[FinishedRun], say: Say) -> list
 
 def _differences(run: FinishedRun, cells: dict[suite.Key, list[RunConfig]]) -> list[str]:
     """How the run's settings differ from its cell of the suite; from the nearest cell if several match."""
-    mine = _settings(read_config(run.folder))
+    mine = read_config(run.folder)
     configs = [config for own_k in (True, False) for config in cells.get(_key(run, own_k=own_k), [])]
-    each = [run_settings.differences(mine, _settings(config), complete=True) for config in configs]
+    each = [_differing(mine, config) for config in configs]
     return min(each, key=len, default=[])
+
+
+def _differing(ours: RunConfig, theirs: RunConfig) -> list[str]:
+    """Without the values that were chosen for a machine: the runs may be of another one than this."""
+    fitted = {*ours.profile.fitted, *theirs.profile.fitted}
+    known = [{key: value for key, value in _settings(one).items() if key not in fitted} for one in (ours, theirs)]
+    return run_settings.differences(*known, complete=True)
 
 
 def _settings(config: RunConfig) -> dict[str, Any]:

@@ -324,3 +324,15 @@ def test_the_judges_engine_is_as_long_as_the_runs(world: World) -> None:
     for limit, expected in ((32, (180, 32)), (1000, (1, 211))):
         made = judging_profile(profile, Judge(max_new_tokens=limit))
         assert (made.input_budget, made.max_new_tokens) == expected
+
+
+def test_a_judge_is_spoken_to_as_its_own_model_is(world: World) -> None:
+    assert world.run() == 0
+    profile = read_config(world.folder()).profile
+    said = {"chat_template": "plain", "chat_kwargs": {"enable_thinking": False}, "stop": ("###",)}
+    spoken = profile.model_copy(update=said)
+    assert judging_profile(spoken, Judge()).chat == {
+        "chat_template": "plain",
+        "chat_kwargs": {"enable_thinking": False},
+    }
+    assert judging_profile(spoken, Judge(model="another")).chat == {}

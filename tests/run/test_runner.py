@@ -481,6 +481,25 @@ def test_a_dry_run_says_what_is_left_and_runs_nothing(
     assert len(plan.requests) == TARGETS
 
 
+def test_values_that_no_profile_gives_are_said_before_the_engine_starts_and_are_recorded(
+    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fitting = {"dtype": "float32", "engine.enforce_eager": True, "max_new_tokens": 256}
+    monkeypatch.setattr(FakeGenerator, "fitting", staticmethod(lambda: fitting), raising=False)
+    assert world.run() == 0
+    said = capfd.readouterr().err
+    line = (
+        'for a CPU, as profile fake says nothing of it: dtype="float32", engine.enforce_eager=true; --set changes it\n'
+    )
+    assert said.count(line) == 1
+    assert said.index(line) < said.index("starting the engine")
+    kept = world.folder().read(runs.CONFIG)["config"]["profile"]
+    assert kept["fitted"] == ["dtype", "engine.enforce_eager"]
+    assert (kept["dtype"], kept["engine"], kept["max_new_tokens"]) == ("float32", {"enforce_eager": True}, 12)
+    assert world.run() == 0
+    assert "says nothing" not in capfd.readouterr().err
+
+
 def test_what_the_engine_foresees_is_said_before_it_starts_and_only_then(
     world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

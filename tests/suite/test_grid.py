@@ -11,6 +11,7 @@ import pytest
 from bench.config import RunConfig
 from bench.data.corpus import Corpus
 from bench.errors import UserError
+from bench.generate.engine.echo import EchoGenerator
 from bench.suite import grid
 from tests import fakes
 
@@ -169,3 +170,42 @@ def test_metric_settings() -> None:
     assert grid.metric_settings({"judge.model": "m"}) == {"judge": {"model": "m"}}
     with pytest.raises(UserError, match=r"^no metric 'jugde'; did you mean 'judge'\?"):
         grid.metric_settings({"jugde.model": "m"})
+
+
+LEAST = 'title = "Mine"\nllm = "none"\nk = 2\nmetrics = ["rouge"]\n'
+
+
+def test_a_profile_without_encoders_serves_whatever_compares_no_vectors(cells: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(LEAST)
+    mine = {"profile": str(tmp_path / "mine.toml")}
+    assert len(cells(methods=["nonperso", "rag", "pag"], retrievers=["bm25", "recency", "random"], **mine)) == 7
+    for words, who, key in (
+        ({"methods": ["nonperso", "dpl"]}, "method 'dpl'", "embedder"),
+        ({"methods": ["dep"]}, "method 'dep'", "embedder"),
+        ({"retrievers": ["bm25", "contriever"]}, "retriever 'contriever'", "retrieval_encoder"),
+    ):
+        with pytest.raises(UserError) as caught:
+            cells(**words, **mine)
+        assert str(caught.value) == (
+            f"{who} compares vectors, and profile 'mine' names no {key}; add [{key}] to it, or base = \"tiny\" "
+            "(docs/gpus.md)"
+        )
+    assert cells(methods=["nonperso", "dep"], retrievers=["recency"], **mine, set_values={
+        "embedder.model": "x", "embedder.pooling": "mean", "embedder.normalize": True, "embedder.max_tokens": 9,
+    })  # fmt: skip
+
+
+def test_what_a_profile_leaves_open_fits_the_generator_s_machine(
+    cells: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.toml").write_text(LEAST)
+    mine = {"profile": str(tmp_path / "mine.toml")}
+    assert cells(**mine)[0].profile.max_new_tokens == 2048
+    monkeypatch.setattr(EchoGenerator, "fitting", staticmethod(lambda: {"max_new_tokens": 256}), raising=False)
+    (fitted,) = cells(**mine)
+    assert (fitted.profile.max_new_tokens, fitted.profile.fitted, fitted.changed) == (256, ("max_new_tokens",), {})
+    (by_hand,) = cells(**mine, set_values={"max_new_tokens": 64})
+    assert (by_hand.profile.max_new_tokens, by_hand.profile.fitted) == (64, ())
+    assert by_hand.changed == {"max_new_tokens": 256}
+    with pytest.raises(UserError, match="no setting 'fitted'"):
+        cells(set_values={"fitted": []})

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +19,8 @@ from typing import Any
 
 from bench.config import Profile
 from bench.errors import EngineError
+from bench.generate import stopping
+from bench.generate.engine import fitting
 from bench.generate.prompts import chat, soft
 from bench.generate.prompts.chat import ChatEncoder
 from bench.models import assets, attention, folders, release
@@ -59,6 +61,28 @@ def nucleus(logits: Any, top_p: float) -> Any:
     return torch.empty_like(ranked).scatter_(0, order, ranked)
 
 
+class StopStrings:
+    """Stopping criterion: a row is done once its answer holds a stop string. `lengths` has the ids of each such row.
+
+    Only the answer is looked at, as vLLM does, and of it only the end, where a new token can have completed one.
+    """
+
+    def __init__(self, stop: Sequence[str], n_prompt: int, decode: Callable[[tuple[int, ...]], str]) -> None:
+        self.lengths: dict[int, int] = {}
+        self._stop, self._n_prompt, self._decode = stop, n_prompt, decode
+        self._tail = max((len(one.encode()) for one in stop), default=0) + 8  # a token has a byte at least
+
+    def __call__(self, input_ids: Any, scores: Any, **more: Any) -> Any:
+        import torch
+
+        length = input_ids.shape[1] - self._n_prompt
+        for row, ids in enumerate(input_ids[:, self._n_prompt :][:, -self._tail :].tolist()):
+            if row not in self.lengths and any(one in self._decode(tuple(ids)) for one in self._stop):
+                self.lengths[row] = length
+        done = [row in self.lengths for row in range(len(input_ids))]
+        return torch.tensor(done, device=input_ids.device)
+
+
 class TransformersGenerator:
     """`bench.protocols.Generator` on `AutoModelForCausalLM.generate`."""
 
@@ -84,7 +108,13 @@ class TransformersGenerator:
             "weights": assets.fingerprint(self._folder),
             "dtype": self._profile.dtype,
             "deterministic": self._deterministic,
+            **self._profile.chat,
         }
+
+    @staticmethod
+    def fitting() -> Mapping[str, Any]:
+        """For a machine without a GPU: what a profile leaves open."""
+        return {} if fitting.has_gpu() else fitting.on_cpu()
 
     async def start(self) -> None:
         self._model = await asyncio.to_thread(self._load)
@@ -122,7 +152,7 @@ class TransformersGenerator:
 
     def _complete(self, requests: list[Request]) -> list[Completion]:
         import torch
-        from transformers import GenerationConfig, LogitsProcessorList
+        from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
         started = time.perf_counter()
         longest = max(len(request.ids) for request in requests)
@@ -130,15 +160,20 @@ class TransformersGenerator:
         pad = ends[0]
         budget = max(request.sampling.max_new_tokens for request in requests)
         config = GenerationConfig(max_new_tokens=budget, do_sample=False, eos_token_id=ends, pad_token_id=pad)
+        stopped = StopStrings(self._profile.stop, longest, self.encoder.decode)
         with torch.inference_mode():
             output = self._model.generate(
                 **self._inputs(requests, longest, pad),
                 generation_config=config,
                 logits_processor=LogitsProcessorList([SeededSampler(requests)]),
+                stopping_criteria=StoppingCriteriaList([stopped] if self._profile.stop else []),
             )
         seconds = time.perf_counter() - started
         new = output[:, longest:].tolist()
-        return [self._completion(r, ids, seconds) for r, ids in zip(requests, new, strict=True)]
+        return [
+            self._completion(request, ids[: stopped.lengths.get(row)], seconds, stopped=row in stopped.lengths)
+            for row, (request, ids) in enumerate(zip(requests, new, strict=True))
+        ]
 
     def _inputs(self, requests: list[Request], longest: int, pad: int) -> dict[str, Any]:
         """Left-padded ids and mask, and the embeddings of all ids if any request has soft prompt embeddings."""
@@ -161,15 +196,16 @@ class TransformersGenerator:
         width = self._model.get_input_embeddings().weight.shape[1]
         return soft.positions(request, slot_id=self.encoder.slot_id, width=width)
 
-    def _completion(self, request: Request, ids: list[int], seconds: float) -> Completion:
-        ids = ids[: request.sampling.max_new_tokens]
+    def _completion(self, request: Request, ids: list[int], seconds: float, *, stopped: bool) -> Completion:
+        limit = request.sampling.max_new_tokens
+        stopped, ids = stopped and len(ids) <= limit, ids[:limit]
         end = next((place for place, token in enumerate(ids) if token in self.encoder.end_tokens), None)
-        if stopped := end is not None:
+        if end is not None:
             ids = ids[: end + 1]
         return Completion(
-            text=self.encoder.decode(tuple(ids)),
+            text=stopping.cut(self.encoder.decode(tuple(ids)), self._profile.stop),
             ids=tuple(ids),
-            finish="stop" if stopped else "length",
+            finish="stop" if stopped or end is not None else "length",
             n_prompt=len(request.ids),
             seconds=seconds,
         )

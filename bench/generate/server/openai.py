@@ -19,12 +19,13 @@ from typing import Any, Literal
 
 from bench.config import Profile
 from bench.errors import BenchError, EngineError, SampleFailure, UserError
-from bench.generate.prompts import chat
+from bench.generate import stopping
+from bench.generate.prompts import chat, templates
 from bench.generate.prompts.chat import ChatEncoder
 from bench.generate.server import answers
 from bench.generate.server.errors import as_status, fatal, is_transient, key, reason
 from bench.generate.server.messages import NO_SLOTS, MessageEncoder
-from bench.generate.server.parameters import TRIAL, refused, trial, without
+from bench.generate.server.parameters import CHAT_KWARGS, TRIAL, refused, trial, without
 from bench.generate.server.probe import ServerInfo, probe
 from bench.generate.server.prompt_embeds import SoftPromptEncoder
 from bench.generate.server.retries import RetryPolicy
@@ -36,7 +37,21 @@ Api = Literal["auto", "completions", "chat"]
 CONCURRENCY = 64
 # A vLLM server takes from the model's generation_config whatever a request leaves open.
 NEUTRAL = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+OWN_TEMPLATE = (
+    "{} gets messages and renders them by its own chat template; leave out chat_template, or serve the profile's model "
+    "by vLLM"
+)
+OTHER_TOKENS = (
+    "{} does not tokenize as the tokenizer of {} on this machine, and chat_template is rendered here; serve this model"
+)
 UNPENALISED = {"frequency_penalty": 0.0, "presence_penalty": 0.0}
+
+
+def _cure(said: str) -> str:
+    """What mends a refused request, where the server's words tell."""
+    if "chat template" in said.lower():
+        return f"; {templates.CURE}"
+    return f"; {chat.MERGE}" if "system" in said.lower().split() else ""
 
 
 class OpenAIGenerator:
@@ -79,18 +94,26 @@ class OpenAIGenerator:
     @cached_property
     def encoder(self) -> ChatEncoder | MessageEncoder:
         """A ChatEncoder for completions, a MessageEncoder for chat."""
-        messages = MessageEncoder(merge=self._profile.system_role == "merge")
+        own = self._profile.chat_template is not None
+        local = self._local(required=own or self._asked_api == "completions")
+        if local and (self._asked_api == "completions" or self._server.encodes_like(local)):
+            return local
+        if own:
+            raise UserError(OTHER_TOKENS.format(self._address, self._profile.llm))
+        return MessageEncoder(merge=self._profile.system_role == "merge")
+
+    def _local(self, *, required: bool) -> ChatEncoder | None:
+        """The tokenizer of the profile's model, where the server may take its ids. None where it is not here."""
         if self._asked_api == "chat" or (self._asked_api == "auto" and not self._server.is_vllm):
-            return messages
+            if self._profile.chat_template is not None:
+                raise UserError(OWN_TEMPLATE.format(self._address))
+            return None
         try:
-            folder = assets.resolve(self._profile.llm, revision=self._profile.revision)
-            local = chat.of_profile(self._profile, folder)
+            return chat.of_profile(self._profile, assets.resolve(self._profile.llm, revision=self._profile.revision))
         except UserError:
-            if self._asked_api == "completions":
+            if required:
                 raise
-            return messages
-        same = self._asked_api == "completions" or self._server.renders_like(local)
-        return local if same else messages
+            return None
 
     def identity(self) -> Mapping[str, Any]:
         """Asks the server what it is. Raises EngineError if no server answers."""
@@ -105,6 +128,7 @@ class OpenAIGenerator:
             "api": "chat" if isinstance(encoder, MessageEncoder) else "completions",
             "deterministic": self._deterministic,
             **({"left_out": sorted(refused)} if refused else {}),
+            **self._profile.chat,
         }
         if isinstance(encoder, ChatEncoder):
             identity["tokenizer"] = assets.fingerprint(encoder.folder)
@@ -167,8 +191,7 @@ class OpenAIGenerator:
             if found := fatal(error, self._address):
                 return found
             if not is_transient(error):
-                cure = f"; {chat.MERGE}" if "system" in reason(error).lower().split() else ""
-                return SampleFailure(f"the server refused the request: {reason(error)}{cure}")
+                return SampleFailure(f"the server refused the request: {reason(error)}{_cure(reason(error))}")
         tried = f"{tries} {'try' if tries == 1 else 'tries'}"
         if isinstance(error.__cause__, httpx2.ConnectError):
             return EngineError(
@@ -199,6 +222,7 @@ class OpenAIGenerator:
             "top_p": sampling.top_p,
             # Several hosted servers accept no seeds of more than 31 bits.
             "seed": request.seed if found.is_vllm else request.seed % 2**31,
+            **({"stop": list(self._profile.stop)} if self._profile.stop else {}),
             **more,
         }
         if found.is_vllm:
@@ -212,6 +236,9 @@ class OpenAIGenerator:
         prompt = encoder.decode(request.ids)
         system = [] if encoder.merge else [{"role": "system", "content": prompt.system}]
         messages = [*system, {"role": "user", "content": prompt.user}]
+        if self._profile.chat_kwargs:
+            told = {CHAT_KWARGS: dict(self._profile.chat_kwargs)}
+            options["extra_body"] = {**options.get("extra_body", {}), **told}
         return options | {"messages": messages, "max_tokens": sampling.max_new_tokens}
 
     async def _send(self, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,7 +253,7 @@ class OpenAIGenerator:
     def _completion(self, request: Request, body: Mapping[str, Any], seconds: float) -> Completion:
         answer = answers.read(body)
         return Completion(
-            text=answer.text,
+            text=stopping.cut(answer.text, self._profile.stop),
             ids=answer.ids,
             finish=answer.finish,
             n_prompt=len(request.ids) if answer.n_prompt is None else answer.n_prompt,

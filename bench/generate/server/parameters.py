@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from bench.errors import UserError
 from bench.generate.server import answers
 from bench.generate.server.errors import as_status, key
 from bench.types import Prompt
@@ -17,8 +18,10 @@ TRIAL = Prompt("Answer with one word.", "Which parameters do you take?")
 # Newer hosted models refuse the old name of the token limit, and older servers ignore the new one.
 OLD_LIMIT, NEW_LIMIT = "max_tokens", "max_completion_tokens"
 # What a request can do without. Without model, prompt or messages it would be another request.
-OPTIONAL = ("seed", "temperature", "top_p", "frequency_penalty", "presence_penalty", OLD_LIMIT)
+# An answer is cut at a stop string here too.
+OPTIONAL = ("seed", "temperature", "top_p", "frequency_penalty", "presence_penalty", "stop", OLD_LIMIT)
 OPTIONAL_OF_VLLM = ("top_k", "min_p", "repetition_penalty", "return_token_ids")
+CHAT_KWARGS = "chat_template_kwargs"  # vLLM, SGLang and others take it
 _REFUSING = re.compile(
     r"unsupported|not support|n.t support|not allowed|unknown|unrecognized|unrecognised|unexpected|not permitted"
     r"|extra (?:input|field)|invalid (?:parameter|argument|field)|not (?:a )?valid (?:parameter|argument)|deprecated"
@@ -29,19 +32,23 @@ _WORDS = ("unsupported_parameter", "unsupported_value", "unknown_parameter", "ex
 
 
 def refused(error: openai.APIStatusError, options: Mapping[str, Any]) -> str | None:
-    """The parameter of the request that this error refuses by its name, or None."""
+    """The parameter of the request that this error refuses by its name, or None.
+
+    Raises UserError for one that a request cannot do without.
+    """
     if error.status_code not in (400, 422):
         return None
     sent = [*options, *options.get("extra_body", {})]
-    named = [name for name in (*OPTIONAL, *OPTIONAL_OF_VLLM) if name in sent]
+    named = [name for name in (*OPTIONAL, *OPTIONAL_OF_VLLM, CHAT_KWARGS) if name in sent]
     text = f"{error.message} {error.body or ''}"
     word = str(getattr(error, "code", "") or "")
     if word not in _WORDS and not _REFUSING.search(text):
         return None
-    if error.param in named:
-        return str(error.param)
-    found = [name for name in named if re.search(rf"(?<![\w]){name}(?![\w])", text)]
-    return found[0] if found else None
+    said = error.param if error.param in named else None
+    found = said or next((name for name in named if re.search(rf"(?<![\w]){name}(?![\w])", text)), None)
+    if found == CHAT_KWARGS:
+        raise UserError(f"the server takes no chat_kwargs ({error.message}); leave them out, or serve by vLLM")
+    return found
 
 
 def without(options: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:

@@ -32,18 +32,28 @@ class ServerInfo:
         """The address of the routes that vLLM adds to OpenAI's interface."""
         return self.address.removesuffix("/v1")
 
-    def renders_like(self, encoder: ChatEncoder) -> bool:
-        """Whether the server renders and tokenizes a prompt to the same ids as this encoder."""
+    def encodes_like(self, encoder: ChatEncoder) -> bool:
+        """Whether the server makes the same ids as this encoder of a prompt; of a text, if the template is not its own.
+
+        A server need not be told a template to be sent ids.
+        """
         import openai
 
         prompt = Prompt("Write a review.", "[Item Title]: A lamp, naïve 3.5")
-        body = {"model": self.model, "messages": encoder.messages(prompt), "add_generation_prompt": True}
+        if encoder.has_own_template:
+            body: dict[str, Any] = {"prompt": prompt.text, "add_special_tokens": False}
+            ids = encoder.encode_text(prompt.text)
+        else:
+            told = {"chat_template_kwargs": encoder.values} if encoder.values else {}
+            body = {"messages": encoder.messages(prompt), "add_generation_prompt": True, **told}
+            ids = encoder.encode(prompt)
         try:
             with _client(self.address) as client:
-                answer: Any = client.post(f"{self.home}/tokenize", body=body, cast_to=cast("type[Any]", object))
+                whole = {"model": self.model, **body}
+                answer: Any = client.post(f"{self.home}/tokenize", body=whole, cast_to=cast("type[Any]", object))
         except openai.APIStatusError:
             return False
-        return isinstance(answer, dict) and answer.get("tokens") == list(encoder.encode(prompt))
+        return isinstance(answer, dict) and answer.get("tokens") == list(ids)
 
 
 def probe(address: str, model: str | None, *, default: str) -> ServerInfo:

@@ -106,9 +106,12 @@ def profile(folder: Path) -> Profile:
     )
 
 
-def generate(folder: Path, requests: Sequence[Request], *, deterministic: bool = False) -> list[Completion]:
+def generate(
+    folder: Path, requests: Sequence[Request], *, deterministic: bool = False, stop: tuple[str, ...] = ()
+) -> list[Completion]:
     async def use() -> list[Completion]:
-        engine = TransformersGenerator(profile(folder), deterministic=deterministic)
+        said = profile(folder).model_copy(update={"stop": stop})
+        engine = TransformersGenerator(said, deterministic=deterministic)
         await engine.start()
         try:
             return await asyncio.gather(*map(engine.generate, requests))
@@ -181,6 +184,29 @@ def test_the_end_token_ends_an_answer_and_is_counted_but_not_shown(llama: Path, 
     assert (answers[0].ids, answers[0].finish) == ((*before, end), "stop")
     assert answers[0].text == tokenizer.decode(before)
     assert answers[1].n_new == 9 or answers[1].finish == "stop"
+
+
+@pytest.mark.models
+def test_a_stop_string_ends_an_answer_before_it_whatever_its_neighbours_do(llama: Path) -> None:
+    asked = [request(*ids, n=12) for ids in PROMPTS]
+    whole = generate(llama, asked)
+    stop = (whole[0].text[9:12], "never said")
+    assert len(stop[0]) == 3
+    for answer, before in zip(generate(llama, asked, stop=stop), whole, strict=True):
+        place = before.text.find(stop[0])
+        assert answer.text == (before.text if place < 0 else before.text[:place])
+        assert before.ids[: answer.n_new] == answer.ids
+        assert answer.finish == ("stop" if place >= 0 else before.finish)
+        assert (answer.n_new < before.n_new) or place < 0
+    alone = generate(llama, asked[:1], stop=stop)[0]
+    assert stop[0] in "".join(ChatEncoder(str(llama)).decode(alone.ids))  # what ended it was generated, and is counted
+    assert alone.finish == "stop"
+
+
+@pytest.mark.models
+def test_a_stop_string_in_the_prompt_stops_nothing(llama: Path) -> None:
+    ids = ChatEncoder(str(llama)).encode(Prompt("Write.", "A lamp###"))
+    assert generate(llama, [request(*ids, n=4)], stop=("assistant\n",))[0].n_new == 4
 
 
 @pytest.mark.models

@@ -441,3 +441,84 @@ def test_a_server_without_a_system_role_gets_one_message(server: FakeServer) -> 
     server.answer = lambda n, body: refusal(400, "System role not supported")
     with pytest.raises(SampleFailure, match="System role not supported; --set system_role=merge puts"):
         one(make(server))
+
+
+# ---------------------------------------------------------------- how a model is spoken to
+
+
+def spoken(server: FakeServer, llm: str = "hosted-model", **chat: Any) -> OpenAIGenerator:
+    said = profile(llm).model_copy(update=chat)
+    return OpenAIGenerator(said, base_url=server.address, retries=QUICK)
+
+
+def test_stop_strings_are_sent_and_cut_here_too(server: FakeServer) -> None:
+    server.answer = lambda n, body: Reply(body=completed("A lamp.###More"))
+    generator = spoken(server, stop=("###", "\n\n"))
+    assert one(generator).text == "A lamp."
+    assert server.bodies[0]["stop"] == ["###", "\n\n"]
+    assert generator.identity()["stop"] == ["###", "\n\n"]
+
+
+def test_a_model_that_refuses_stop_strings_is_cut_here_alone(server: FakeServer) -> None:
+    def reply(body: dict[str, Any]) -> Reply:
+        odd = refusal(400, "Unsupported parameter: 'stop' is not supported with this model.", param="stop")
+        return odd if "stop" in body else Reply(body=completed("A lamp.###More"))
+
+    server.trial, server.answer = reply, lambda n, body: reply(body)
+    generator = spoken(server, stop=("###",))
+    assert one(generator).text == "A lamp."
+    assert "stop" not in server.bodies[0]
+    assert generator.identity()["left_out"] == ["stop"]
+
+
+def test_values_of_the_template_go_to_a_server_that_renders(server: FakeServer) -> None:
+    generator = spoken(server, chat_kwargs={"enable_thinking": False})
+    one(generator)
+    assert server.bodies[0]["chat_template_kwargs"] == {"enable_thinking": False}
+    assert generator.identity()["chat_kwargs"] == {"enable_thinking": False}
+    assert "chat_kwargs" not in make(server).identity()
+
+
+def test_a_server_that_takes_no_values_is_refused_before_a_run(server: FakeServer) -> None:
+    server.trial = lambda body: refusal(400, "Unrecognized request argument supplied: chat_template_kwargs")
+    with pytest.raises(UserError, match=r"takes no chat_kwargs \(.*Unrecognized.*\); leave them out, or serve by vLLM"):
+        spoken(server, chat_kwargs={"enable_thinking": False}).identity()
+
+
+def test_a_server_that_renders_takes_no_template(server: FakeServer) -> None:
+    with pytest.raises(UserError, match="renders them by its own chat template; leave out chat_template, or serve"):
+        spoken(server, chat_template="plain").identity()
+
+
+@pytest.mark.models
+def test_a_vllm_server_gets_the_ids_of_a_template_that_it_does_not_know(
+    server: FakeServer, tmp_path: Path, require_assets: Callable[..., None]
+) -> None:
+    from transformers import AutoTokenizer
+
+    require_assets(SMOLLM)
+    folder = tokenizer_folder(tmp_path / "base", "")
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"")
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    more: list[int] = []
+    server.cards = [VLLM]
+    server.routes = {
+        "/version": {"version": "9.9"},
+        "/tokenize": lambda body: {
+            "tokens": [*tokenizer(body["prompt"], add_special_tokens=False)["input_ids"], *more]
+        },
+    }
+    one(spoken(server, str(folder), chat_template="plain"), Prompt("Write.", "A lamp."))
+    assert server.paths == ["/v1/completions"]
+    assert tokenizer.decode(server.bodies[0]["prompt"]) == "Write.\n\nA lamp.\n\n"
+    more.append(0)
+    with pytest.raises(UserError, match="does not tokenize as the tokenizer of .* on this machine"):
+        spoken(server, str(folder), chat_template="plain").identity()
+
+
+def test_a_server_of_a_base_model_says_so_with_the_option_that_mends_it(server: FakeServer) -> None:
+    said = "As of transformers v4.44, default chat template is no longer allowed, so you must provide a chat template"
+    server.answer = lambda n, body: refusal(400, said)
+    with pytest.raises(SampleFailure, match="must provide a chat template; --set chat_template=plain sends texts with"):
+        one(make(server))

@@ -282,3 +282,26 @@ def test_pairs_need_the_same_metric_options(tmp_path: Path) -> None:
     finished(tmp_path, a=summary(), b=summary("nonperso", metric_settings={"rouge": {"x": 1}}))
     with pytest.raises(UserError, match="differ in the versions or options of a metric"):
         compare("rag", "nonperso", tmp_path)
+
+
+# ---------------------------------------------------------------- names of models
+
+
+@pytest.mark.parametrize("model", ["/home/me/models/qwen", "./qwen", "~/qwen", "models/more/qwen", "C:\\models\\qwen"])
+def test_a_model_in_a_folder_is_named_by_its_profile_s_title(model: str) -> None:
+    made = board(summary(model=model, profile={"name": "mine", "title": "Qwen at home"}))
+    assert made.title == "toy · Qwen at home"
+    assert any("Model: Qwen at home (" in note for note in made.notes)
+    assert not any(model in note for note in (made.title, *made.notes))
+
+
+@pytest.mark.parametrize("model", ["micro", "Qwen/Qwen2.5-7B-Instruct"])
+def test_a_model_of_the_hub_is_named_by_its_name(model: str) -> None:
+    assert board(summary(model=model)).title == f"toy · {model}"
+
+
+def test_a_chat_template_of_one_s_own_is_named_by_the_start_of_its_digest() -> None:
+    one, two = summary(settings={"chat_template": "a" * 64}), summary(settings={"chat_template": "plain"})
+    assert [made.title for made in leaderboards(runs_of(one, two))] == [
+        "toy · smollm · chat template aaaaaaaa", "toy · smollm · chat template plain",
+    ]  # fmt: skip
