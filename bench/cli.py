@@ -9,52 +9,80 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
 
 from bench import stop
-from bench.commands import data, figures, grid, machine, probe, regress, results, run, tables, train
+from bench.commands import data, examples, figures, grid, machine, probe, regress, remove, results, run, tables, train
 from bench.console.terminal import inert
 from bench.errors import BenchError, of_the_disk
 
-app = typer.Typer(
-    help="Measure LLM personalization: every method and retriever on one engine.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-data_app = typer.Typer(help="Build and describe datasets.")
-models_app = typer.Typer(help="Fetch models.")
+# Plain help: rich's boxes cut the names of options where a terminal has 80 columns.
+PLAIN: dict[str, Any] = {"rich_markup_mode": None, "add_completion": False, "pretty_exceptions_enable": False}
 
-for verb in (
-    run.run,
-    train.train,
-    grid.grid,
-    tables.table,
-    tables.compare,
-    figures.plot,
-    figures.report,
-    probe.probe,
-    regress.regress,
-    results.show,
-    results.score,
-    results.verify,
-    machine.ls,
-    machine.doctor,
-):
-    app.command()(verb)
-data_app.command("build")(data.data_build)
-data_app.command("fetch")(data.data_fetch)
-data_app.command("import")(data.data_import)
-data_app.command("stats")(data.data_stats)
-data_app.command("validate")(data.data_validate)
-data_app.command("world")(data.data_world)
-models_app.command("pull")(machine.models_pull)
-models_app.command("make")(machine.models_make)
+app = typer.Typer(
+    help="Measure LLM personalization: every method and retriever on one engine.", epilog=examples.epilog(""), **PLAIN
+)
+data_app = typer.Typer(help="Build and describe datasets.", epilog=examples.epilog("data"), **PLAIN)
+models_app = typer.Typer(help="Fetch models.", epilog=examples.epilog("models"), **PLAIN)
+
+VERBS: dict[str, Callable[..., None]] = {
+    "run": run.run,
+    "train": train.train,
+    "grid": grid.grid,
+    "table": tables.table,
+    "compare": tables.compare,
+    "plot": figures.plot,
+    "report": figures.report,
+    "probe": probe.probe,
+    "regress": regress.regress,
+    "show": results.show,
+    "score": results.score,
+    "verify": results.verify,
+    "rm": remove.rm,
+    "ls": machine.ls,
+    "doctor": machine.doctor,
+    "data build": data.data_build,
+    "data fetch": data.data_fetch,
+    "data import": data.data_import,
+    "data stats": data.data_stats,
+    "data validate": data.data_validate,
+    "data world": data.data_world,
+    "models pull": machine.models_pull,
+    "models make": machine.models_make,
+}
+for words, verb in VERBS.items():
+    group, _, name = words.rpartition(" ")
+    first = " ".join((verb.__doc__ or "").split()).partition(". ")[0].rstrip(".")  # in lists; typer would cut it
+    to = {"": app, "data": data_app, "models": models_app}[group]
+    to.command(name, short_help=f"{first}.", epilog=examples.epilog(words))(verb)
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from bench.record import provenance
+
+        source = provenance.commit()
+        changed = ", changed" if source.get("dirty") else ""
+        commit = f" (commit {source['commit'][:12]}{changed})" if source else ""
+        print(f"dep-bench {provenance.versions().get('dep-bench', 'from source')}{commit}")
+        raise typer.Exit
+
+
+@app.callback()
+def whole(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

@@ -84,8 +84,6 @@ def options(name: str) -> str:
     usage = " ".join([f"bench {name}", *(_place(one) for one in shown if one.param_type_name == "argument")])
     table = ["| Option | Default | Meaning |", "|---|---|---|", *map(_row, shown)]
     parts = [_text(command.help or ""), f"Usage: `{usage} [OPTIONS]`", "\n".join(table)]
-    if command.epilog:
-        parts.append(command.epilog)
     return "\n\n".join(parts)
 
 

@@ -12,7 +12,7 @@ import json
 import sqlite3
 import zlib
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -100,9 +100,18 @@ class RequestStore:
         try:
             return self._db.execute(query, values).fetchone()
         except sqlite3.Error as error:
-            raise UserError(
-                f"the request store {self.path} cannot be used: {error}; {sqlite.cure(error, damaged=_DAMAGED)}"
-            ) from error
+            raise self._unusable(error) from error
+
+    def _all(self, query: str) -> list[Any]:
+        """All rows. Raises UserError where the file cannot be used."""
+        try:
+            return self._db.execute(query).fetchall()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: sqlite3.Error) -> UserError:
+        cure = sqlite.cure(error, damaged=_DAMAGED)
+        return UserError(f"the request store {self.path} cannot be used: {error}; {cure}")
 
     def get(self, key: str) -> Completion | None:
         """The answer; None where there is none that can be read: it is asked for again."""
@@ -129,6 +138,26 @@ class RequestStore:
         except (zlib.error, TypeError):
             kept = None
         return Prompt(kept.system, kept.user) if kept else Prompt("", "no longer readable")
+
+    def keys(self) -> set[str]:
+        return {row[0] for row in self._all("SELECT key FROM completions")}
+
+    def remove(self, keys: Iterable[str]) -> int:
+        """Drops these answers and gives their room back to the disk. Returns how many bytes that is."""
+        before = self._bytes()
+        try:
+            with self._db:  # one transaction: all or none
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.executemany("DELETE FROM completions WHERE key = ?", ((key,) for key in keys))
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        self._all("VACUUM")
+        self._all("PRAGMA wal_checkpoint(TRUNCATE)")
+        return before - self._bytes()
+
+    def _bytes(self) -> int:
+        beside = [self.path.with_name(f"{self.path.name}{end}") for end in ("", "-wal")]
+        return sum(file.stat().st_size for file in beside if file.exists())
 
     def __len__(self) -> int:
         count: int = self._one("SELECT COUNT(*) FROM completions")[0]

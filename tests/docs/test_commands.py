@@ -41,7 +41,7 @@ def mistake(command: Command) -> str | None:
 def _parse(command: Any, words: list[str]) -> None:
     """Reads the words as `bench` does, down to the last command, and calls none."""
     while hasattr(command, "commands"):
-        if not words or words[0] == "--help":
+        if not words or words[0] in ("--help", "--version"):
             return
         if words[0] not in command.commands:
             raise TyperException(f"no command {words[0]}")

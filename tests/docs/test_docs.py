@@ -156,5 +156,5 @@ def test_the_page_on_files_names_every_field_of_a_checkpoint() -> None:
     page = (ROOT / "docs" / "files.md").read_text("utf-8")
     for file in (checkpoint.MANIFEST, checkpoint.STEPS, checkpoint.TRAINING, checkpoint.RESUME):
         assert f"`{file}`" in page
-    step = Step(1, 1, Losses(1.0, {}, 1.0, 1), 1.0, 1.0, 1.0).row()
+    step = Step(1, 1, Losses(1.0, {}, 1.0, 1), norm=1.0, update=1.0, lr=1.0, seconds=1.0).row()
     assert {key for key in step if f"`{key}`" not in page} == set()

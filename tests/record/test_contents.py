@@ -82,12 +82,15 @@ def test_a_wrong_value_is_named_in_one_line(content: type[Content], values: dict
     assert "\n" not in str(error.value)
 
 
+def test_a_column_has_the_keys_of_the_dataclass_and_its_metric() -> None:
+    assert list(contents.Column.model_fields) == ["metric", *(field.name for field in fields(types.Column))]
+
+
 @pytest.mark.parametrize(
     ("content", "made"),
     [
         (contents.Cost, types.StageCost),
         (contents.Dropped, types.Dropped),
-        (contents.Column, types.Column),
         (contents.Sampling, types.Sampling),
         (StoredAnswer, types.Completion),
     ],

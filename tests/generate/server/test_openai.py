@@ -513,7 +513,7 @@ def test_a_vllm_server_gets_the_ids_of_a_template_that_it_does_not_know(
     assert server.paths == ["/v1/completions"]
     assert tokenizer.decode(server.bodies[0]["prompt"]) == "Write.\n\nA lamp.\n\n"
     more.append(0)
-    with pytest.raises(UserError, match="does not tokenize as the tokenizer of .* on this machine"):
+    with pytest.raises(UserError, match=r"does not tokenize as the tokenizer of .* on this machine"):
         spoken(server, str(folder), chat_template="plain").identity()
 
 
