@@ -11,14 +11,13 @@ import os
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
-from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.exceptions import TyperException
 
 from bench.commands import data, examples, figures, grid, machine, probe, regress, remove, results, run, tables, train
-from bench.console.terminal import inert
+from bench.console.terminal import inert, quieten
 from bench.errors import BenchError, of_the_disk
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -88,10 +87,7 @@ def whole(
 
 def main() -> None:
     """Entry point: errors that we expect become one line and an exit code."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    if not Path("/dev/nvidiactl").exists():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # transformers imports deepspeed, which else prints a guess
+    quieten()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a review may hold what the terminal cannot show
     code = 0

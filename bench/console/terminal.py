@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 
 # Reviews and the answers of servers may hold anything. Every control character but tab and line feed can take over a
 # terminal, and some letters reverse the order of what it shows.
@@ -15,6 +17,14 @@ PLAIN_SECONDS = 15.0
 def inert(text: str) -> str:
     """The text with such characters spelled out."""
     return text.replace("\r\n", "\n").translate(SPELLED)
+
+
+def quieten() -> None:
+    """Keeps libraries from printing beside us, unless the user has said otherwise. Call it before they are imported."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if not Path("/dev/nvidiactl").exists():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # transformers imports deepspeed, which else prints a guess
 
 
 class Throttle:
