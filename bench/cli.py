@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +18,7 @@ from typer.exceptions import TyperException
 
 from bench import stop
 from bench.commands import data, examples, figures, grid, machine, probe, regress, remove, results, run, tables, train
-from bench.console.terminal import inert
+from bench.console.terminal import inert, quieten
 from bench.errors import BenchError, of_the_disk
 
 # Plain help: rich's boxes cut the names of options where a terminal has 80 columns.
@@ -87,10 +86,7 @@ def whole(
 
 def main() -> None:
     """Entry point: errors that we expect become one line and an exit code."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    if not Path("/dev/nvidiactl").exists():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # transformers imports deepspeed, which else prints a guess
+    quieten()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a review may hold what the terminal cannot show
     with stop.listening():

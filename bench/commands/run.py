@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -33,7 +31,6 @@ from bench.commands.options import (
     Split,
 )
 from bench.commands.output import console, print_boards, tell_failures, to_stderr, working
-from bench.errors import match
 
 
 def run(
@@ -60,41 +57,37 @@ def run(
 ) -> None:
     """Run methods x retrievers x K x seeds, then print the leaderboard. Goes on where it was stopped."""
     from bench.console.progress import Progress
-    from bench.data.corpus import load, resolve
     from bench.run import planning, runner
-    from bench.run.cells import plan
+    from bench.run.asked import Asked
     from bench.suite import grid
-    from bench.train import checkpoint as checkpoints
     from results.tables import show
     from results.tables.assemble import leaderboards
     from results.tables.finished_runs import FinishedRun
 
-    values = grid.settings(set_ or []) | ({"metrics": grid.metrics(metric)} if metric else {})
-    methods = grid.named(method, "method")
-    if checkpoint is not None and grid.trained(methods):
-        values = checkpoints.with_settings(checkpoints.named(checkpoint, out), values)
-    with working(f"reading data {data}"):
-        corpus = load(data)
-    _tell_without_peers(corpus.without_peers())
-    configs = grid.expand(
-        corpus,
-        data=resolve(data),
-        methods=methods,
-        retrievers=grid.named(retriever, "retriever"),
-        ks=grid.integers(k, option="-k") if k else None,
-        seeds=grid.integers(seed, option="--seed"),
+    asked = Asked(
+        method=method,
+        retriever=retriever,
+        k=k,
+        data=data,
         profile=profile,
-        set_values=values,
-        split=_one_of("split", split, ("test", "val")),
         limit=limit,
-        history=_one_of("history", history, ("own", "swapped")),
+        seed=seed,
+        split=split,
+        history=history,
         generator=generator,
-        generator_options=grid.server(generator, base_url=base_url, model=model_name),
+        base_url=base_url,
+        model_name=model_name,
+        metric=metric,
         deterministic=deterministic,
+        checkpoint=checkpoint,
+        out=out,
+        settings=grid.settings(set_ or []),
     )
+    with working(f"reading data {data}"):
+        corpus = asked.corpus(say=to_stderr)
+    configs = asked.expand(corpus)
     with Progress() as progress:
-        service = runner.open_service(configs[0], out, progress=progress)
-        cells = plan(configs, corpus, out, generator=service.identity, checkpoint=checkpoint)
+        cells, service = asked.plan(corpus, configs, progress)
         if dry_run:
             show.plan(console(), planning.plan(cells, corpus, service, out))
             return
@@ -102,14 +95,3 @@ def run(
     print_boards(leaderboards(list(map(FinishedRun, (cell.folder for cell in cells), summaries))))
     if tell_failures([cell.folder for cell in cells], "run ... --retry"):
         raise typer.Exit(1)
-
-
-def _tell_without_peers(categories: Sequence[str]) -> None:
-    from bench.data.corpus import NO_PEERS
-
-    if categories:
-        to_stderr(f"note: {NO_PEERS.format(', '.join(categories))}")
-
-
-def _one_of(kind: str, name: str, known: tuple[str, ...]) -> Any:
-    return match(kind, name, known)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 # Reviews and the answers of servers may hold anything. Every control character but tab and line feed can take over a
 # terminal, and some letters reverse the order of what it shows.
@@ -30,6 +32,14 @@ def speak(line: str) -> None:
         voices[-1](line)
     else:
         print(inert(line), file=sys.stderr, flush=True)
+
+
+def quieten() -> None:
+    """Keeps libraries from printing beside us, unless the user has said otherwise. Call it before they are imported."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if not Path("/dev/nvidiactl").exists():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # transformers imports deepspeed, which else prints a guess
 
 
 class Throttle:

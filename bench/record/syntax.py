@@ -55,8 +55,8 @@ def inner(nodes: Sequence[ast.AST]) -> Iterator[str]:
                 yield other or name.partition(".")[0]
             case ast.MatchMapping(rest=str(name)):
                 yield name
-            case _ if isinstance(called := getattr(node, "name", None), str):  # def, class, except, match, a type's
-                yield called
+            case _ if isinstance(own := getattr(node, "name", None), str):  # def, class, except, match, type parameter
+                yield own
 
 
 def bound(node: ast.AST) -> Iterator[str]:
