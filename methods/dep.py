@@ -28,19 +28,15 @@ import numpy as np
 from bench.errors import UserError
 from bench.protocols import Context, Space
 from bench.types import Prompt, Review, Sample, Slot
-from methods.blocks import item_block, joined, output_block, review_lines
+from methods.blocks import item_block, joined, output_block, past_reviews_named, review_lines
 from methods.nonperso import prompt as nonperso_prompt
+from methods.rag import personalized
 
 if TYPE_CHECKING:
     import torch
 
     from bench.protocols import Vectors
 
-SYSTEM = (
-    "Given the title and description of an item, along with the user's past reviews (including {fields}), and the "
-    "output review rating and review title, generate a personalized item review for the user."
-)
-FIELDS = ("item title", "item description", "review rating", "review title")
 LABELS = {"his": "[Review Embedding]", "diff": "[Review Difference Embedding]"}
 MEANINGS = {
     "his": "a soft prompt of the review text",
@@ -135,12 +131,12 @@ class Dep:
                 vector = Slot(kind, (vectors[review.review_id][kind],))
                 slots = (Slot(f"{kind}_start"), vector, Slot(f"{kind}_end"))
                 user += [f"  - {LABELS[kind]}: ", *slots, "\n"]
-        return Prompt(self._system(), (*user, output_block(sample)))
+        return Prompt(self._system(sample, reviews), (*user, output_block(sample)))
 
-    def _system(self) -> str:
+    def _system(self, sample: Sample, reviews: tuple[Review, ...]) -> str:
         shown = [LABELS[kind] for kind in self.kinds]
-        fields = [*FIELDS, *(["review text"] if self.text else []), *(label.strip("[]").lower() for label in shown)]
-        system = SYSTEM.format(fields=", ".join(fields))
+        embeddings = [label.strip("[]").lower() for label in shown]
+        system = personalized(sample, past_reviews_named(reviews, text=self.text, more=embeddings))
         if not self.guidance:
             return system
         denoted = " and ".join(f"{LABELS[kind]} denotes {MEANINGS[kind]}" for kind in self.kinds)

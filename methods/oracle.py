@@ -7,12 +7,9 @@ from dataclasses import dataclass
 
 from bench.protocols import Context
 from bench.types import Prompt, Review, Sample
-from methods.blocks import item_block, joined, output_block
+from methods.blocks import fields, item_block, joined, output_block
+from methods.rag import personalized
 
-SYSTEM = (
-    "Given the title and description of an item, along with the user's writing habits, and the output review rating "
-    "and review title, generate a personalized item review for the user."
-)
 LABELS = {
     "length": "Length",
     "punctuation": "Punctuation",
@@ -33,8 +30,9 @@ def _value(name: str, value: str | None) -> str:
 
 
 def prompt(sample: Sample, habits: Mapping[str, str | None]) -> Prompt:
-    words = f"[User's Writing Habits]: {in_words(habits)}"
-    return Prompt(SYSTEM, joined(item_block(sample.item), words, output_block(sample)))
+    words = fields("", [("User's Writing Habits", in_words(habits))])
+    system = personalized(sample, "the user's writing habits" if words else "")
+    return Prompt(system, joined(item_block(sample.item), *words, output_block(sample)))
 
 
 @dataclass(frozen=True)

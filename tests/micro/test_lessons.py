@@ -16,6 +16,10 @@ from bench.micro.lessons import Lesson, Taught
 from bench.types import Slot
 from methods import dpl, nonperso, oracle, pag, rag
 from metrics import detectors
+from tests.methods.context import past, sample
+
+REVIEW = past(1, "A text.")
+SAMPLE = sample(REVIEW)
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +46,13 @@ def test_every_stage_is_taught_in_its_share(some: list[Lesson]) -> None:
 
 
 def test_prompts_are_the_suite_s_own(some: list[Lesson]) -> None:
+    plain, known = nonperso.prompt(SAMPLE).system, rag.Rag().prompt(SAMPLE, (REVIEW,)).system
     systems = {
-        "nonperso": nonperso.SYSTEM, "soft": nonperso.SYSTEM, "rag": rag.SYSTEM, "rag_soft": rag.SYSTEM,
-        "oracle": oracle.SYSTEM, "profile": pag.PROFILE_SYSTEM, "profiled": pag.REVIEW_SYSTEM,
-        "summary": dpl.SUMMARY_SYSTEM.format(along=dpl.ALONG),
+        "nonperso": plain, "soft": plain, "rag": known, "rag_soft": known,
+        "oracle": oracle.prompt(SAMPLE, {"length": "long"}).system,
+        "profile": pag.profile_prompt(SAMPLE, (REVIEW,)).system,
+        "profiled": pag.review_prompt(SAMPLE, (REVIEW, REVIEW)).system,
+        "summary": dpl.summary_prompt((REVIEW,), (REVIEW,)).system,
     }  # fmt: skip
     for one in some:
         if one.kind in systems:
