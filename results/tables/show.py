@@ -12,6 +12,7 @@ from bench.generate.store import RequestStore
 from bench.record import runs
 from bench.record.runs import RunFolder
 from bench.score.written import read_config
+from bench.types import StageCost
 from results.tables.formats import shared
 
 if TYPE_CHECKING:
@@ -45,8 +46,11 @@ def _costs_and_scores(console: Console, summary: Mapping[str, Any]) -> None:
 
     costs = Table("stage", *shared.cost_heads(), box=None, pad_edge=False)
     for stage, cost in summary["stages"].items():
-        costs.add_row(stage, *(f"{cost[key]:,.0f}" for key in shared.COSTS))
+        costs.add_row(stage, *shared.costs_of(StageCost(**cost)))
     console.print(costs)
+    console.print(f"wall seconds: {summary['wall_seconds']:,.0f}")
+    for why, count in summary["uncompared"].items():
+        console.print(f"{summary['retriever']} had nothing to compare for {count} samples: {why}", markup=False)
     for category, values in summary["scores"].items():
         shown = "  ".join(f"{key} {value:.4f}" for key, value in values.items())
         console.print(f"{category} (n = {summary['n'][category]}): {shown}", markup=False)
@@ -94,11 +98,13 @@ def sample(console: Console, path: Path, sample_id: str) -> None:
     row = rows[sample_id]
     requests = path.parent / ".store" / "requests.sqlite"
     store = RequestStore(requests) if requests.is_file() else None
-    for stage, key in row["requests"]:
+    for (stage, key), (_, ended) in zip(row["requests"], row["finish"], strict=True):
         prompt = store.prompt(key) if store else None
         shown = f"{prompt.system}\n\n{prompt.text}".strip() if prompt else "no longer stored"
-        _section(console, f"prompt of stage {stage}", shown)
-    _section(console, "retrieved, best first", "\n".join(row["retrieved"]) or "nothing")
+        cut = " (its answer ended at its limit of new tokens)" if ended == "length" else ""
+        _section(console, f"prompt of stage {stage}{cut}", shown)
+    why = f" ({row['uncompared']})" if row["uncompared"] else ""
+    _section(console, f"retrieved, best first{why}", "\n".join(row["retrieved"]) or "nothing")
     _section(console, "text", row["error"] or row["text"])
     corpus = load(config.data)
     same = corpus.fingerprint == config.data_fingerprint

@@ -10,7 +10,6 @@ batch with requests that have none.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from functools import cached_property
 from importlib import metadata
@@ -124,7 +123,6 @@ class TransformersGenerator:
         import torch
         from transformers import GenerationConfig, LogitsProcessorList
 
-        started = time.perf_counter()
         longest = max(len(request.ids) for request in requests)
         ends = list(self.encoder.end_tokens)
         pad = ends[0]
@@ -136,9 +134,8 @@ class TransformersGenerator:
                 generation_config=config,
                 logits_processor=LogitsProcessorList([SeededSampler(requests)]),
             )
-        seconds = time.perf_counter() - started
         new = output[:, longest:].tolist()
-        return [self._completion(r, ids, seconds) for r, ids in zip(requests, new, strict=True)]
+        return [self._completion(r, ids) for r, ids in zip(requests, new, strict=True)]
 
     def _inputs(self, requests: list[Request], longest: int, pad: int) -> dict[str, Any]:
         """Left-padded ids and mask, and the embeddings of all ids if any request has soft prompt embeddings."""
@@ -161,7 +158,7 @@ class TransformersGenerator:
         width = self._model.get_input_embeddings().weight.shape[1]
         return soft.positions(request, slot_id=self.encoder.slot_id, width=width)
 
-    def _completion(self, request: Request, ids: list[int], seconds: float) -> Completion:
+    def _completion(self, request: Request, ids: list[int]) -> Completion:
         ids = ids[: request.sampling.max_new_tokens]
         end = next((place for place, token in enumerate(ids) if token in self.encoder.end_tokens), None)
         if stopped := end is not None:
@@ -171,7 +168,6 @@ class TransformersGenerator:
             ids=tuple(ids),
             finish="stop" if stopped else "length",
             n_prompt=len(request.ids),
-            seconds=seconds,
         )
 
     async def generate(self, request: Request) -> Completion:

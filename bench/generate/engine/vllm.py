@@ -18,7 +18,6 @@ import itertools
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -199,7 +198,6 @@ class VllmGenerator:
             stop_token_ids=list(self.encoder.end_tokens),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        started = time.perf_counter()
         output: Any = None
         try:
             async for answer in self._engine.generate(prompt, params, f"r{next(self._numbers)}"):
@@ -211,9 +209,9 @@ class VllmGenerator:
             raise SampleFailure(f"the engine failed at this request: {error.__cause__!r}") from error
         except ValueError as error:
             raise SampleFailure(f"the engine refused the request: {str(error).splitlines()[0]}") from error
-        return self._completion(output, len(request.ids), time.perf_counter() - started)
+        return self._completion(output, len(request.ids))
 
-    def _completion(self, output: Any, n_prompt: int, seconds: float) -> Completion:
+    def _completion(self, output: Any, n_prompt: int) -> Completion:
         answer = output.outputs[0]
         ids = tuple(answer.token_ids)
         return Completion(
@@ -222,7 +220,6 @@ class VllmGenerator:
             finish="length" if answer.finish_reason == "length" else "stop",
             n_prompt=n_prompt,
             n_cached=output.num_cached_tokens or 0,
-            seconds=seconds,
         )
 
     async def close(self) -> None:
