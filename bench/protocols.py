@@ -207,6 +207,22 @@ class Retriever(Protocol):
         ...
 
 
+class ComparingRetriever(Retriever, Protocol):
+    """A retriever that says for which samples it has nothing to compare, so that it cannot choose among the reviews.
+
+    They are counted on their rows, in the summary and under tables. A run is refused where they are all.
+    """
+
+    @property
+    def remedy(self) -> Mapping[str, Any]:
+        """Options that give it more to compare: `{"fields": "full"}`. Empty where there are none."""
+        ...
+
+    def uncompared(self, sample: Sample) -> str:
+        """Why, in a few words that do not name the sample, which has past reviews; "" where it can compare."""
+        ...
+
+
 class PromptEncoder(Protocol):
     """Renders prompts to the token ids of one model."""
 

@@ -165,9 +165,9 @@ class Request:
 class Completion:
     """The model's answer. `text` has no special tokens; `ids` are the new tokens.
 
-    `n_cached` of the `n_prompt` tokens came from the engine's prefix cache. `seconds` runs from the call to the last
-    token, waiting included. `counted` is the number of new tokens where a server reports no ids. `reasoning` is what a
-    server keeps apart from the text.
+    `n_cached` of the `n_prompt` tokens came from the engine's prefix cache. `seconds` is the request's share of the
+    engine's time (bench.generate.clock), which no generator needs to fill in. `counted` is the number of new tokens
+    where a server reports no ids. `reasoning` is what a server keeps apart from the text.
     """
 
     text: str
@@ -215,8 +215,9 @@ class Dropped:
 
 @dataclass(slots=True)
 class StageCost:
-    """The cost of one stage of one sample, or of a whole run. `capped`: answers that ended at `max_new_tokens`;
-    `reasoned`: answers that had reasoning before them.
+    """The cost of one stage of one sample, or of a whole run. `requests` are all that were answered, `from_store` those
+    of them that were not generated for it. `capped`: answers that ended at their limit of new tokens; `reasoned`:
+    answers that had reasoning before them; `engine_seconds`: the engine's time, shared among the requests in it.
     """
 
     requests: int = 0
@@ -226,7 +227,7 @@ class StageCost:
     new_tokens: int = 0
     capped: int = 0
     reasoned: int = 0
-    seconds: float = 0.0
+    engine_seconds: float = 0.0
 
     def add(self, other: StageCost) -> None:
         self.requests += other.requests
@@ -236,12 +237,19 @@ class StageCost:
         self.new_tokens += other.new_tokens
         self.capped += other.capped
         self.reasoned += other.reasoned
-        self.seconds += other.seconds
+        self.engine_seconds += other.engine_seconds
+
+    @property
+    def truncated(self) -> float | None:
+        """The share of answers that ended at their limit of new tokens; None without any answer."""
+        return self.capped / self.requests if self.requests else None
 
 
 @dataclass(slots=True)
 class EngineUse:
-    """The engine's work in this process. `from_store` counts stored answers; seconds: first to last request."""
+    """One engine's work for one command. `requests` are all that were answered, `from_store` those of them that were
+    not generated; `engine_seconds`: the time in which at least one request was in the engine.
+    """
 
     requests: int = 0
     from_store: int = 0
@@ -249,16 +257,15 @@ class EngineUse:
     cached_tokens: int = 0
     new_tokens: int = 0
     start_seconds: float = 0.0
-    first: float = 0.0
-    last: float = 0.0
+    engine_seconds: float = 0.0
 
     @property
-    def seconds(self) -> float:
-        return max(self.last - self.first, 1e-9) if self.requests else 0.0
+    def generated(self) -> int:
+        return self.requests - self.from_store
 
     @property
     def tokens_per_second(self) -> float:
-        return self.new_tokens / self.seconds if self.requests else 0.0
+        return self.new_tokens / max(self.engine_seconds, 1e-9) if self.generated else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,16 +287,19 @@ class Trace:
     """What happened while one sample was written. Becomes part of its row in samples.jsonl.
 
     `kept`: how many past reviews stand in the prompt that writes the text; None where no such prompt was fitted.
-    `dropped` is of that prompt, `dropped_before` of the prompts of the stages before it, together.
-    `soft`: name of slots -> their embeddings, of the last prompt that has some.
+    `dropped` is of that prompt, `dropped_before` of the prompts of the stages before it, together. `uncompared`: why
+    the retriever had nothing to compare, "" where it had. `finish`: how each answer ended. `soft`: name of slots ->
+    their embeddings, of the last prompt that has some.
     """
 
     retrieved: tuple[str, ...] = ()
+    uncompared: str = ""
     kept: int | None = None
     dropped: Dropped = field(default_factory=Dropped)
     dropped_before: Dropped = field(default_factory=Dropped)
     stages: dict[str, StageCost] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)  # (stage, store key), in order
+    finish: list[tuple[str, str]] = field(default_factory=list)  # (stage, stop | length | unknown), in the same order
     soft: dict[str, SoftUse] = field(default_factory=dict)
     reasoning: list[tuple[str, str]] = field(default_factory=list)  # (stage, what the model thought before answering)
     notes: dict[str, Any] = field(default_factory=dict)  # by `Context.note`

@@ -30,7 +30,8 @@ COST = {
     "cached_tokens": 0,
     "new_tokens": 9,
     "capped": 0,
-    "seconds": 1.0,
+    "reasoned": 0,
+    "engine_seconds": 1.0,
 }
 
 
@@ -93,6 +94,8 @@ def summary(name: str, number: int, samples: int) -> dict[str, Any]:
         "changed": {},
         "source": "none",
         "unread": {},
+        "uncompared": {},
+        "wall_seconds": 1.0,
         "kept": None,
         "n": dict(Counter(_category(number, samples) for number in range(samples))),
         "users": samples,

@@ -1,24 +1,26 @@
-"""The prompt blocks that all methods share (paper, appendix F, figure 6), and the words that announce them.
+"""The prompt blocks that all methods share (paper, appendix F, figure 6).
 
-A title or description that the data does not have leaves no label without a value, and no system prompt promises it.
+A title, description or text that a sample does not have leaves no label without a value, and the system prompt names
+the fields that its user message shows, and no others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 
 from bench.types import Item, Review, Sample
 
-FIELDS = ("Item Title", "Item Description", "Review Rating", "Review Title", "Review Text")  # of a past review
-
 
 def rating(value: float) -> str:
-    """As in the data, with at least one decimal: 5.0, 4.25."""
-    return f"{value:.1f}" if round(value, 1) == value else f"{value:g}"
+    """As in the data, with one decimal at least: 5.0, 4.5, 4.25."""
+    return repr(float(value))
 
 
-def fields(indent: str, values: Iterable[tuple[str, str]]) -> list[str]:
-    """A line for each (label, text) whose text is not blank."""
+Field = tuple[str, str]  # (label, text)
+
+
+def fields(indent: str, values: Iterable[Field]) -> list[str]:
+    """A line for each field whose text is not blank."""
     return [f"{indent}[{label}]: {text}" for label, text in values if text.strip()]
 
 
@@ -27,7 +29,7 @@ def joined(*blocks: str) -> str:
     return "\n".join(filter(None, blocks))
 
 
-def item_fields(item: Item) -> tuple[tuple[str, str], tuple[str, str]]:
+def item_fields(item: Item) -> tuple[Field, Field]:
     return ("Item Title", item.title), ("Item Description", item.description)
 
 
@@ -36,13 +38,17 @@ def item_block(item: Item) -> str:
     return joined(*fields("", item_fields(item)))
 
 
+def own_fields(review: Review) -> tuple[Field, Field, Field]:
+    """The review's fields without those of its item."""
+    return ("Review Rating", rating(review.rating)), ("Review Title", review.title), ("Review Text", review.text)
+
+
+def review_fields(review: Review, *, text: bool = True) -> tuple[Field, ...]:
+    return *item_fields(review.item), *own_fields(review)[: None if text else -1]
+
+
 def review_lines(review: Review, *, text: bool = True) -> list[str]:
     return fields("  - ", review_fields(review, text=text))
-
-
-def review_fields(review: Review, *, text: bool = True) -> list[tuple[str, str]]:
-    own = [("Review Rating", rating(review.rating)), ("Review Title", review.title)]
-    return [*item_fields(review.item), *own, *([("Review Text", review.text)] if text else [])]
 
 
 def past_reviews_block(reviews: Iterable[Review]) -> str:
@@ -53,29 +59,47 @@ def past_reviews_block(reviews: Iterable[Review]) -> str:
     return joined("[User's Past Reviews]:", *lines) if lines else ""
 
 
+def output_fields(sample: Sample) -> tuple[Field, Field]:
+    return ("Output Review Rating", rating(sample.rating)), ("Output Review Title", sample.title)
+
+
 def output_block(sample: Sample) -> str:
-    return joined(*fields("", [("Output Review Rating", rating(sample.rating)), ("Output Review Title", sample.title)]))
+    return joined(*fields("", output_fields(sample)))
 
 
-def given(sample: Sample, *, along: str = "") -> str:
-    """How a system prompt begins: what the user message holds of the target and, `along` with it, of the user."""
-    item = item_words(sample.item)
-    shown = ", along with ".join(filter(None, (item, along)))
-    return "Given " + ", and ".join(filter(None, (shown, output_words(sample))))
+# ---------------------------------------------------------------- what a system prompt says of its user message
 
 
-def item_words(item: Item) -> str:
-    """Empty for an item of which nothing is known."""
-    known = [name for name, text in (("title", item.title), ("description", item.description)) if text.strip()]
-    return f"the {' and '.join(known)} of an item" if known else ""
+def given(item: str, user: Sequence[str] = (), output: str = "") -> str:
+    """`Given ITEM, along with USER, USER, and OUTPUT`, without the parts that are empty."""
+    known = [part for part in user if part]
+    if item and known:
+        known = [f"along with {known[0]}", *known[1:]]
+    parts = [item, *known] if item else known
+    return "Given " + ", ".join([*parts, *([f"and {output}" if parts else output] if output else [])])
 
 
-def output_words(sample: Sample) -> str:
-    return f"the output review rating{' and review title' if sample.title.strip() else ''}"
+def named(*shown: Iterable[Field]) -> list[str]:
+    """The labels of one kind of block in lower case, in order: those that have a text in one of these blocks."""
+    found: dict[str, bool] = {}
+    for label, text in (field for block in shown for field in block):
+        found[label.lower()] = found.get(label.lower(), False) or bool(text.strip())
+    return [label for label, has_text in found.items() if has_text]
 
 
-def past_reviews_words(reviews: Collection[Review], *, text: bool = True, more: Iterable[str] = ()) -> str:
-    """With the fields that at least one of the reviews has. `more`: what else a method shows of each."""
-    shown = {label: None for review in reviews for label, value in review_fields(review, text=text) if value.strip()}
-    names = [label.lower() for label in FIELDS if label in shown]
-    return f"the user's past reviews (including {', '.join((*names, *more))})"
+def item_named(item: Item) -> str:
+    """ "the title and description of an item"; empty for an item of which nothing is known."""
+    known = " and ".join(label.removeprefix("item ") for label in named(item_fields(item)))
+    return f"the {known} of an item" if known else ""
+
+
+def past_reviews_named(reviews: Iterable[Review], *, text: bool = True, more: Iterable[str] = ()) -> str:
+    """ "the user's past reviews (including item title, ...)", with `more` after the fields. Empty without reviews."""
+    known = named(*(review_fields(review, text=text) for review in reviews))
+    return f"the user's past reviews (including {', '.join([*known, *more])})" if known else ""
+
+
+def output_named(sample: Sample) -> str:
+    """ "the output review rating and review title"."""
+    known = " and ".join(label.removeprefix("output ") for label in named(output_fields(sample)))
+    return f"the output {known}"

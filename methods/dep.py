@@ -28,9 +28,9 @@ import numpy as np
 from bench.errors import UserError
 from bench.protocols import Context, Space
 from bench.types import Prompt, Review, Sample, Slot
-from methods.blocks import given, item_block, joined, output_block, past_reviews_words, review_lines
+from methods.blocks import item_block, joined, output_block, past_reviews_named, review_lines
 from methods.nonperso import prompt as nonperso_prompt
-from methods.rag import TASK
+from methods.rag import personalized
 
 if TYPE_CHECKING:
     import torch
@@ -135,8 +135,8 @@ class Dep:
 
     def _system(self, sample: Sample, reviews: tuple[Review, ...]) -> str:
         shown = [LABELS[kind] for kind in self.kinds]
-        names = [label.strip("[]").lower() for label in shown]
-        system = f"{given(sample, along=past_reviews_words(reviews, text=self.text, more=names))}, {TASK}"
+        embeddings = [label.strip("[]").lower() for label in shown]
+        system = personalized(sample, past_reviews_named(reviews, text=self.text, more=embeddings))
         if not self.guidance:
             return system
         denoted = " and ".join(f"{LABELS[kind]} denotes {MEANINGS[kind]}" for kind in self.kinds)

@@ -38,15 +38,17 @@ from bench.types import Prompt, Review, Sample
 from methods.answers import strip_marker
 from methods.blocks import (
     fields,
+    given,
     item_block,
     item_fields,
-    item_words,
+    item_named,
     joined,
+    named,
+    own_fields,
     past_reviews_block,
-    past_reviews_words,
-    rating,
+    past_reviews_named,
 )
-from methods.pag import Pag, at_least_one, history_key, review_with, without_target
+from methods.pag import SUMMARIZE, Pag, at_least_one, history_key, review_with, without_target
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,19 +58,16 @@ if TYPE_CHECKING:
 
 RELEASED_PEERS = 4
 
-DIFFERENCE_SYSTEM = (
-    "Given {item}the user's review and {others} of the same item (each with {shown}), describe how the user's review "
-    "differs from {them} in each of the following aspects{brief}:\n"
+ASPECTS = (
+    ", describe how the user's review differs from {them} in each of the following aspects{brief}:\n"
     "[Writing Style]: choice of words and structure of sentences.\n"
     "[Emotional Style]: tone, be it positive, negative or neutral.\n"
     "[Semantic Style]: density of information and coherence with the context."
 )
 BRIEF = ", in one or two sentences an aspect"
-SUMMARY_SYSTEM = (
-    "Given the differences in writing style, emotional style and semantic style between the user's reviews and other "
-    "users' reviews of the same items{along}, write a summary that profiles the user.\n"
-    "The summary should be formatted as follows:\n"
-    "[Summary]: <summary>"
+DIFFERENCES = (
+    "the differences in writing style, emotional style and semantic style between the user's reviews and other users' "
+    "reviews of the same items"
 )
 
 
@@ -78,26 +77,23 @@ def difference_prompt(past: Sample, reviews: tuple[Review, ...], *, brief: bool 
     others, them = (f"{len(peers)} other users' reviews", "them") if len(peers) > 1 else ("another user's review", "it")
     blocks = [item_block(own.item), _compared("User's Review", own)]
     blocks += [_compared(f"Other User {number}'s Review", peer) for number, peer in enumerate(peers, start=1)]
-    titled = any(review.title.strip() for review in reviews)
-    shown = ", ".join(["review rating", *(["review title"] if titled else []), "review text"])
-    item = f"{words}, along with " if (words := item_words(own.item)) else ""
-    system = DIFFERENCE_SYSTEM.format(item=item, others=others, shown=shown, them=them, brief=BRIEF if brief else "")
-    return Prompt(system, joined(*blocks))
+    each = f"(each with {', '.join(named(*map(own_fields, reviews)))})"
+    shown = given(item_named(own.item), [f"the user's review and {others} of the same item {each}"])
+    return Prompt(shown + ASPECTS.format(them=them, brief=BRIEF if brief else ""), joined(*blocks))
 
 
 def _compared(head: str, review: Review) -> str:
-    parts = ("Review Rating", rating(review.rating)), ("Review Title", review.title), ("Review Text", review.text)
-    return joined(f"[{head}]:", *fields("- ", parts))
+    return joined(f"[{head}]:", *fields("- ", own_fields(review)))
 
 
 def summary_prompt(differences: Sequence[Review], reviews: Sequence[Review]) -> Prompt:
     """`differences` holds each compared review with the difference as its text."""
     lines = ["[Differences from Other Users]:"]
     for number, difference in enumerate(differences, start=1):
-        lines += [f"- [Item {number}]:", *fields("  - ", item_fields(difference.item))]
-        lines.append(f"  - [Difference]: {difference.text}")
-    system = SUMMARY_SYSTEM.format(along=f", along with {past_reviews_words(reviews)}" if reviews else "")
-    return Prompt(system, joined(*lines, past_reviews_block(reviews)))
+        parts = *item_fields(difference.item), ("Difference", difference.text)
+        lines += [f"- [Item {number}]:", *fields("  - ", parts)]
+    shown = given(DIFFERENCES, [past_reviews_named(reviews)])
+    return Prompt(shown + SUMMARIZE, joined(*lines, past_reviews_block(reviews)))
 
 
 @dataclass(frozen=True)

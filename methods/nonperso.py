@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 from bench.protocols import Context
 from bench.types import Prompt, Review, Sample
-from methods.blocks import given, item_block, joined, output_block
-
-TASK = "generate an item review for the user."
+from methods.blocks import given, item_block, item_named, joined, output_block, output_named
 
 
 def prompt(sample: Sample, reviews: tuple[Review, ...] = ()) -> Prompt:
-    return Prompt(f"{given(sample)}, {TASK}", joined(item_block(sample.item), output_block(sample)))
+    system = f"{given(item_named(sample.item), (), output_named(sample))}, generate an item review for the user."
+    return Prompt(system, joined(item_block(sample.item), output_block(sample)))
 
 
 @dataclass(frozen=True)

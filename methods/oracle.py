@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from bench.protocols import Context
 from bench.types import Prompt, Review, Sample
-from methods.blocks import given, item_block, joined, output_block
-from methods.rag import TASK
+from methods.blocks import fields, item_block, joined, output_block
+from methods.rag import personalized
 
-HABITS = "the user's writing habits"
 LABELS = {
     "length": "Length",
     "punctuation": "Punctuation",
@@ -31,9 +30,9 @@ def _value(name: str, value: str | None) -> str:
 
 
 def prompt(sample: Sample, habits: Mapping[str, str | None]) -> Prompt:
-    words = f"[User's Writing Habits]: {in_words(habits)}"
-    system = f"{given(sample, along=HABITS)}, {TASK}"
-    return Prompt(system, joined(item_block(sample.item), words, output_block(sample)))
+    words = fields("", [("User's Writing Habits", in_words(habits))])
+    system = personalized(sample, "the user's writing habits" if words else "")
+    return Prompt(system, joined(item_block(sample.item), *words, output_block(sample)))
 
 
 @dataclass(frozen=True)

@@ -24,19 +24,17 @@ from bench.errors import UserError
 from bench.protocols import Context
 from bench.types import Item, Prompt, Review, Sample
 from methods.answers import strip_marker
-from methods.blocks import given, item_block, joined, output_block, past_reviews_block, past_reviews_words
-from methods.rag import Rag
+from methods.blocks import fields, given, item_block, joined, output_block, past_reviews_block, past_reviews_named
+from methods.rag import Rag, personalized
 
-PROFILE_TASK = (
-    "write a summary that profiles the user.\nThe summary should be formatted as follows:\n[Summary]: <summary>"
+SUMMARIZE = (
+    ", write a summary that profiles the user.\nThe summary should be formatted as follows:\n[Summary]: <summary>"
 )
-REVIEW_TASK = (
-    "generate a personalized item review for the user.\nThe review should be formatted as follows:\n[Review]: <review>"
-)
+MARKED = "The review should be formatted as follows:\n[Review]: <review>"
 
 
 def profile_prompt(past: Sample, reviews: tuple[Review, ...]) -> Prompt:
-    return Prompt(f"Given {past_reviews_words(reviews)}, {PROFILE_TASK}", past_reviews_block(reviews))
+    return Prompt(given("", [past_reviews_named(reviews)]) + SUMMARIZE, past_reviews_block(reviews))
 
 
 def without_target(sample: Sample) -> Sample:
@@ -55,10 +53,10 @@ def history_key(sample: Sample, history: tuple[Review, ...]) -> str:
 def review_prompt(sample: Sample, reviews: tuple[Review, ...]) -> Prompt:
     """`reviews`: the profile as the text of a review, then the past reviews."""
     profile, *past = reviews
-    about_user = past_reviews_block(past), f"[User's Profile Summary]: {profile.text}"
-    along = ", ".join([*([past_reviews_words(past)] if past else []), "a summary that profiles the user"])
-    system = f"{given(sample, along=along)}, {REVIEW_TASK}"
-    return Prompt(system, joined(item_block(sample.item), *about_user, output_block(sample)))
+    summary = fields("", [("User's Profile Summary", profile.text)])
+    told = "a summary that profiles the user" if summary else ""
+    system = f"{personalized(sample, past_reviews_named(past), told)}\n{MARKED}"
+    return Prompt(system, joined(item_block(sample.item), past_reviews_block(past), *summary, output_block(sample)))
 
 
 async def review_with(profile: str, sample: Sample, ctx: Context, history: tuple[Review, ...]) -> str:

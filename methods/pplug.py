@@ -42,8 +42,9 @@ COPIES = 10  # the original adds this many copies of each sample
 
 
 def query(sample: Sample) -> str:
-    """The target's input fields, without the text to be written."""
-    return "\n".join((sample.item.title, sample.item.description, rating(sample.rating), sample.title))
+    """The target's input fields that it has, without the text to be written."""
+    known = sample.item.title, sample.item.description, rating(sample.rating), sample.title
+    return "\n".join(text for text in known if text.strip())
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,23 @@ from typing import Literal
 
 from bench.protocols import Context
 from bench.types import Prompt, Review, Sample
-from methods.blocks import given, item_block, joined, output_block, past_reviews_block, past_reviews_words
+from methods.blocks import (
+    given,
+    item_block,
+    item_named,
+    joined,
+    output_block,
+    output_named,
+    past_reviews_block,
+    past_reviews_named,
+)
 from methods.nonperso import prompt as nonperso_prompt
 
-TASK = "generate a personalized item review for the user."
+
+def personalized(sample: Sample, *user: str) -> str:
+    """The system prompt of all methods that know `user`, what the prompt shows of the user."""
+    shown = given(item_named(sample.item), user, output_named(sample))
+    return f"{shown}, generate a personalized item review for the user."
 
 
 @dataclass(frozen=True)
@@ -34,7 +47,7 @@ class Rag:
             # By id, because the budget may pass shortened copies, which equal no review of the history.
             age = {review.review_id: place for place, review in enumerate(sample.history)}
             reviews = tuple(sorted(reviews, key=lambda review: age[review.review_id], reverse=True))
-        system = f"{given(sample, along=past_reviews_words(reviews))}, {TASK}"
+        system = personalized(sample, past_reviews_named(reviews))
         return Prompt(system, joined(item_block(sample.item), past_reviews_block(reviews), output_block(sample)))
 
     async def write(self, sample: Sample, ctx: Context) -> str:

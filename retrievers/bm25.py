@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import UserError
 from bench.protocols import RetrievalContext
 from bench.types import Review, Sample
-from retrievers.fields import Fields, document, query
+from retrievers.fields import Fields, document, missing, query, remedy
 from retrievers.recency import newest_first
 
 if TYPE_CHECKING:
@@ -37,6 +37,18 @@ class Bm25:
             raise UserError(f"bm25.k1={self.k1}: must be positive; the usual value is 1.5")
         if not 0 <= self.b <= 1:
             raise UserError(f"bm25.b={self.b}: must lie in 0..1; the usual value is 0.75")
+
+    @property
+    def remedy(self) -> Mapping[str, Any]:
+        return remedy(self.fields)
+
+    def uncompared(self, sample: Sample) -> str:
+        """Without a common word all reviews score 0, and the newest come first."""
+        if why := missing(sample, self.fields):
+            return why
+        asked = set(self._tokens(query(sample, self.fields)))
+        documents = (self._tokens(document(review, self.fields)) for review in sample.history)
+        return "" if any(map(asked.intersection, documents)) else "the target shares no word with any past review"
 
     def texts(self, samples: Sequence[Sample]) -> Iterable[str]:
         return ()

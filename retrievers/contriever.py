@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bench.protocols import RetrievalContext
 from bench.types import Review, Sample
-from retrievers.fields import Fields, document, query
+from retrievers.fields import Fields, document, missing, query, remedy
 from retrievers.recency import newest_first
 
 
@@ -21,6 +22,14 @@ class Contriever:
     uses_embeddings = True
 
     fields: Fields = "dpl"
+
+    @property
+    def remedy(self) -> Mapping[str, Any]:
+        return remedy(self.fields)
+
+    def uncompared(self, sample: Sample) -> str:
+        """The vector of an empty text is near to nothing in particular."""
+        return missing(sample, self.fields)
 
     def texts(self, samples: Sequence[Sample]) -> Iterable[str]:
         for sample in samples:

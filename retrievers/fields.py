@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from bench.types import Item, Review, Sample
 
@@ -20,6 +20,20 @@ def document(review: Review, fields: Fields) -> str:
 def query(sample: Sample, fields: Fields) -> str:
     """The search text of a target: its input fields only, never the text to be written."""
     return _join(*_known(sample.item, sample.rating, sample.title, fields))
+
+
+def missing(sample: Sample, fields: Fields) -> str:
+    """Why these texts cannot be compared; "" where the target has one, and some past review too."""
+    if not query(sample, fields).strip():
+        return "the target has no text in the compared fields"
+    if not any(document(review, fields).strip() for review in sample.history):
+        return "no past review has text in the compared fields"
+    return ""
+
+
+def remedy(fields: Fields) -> dict[str, Any]:
+    """The option that compares more: "full" always has the rating, and the texts of past reviews."""
+    return {} if fields == "full" else {"fields": "full"}
 
 
 def _known(item: Item, rating: float, title: str, fields: Fields) -> tuple[str, ...]:

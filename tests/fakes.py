@@ -219,5 +219,5 @@ class World:
 
     def rows(self) -> list[dict[str, Any]]:
         """What a row says of the text, without what it cost."""
-        costs = ("stages", "seconds")
+        costs = ("stages", "began", "seconds")
         return [{key: row[key] for key in row if key not in costs} for row in self.folder().rows(runs.SAMPLES)]

@@ -20,7 +20,7 @@ from bench.commands.options import (
     SuiteProfile,
     SuiteSeeds,
 )
-from bench.commands.output import console, print_boards, print_claims, tell_failures, to_stderr
+from bench.commands.output import console, print_boards, print_claims, tell_failures, tell_truncated, to_stderr
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -113,4 +113,5 @@ def _show(suite: Suite, cells: list[Cell]) -> None:
     found = [FinishedRun(cell.folder, cell.folder.summary()) for cell in cells]
     print_boards(leaderboards(found))
     print_claims(suite, found)
+    tell_truncated([run.summary for run in found])
     tell_failures([cell.folder for cell in cells], "grid ... --retry")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_LETTERS = 200  # of a sample's failure that are shown
+TRUNCATED = 0.05  # share of a run's answers that may end at their limit of new tokens without a warning
+MOST_RUNS = 3  # that a warning names
 
 
 def to_stderr(message: str) -> None:
@@ -77,6 +79,29 @@ def tell_failures(folders: list[RunFolder], again: str) -> bool:
         f"`bench show {shlex.quote(str(worst))}` lists them, `bench {again}` tries again"
     )
     return True
+
+
+def tell_truncated(summaries: Iterable[Mapping[str, Any]]) -> None:
+    """Warns in one line of runs in which more than `TRUNCATED` of the answers ended at their limit of new tokens."""
+    from bench.types import StageCost
+
+    cut: list[tuple[float, str, int]] = []
+    for summary in summaries:
+        total = StageCost()
+        for cost in summary["stages"].values():
+            total.add(StageCost(**cost))
+        if (share := total.truncated or 0.0) > TRUNCATED:
+            said = f"{summary['run']} {100 * share:.0f} % ({total.capped} of {total.requests})"
+            cut.append((share, said, summary["sampling"]["max_new_tokens"]))
+    if cut:
+        worst = sorted(cut, reverse=True)
+        more = f" and {len(cut) - MOST_RUNS} more runs" if len(cut) > MOST_RUNS else ""
+        to_stderr(
+            f"warning: answers were cut off at their limit of new tokens: "
+            f"{', '.join(said for _, said, _ in worst[:MOST_RUNS])}{more}; "
+            f"--set max_new_tokens={2 * max(limit for *_, limit in cut)} allows longer ones, where the method sets no "
+            "limit of its own"
+        )
 
 
 def console() -> Console:

@@ -30,7 +30,7 @@ from bench.commands.options import (
     Settings,
     Split,
 )
-from bench.commands.output import console, print_boards, tell_failures, to_stderr, working
+from bench.commands.output import console, print_boards, tell_failures, tell_truncated, to_stderr, working
 
 
 def run(
@@ -93,5 +93,6 @@ def run(
             return
         summaries = runner.run(cells, corpus, service, out, progress=progress, retry=retry)
     print_boards(leaderboards(list(map(FinishedRun, (cell.folder for cell in cells), summaries))))
+    tell_truncated(summaries)
     if tell_failures([cell.folder for cell in cells], "run ... --retry"):
         raise typer.Exit(1)

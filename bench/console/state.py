@@ -98,9 +98,9 @@ class GridState:
     def speed(self) -> str:
         if embedded := self.embedded:
             return "embedding {} of {} texts".format(*embedded)
-        if not self.use.requests:
+        if not self.use.generated:
             return ""
-        return f"{self.use.requests} requests, {self.use.tokens_per_second:.0f} tokens/s"
+        return f"{self.use.generated} requests generated, {self.use.tokens_per_second:.0f} tokens/s"
 
     def seconds_left(self) -> float | None:
         """The requests that are left, at the speed of the engine so far. A sample takes as many requests as its
@@ -119,7 +119,7 @@ class GridState:
             asked = sum(cost.requests for (name, _), cost in list(self.stages.items()) if name == method)
             if samples:
                 left += max(0.0, samples * pace.requests / pace.samples - (asked - pace.requests))
-        return left * self.use.seconds / self.use.requests if self.use.requests else None
+        return left * self.use.engine_seconds / self.use.generated if self.use.generated else None
 
     def left(self) -> str:
         """'about 0:02 left'"""

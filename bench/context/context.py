@@ -40,8 +40,9 @@ def unseen(stage: str, cost: StageCost) -> None:
 class CellResources:
     """What all samples of one cell share.
 
-    `retrieved`: sample id -> its retrieved reviews, best first. `failed`: sample id -> why its prefetch failed, so that
-    it cannot be written. `answered` is called with (stage, cost) for every answer.
+    `retrieved`: sample id -> its retrieved reviews, best first. `uncompared`: sample id -> why the retriever has
+    nothing to compare. `failed`: sample id -> why its prefetch failed, so that it cannot be written. `answered` is
+    called with (stage, cost) for every answer.
     """
 
     corpus: Corpus
@@ -57,6 +58,7 @@ class CellResources:
     slot_encoder: SlotEncoder = untrained
     answered: Callable[[str, StageCost], None] = unseen
     failed: dict[str, BenchError] = field(default_factory=dict)
+    uncompared: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -70,6 +72,7 @@ class SampleContext:
     def retrieve(self, sample: Sample) -> tuple[Review, ...]:
         reviews = self.cell.retrieved.get(sample.sample_id, ())
         self.trace.retrieved = tuple(review.review_id for review in reviews)
+        self.trace.uncompared = self.cell.uncompared.get(sample.sample_id, "")
         return reviews
 
     def peers(self, review: Review, *, before: int | None = None) -> tuple[Review, ...]:
@@ -131,6 +134,7 @@ class SampleContext:
             self.trace.soft = soft_use(prompt.slots, request.embeds)
         completion, from_store, store_key = await self.cell.service.complete(prompt, request)
         self.trace.requests.append((stage, store_key))
+        self.trace.finish.append((stage, completion.finish))
         text, thoughts, failure = self._answer(completion)
         self.trace.reasoning += [(stage, thought) for thought in thoughts]
         cost = StageCost(
@@ -141,7 +145,7 @@ class SampleContext:
             new_tokens=completion.n_new,
             capped=int(completion.finish == "length"),
             reasoned=int(bool(thoughts)),
-            seconds=0.0 if from_store else completion.seconds,
+            engine_seconds=0.0 if from_store else completion.seconds,
         )
         self.trace.stages.setdefault(stage, StageCost()).add(cost)
         self.cell.answered(stage, cost)

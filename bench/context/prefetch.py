@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from bench import plugins, registry
 from bench.config import RunConfig
+from bench.context import comparing
 from bench.context.context import CellResources, SampleContext
 from bench.data.corpus import Corpus
 from bench.embed.encoders import create as create_encoder
@@ -58,12 +59,14 @@ def resources(
     A sample on which the retriever fails is in `failed`, with the reason.
     """
     store = vector_store(out)
+    uncompared: dict[str, str] = {}
     failed: dict[str, BenchError] = {}
     ranking = vectors(store, create_encoder(config.profile.retrieval_encoder))
     return CellResources(
         corpus=corpus,
         service=service,
-        retrieved=retrieve(config, samples, ranking, failed),
+        retrieved=retrieve(config, samples, ranking, failed, uncompared),
+        uncompared=uncompared,
         vectors=vectors(store, create_encoder(config.profile.embedder)),
         sampling=config.profile.sampling,
         input_budget=config.profile.input_budget,
@@ -76,9 +79,17 @@ def resources(
 
 
 def retrieve(
-    config: RunConfig, samples: Sequence[Sample], vectors: TextVectors, failed: dict[str, BenchError]
+    config: RunConfig,
+    samples: Sequence[Sample],
+    vectors: TextVectors,
+    failed: dict[str, BenchError],
+    uncompared: dict[str, str],
 ) -> dict[str, tuple[Review, ...]]:
-    """sample id -> retrieved reviews, best first. Adds to `failed` the samples on which the retriever fails."""
+    """sample id -> retrieved reviews, best first.
+
+    Adds to `failed` the samples on which the retriever fails, and to `uncompared` those for which it has nothing to
+    compare, each with the reason.
+    """
     if config.retriever is None or config.k == 0:
         return {}
     retriever = registry.create("retriever", config.retriever, config.retriever_options)
@@ -90,6 +101,8 @@ def retrieve(
         if sample.sample_id not in failed:
             with _recorded(failed, "retriever", config.retriever, sample):
                 found[sample.sample_id] = _ranked(retriever.rank(sample, config.k, ctx), sample, config)
+                if why := comparing.why_not(retriever, sample):
+                    uncompared[sample.sample_id] = why
     return found
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
+from bench.generate.clock import EngineClock
 from bench.generate.store import RequestStore, request_key
 from bench.protocols import Generator
 from bench.types import Completion, EngineUse, Prompt, Request
@@ -40,6 +42,7 @@ class GenerationService:
         self.store = store
         self.date = date  # what its chat template is told
         self.use = EngineUse()
+        self._clock = EngineClock()
         self.identity = dict(generator.identity())
         self._say = say
         self._make_room = make_room
@@ -66,28 +69,42 @@ class GenerationService:
         key = request_key(request, self.identity)
         stored = self.store.get(key)
         if stored is not None:
-            self.use.from_store += 1
+            self._count(from_store=True)
             return stored, True, key
         shared = key in self._flying
         if not shared:
             self._flying[key] = asyncio.create_task(self._generate(key, prompt, request))
             self._flying[key].add_done_callback(_retrieve_exception)
-        return await asyncio.shield(self._flying[key]), shared, key
+        completion = await asyncio.shield(self._flying[key])
+        self._count(from_store=shared)
+        return completion, shared, key
+
+    def _count(self, *, from_store: bool) -> None:
+        """One request is answered. An answer that another request waited for too is generated once."""
+        self.use.requests += 1
+        self.use.from_store += from_store
 
     async def _generate(self, key: str, prompt: Prompt, request: Request) -> Completion:
         try:
             await self._started()
-            self.use.first = self.use.first or time.perf_counter()
-            completion = await self.generator.generate(request)
+            completion = await self._timed(request)
             self._account(completion)
             completion = self.store.put(key, prompt, completion)
             return completion
         finally:
             del self._flying[key]
 
+    async def _timed(self, request: Request) -> Completion:
+        """The generator's answer with the request's share of the engine's time."""
+        entered, share = self._clock.enter(), 0.0
+        try:
+            completion = await self.generator.generate(request)
+        finally:
+            share = self._clock.leave(entered)
+            self.use.engine_seconds = self._clock.worked
+        return replace(completion, seconds=share)
+
     def _account(self, completion: Completion) -> None:
-        self.use.last = time.perf_counter()
-        self.use.requests += 1
         self.use.prompt_tokens += completion.n_prompt
         self.use.cached_tokens += completion.n_cached
         self.use.new_tokens += completion.n_new

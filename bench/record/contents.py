@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationInfo, field_validator
 
-FORMAT: Literal[3] = 3  # of a run folder; files of format 1 do not name theirs
+FORMAT: Literal[4] = 4  # of a run folder; files of format 1 do not name theirs
 
 Text = InstanceOf[str]  # not pydantic's own str: that refuses lone surrogates, which reviews may hold
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Number = Annotated[float, Field(gt=-(2.0**63), lt=2.0**63)]
 Object = dict[Text, Any]
+Pair = Annotated[list[Text], Field(min_length=2, max_length=2)]
 
 
 class Content(BaseModel):
@@ -43,7 +44,7 @@ class Trained(Content):
 class Config(Content):
     """config.json. `config` is a `RunConfig`, which `bench.score.written.read_config` checks."""
 
-    format: Literal[3]
+    format: Literal[4]
     identity: Text
     generator: Backend
     sources: dict[Text, Text]
@@ -82,7 +83,7 @@ class Cost(Content):
     new_tokens: Number
     capped: Number
     reasoned: Number
-    seconds: Number
+    engine_seconds: Number
 
 
 class Dropped(Content):
@@ -111,11 +112,15 @@ class Sample(Content):
     text: Text
     error: Text | None
     retrieved: list[Text]  # review ids, best first
+    uncompared: Text | None  # why the retriever had nothing to compare
     kept: Count | None  # past reviews in the prompt that wrote the text
     dropped: Dropped
     dropped_before: Dropped  # from the prompts of the stages before the one that wrote the text
     stages: dict[Text, Cost]
-    requests: list[Annotated[list[Text], Field(min_length=2, max_length=2)]]  # stage, key in the request store
+    requests: list[Pair]  # stage, key in the request store
+    finish: list[Pair]  # stage, how the answer ended
+    began: Number  # seconds since 1970
+    seconds: Number
     soft: dict[Text, Soft] = {}  # of each name of slots
 
 
@@ -223,7 +228,7 @@ class EngineUse(Content):
 class Summary(Content):
     """summary.json: what tables ask of a finished run. Counts and scores are by category."""
 
-    format: Literal[3]
+    format: Literal[4]
     method: Text
     label: Text
     retriever: Text | None
@@ -249,9 +254,11 @@ class Summary(Content):
     users: Count
     failed: Count
     shortened: Count
+    uncompared: dict[Text, Count]  # why the retriever had nothing to compare -> samples
     kept: Kept | None
     shortened_before: Count
     stages: dict[Text, Cost]
+    wall_seconds: Number
     columns: list[Column]
     scores: dict[Text, dict[Text, Number]]
     metric_versions: dict[Text, Object]

@@ -10,6 +10,7 @@ from typing import Any
 
 from bench import registry
 from bench.config import RunConfig, identity
+from bench.context import comparing
 from bench.data.corpus import Corpus
 from bench.data.swap import samples_of
 from bench.embed.encoders import create as create_encoder
@@ -129,13 +130,14 @@ def plan(
         method = registry.create("method", config.method, config.method_options)
         _check_truth(config, method, corpus)
         trained = _checkpoint(config, checkpoint, out) if isinstance(method, SoftPromptMethod) else None
+        samples = samples_of(config, corpus)
+        if not samples:
+            raise UserError(f"data '{config.data}' has no samples in split '{config.split}'")
+        comparing.check(config, samples)
         sources = _sources(config, method, trained)
         if getattr(method, "sees_truth", False):
             sources["truth"] = corpus.truth_digest
         name = identity(config, generator=generator, sources=sources)
-        samples = samples_of(config, corpus)
-        if not samples:
-            raise UserError(f"data '{config.data}' has no samples in split '{config.split}'")
         folder = RunFolder(out / f"{config.label}-{name[:8]}")
         cells.setdefault(name, Cell(config, folder, name, sources, method, samples, trained))
     if checkpoint is not None and all(cell.checkpoint is None for cell in cells.values()):

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.console.progress import Progress
-from bench.context import prefetch
+from bench.context import comparing, prefetch
 from bench.context.context import CellResources
 from bench.data.corpus import Corpus
 from bench.generate.service import GenerationService
@@ -58,5 +58,7 @@ def _prefetched(
     progress: Progress,
 ) -> CellResources:
     resources = prefetch.resources(cell.config, samples, corpus, service, out=out)
+    if said := comparing.told(cell.config, resources.uncompared, n=len(samples)):
+        progress.say(said)
     prefetch.embed(cell.method, cell.config, samples, resources, out=out, progress=progress.embedding)
     return replace(resources, answered=partial(progress.answered, cell.config.method))

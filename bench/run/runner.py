@@ -6,6 +6,7 @@ Finished work is never repeated: a command that was stopped continues where it w
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import reduce
@@ -27,6 +28,7 @@ from bench.run.selection import Choice
 from bench.run.training import trained
 from bench.run.writing import task, write
 from bench.score.judging import Judges
+from bench.types import EngineUse
 
 
 def open_service(config: RunConfig, out: Path, *, progress: Progress, date: str = "") -> GenerationService:
@@ -58,6 +60,7 @@ def run(
     Each stage takes cells and hands them on (bench/run/*.py, a file a stage). Writing closes the service. With `retry`,
     finished cells with failed samples are opened again for these samples. Raises BenchError where the run cannot go on.
     """
+    began = time.monotonic()
     with ExitStack() as stack:
         judges = stack.enter_context(Judges(say=progress.say))
         for cell in cells:
@@ -74,7 +77,8 @@ def run(
         jobs = prefetched(opened, corpus, service, out, progress=progress)
         scorer = stack.enter_context(Scorer(corpus, service, judges, progress.say))
         write(jobs, selections, service, scorer, progress)
-        progress.say(what_was_done(service, n_before=len(cells) - len(todo), n=len(cells)))
+        done = what_was_done(service.use, n_before=len(cells) - len(todo), n=len(cells))
+        progress.say(f"{done}; {time.monotonic() - began:.0f} s in all")
         scorer.finish(to_score)
         return [cell.folder.summary() for cell in cells]
 
@@ -109,10 +113,11 @@ def train(
     return [(cell, selections[cell.identity].choice) for cell in cells if cell.identity in selections]
 
 
-def what_was_done(service: GenerationService, *, n_before: int, n: int) -> str:
-    """One line: how many requests were generated, and how many answers came from the store."""
+def what_was_done(use: EngineUse, *, n_before: int, n: int) -> str:
+    """One line: how many requests were answered, by the engine and from the store, and how long the engine worked."""
     parts = [f"{n_before} of {n} cells were finished before"] if n_before else []
-    use = service.use
-    speed = f" ({use.new_tokens} new tokens, {use.tokens_per_second:.0f} a second)" if use.requests else ""
-    parts.append(f"{use.requests} requests generated{speed}, {use.from_store} answers from the store")
+    parts.append(f"{use.requests} requests: {use.generated} generated, {use.from_store} from the store")
+    if use.generated:
+        speed = f"{use.new_tokens} new tokens in {use.engine_seconds:.1f} s of the engine"
+        parts.append(f"{speed} ({use.tokens_per_second:.0f} a second)")
     return "; ".join(parts)

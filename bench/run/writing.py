@@ -188,7 +188,7 @@ async def write_sample(method: Method, sample: Sample, resources: CellResources)
     """Writes one sample and returns its row. A failure, be it a bug in the method, is recorded on the row."""
     ctx = SampleContext(sample, resources)
     text, error, trace = "", None, None
-    started = time.perf_counter()
+    began, started = time.time(), time.perf_counter()
     try:
         if failure := resources.failed.get(sample.sample_id):
             raise failure
@@ -207,13 +207,16 @@ async def write_sample(method: Method, sample: Sample, resources: CellResources)
         "error": error,
         "traceback": trace,
         "retrieved": list(ctx.trace.retrieved),
+        "uncompared": ctx.trace.uncompared or None,
         "kept": ctx.trace.kept,
         "dropped": asdict(ctx.trace.dropped),
         "dropped_before": asdict(ctx.trace.dropped_before),
         "stages": {stage: asdict(cost) for stage, cost in ctx.trace.stages.items()},
         "requests": [list(request) for request in ctx.trace.requests],
         "soft": {name: asdict(one) for name, one in ctx.trace.soft.items()},
+        "finish": [list(ended) for ended in ctx.trace.finish],
         "reasoning": [list(thought) for thought in ctx.trace.reasoning],
         "notes": ctx.trace.notes,
+        "began": round(began, 3),
         "seconds": round(time.perf_counter() - started, 3),
     }

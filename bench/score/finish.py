@@ -54,7 +54,11 @@ def score_folder(
         **summary.describe(run, corpus, metrics=settings.of_metrics(run.config.profile, names, given)),
         **of_metrics,
         "metric_options": {name: dict(values) for name, values in given.items()},
-        "engine_use": asdict(engine) | {"tokens_per_second": engine.tokens_per_second} if engine else None,
+        "engine_use": _used(engine) if engine else None,
         "finished": provenance.now(),
     }
     return keep.keep(folder, run.rows, scores, values)
+
+
+def _used(engine: EngineUse) -> dict[str, Any]:
+    return {**asdict(engine), "generated": engine.generated, "tokens_per_second": engine.tokens_per_second}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from statistics import fmean
@@ -76,9 +77,20 @@ def describe(run: Written, corpus: Corpus, *, metrics: Mapping[str, Mapping[str,
         "shortened": sum(any(row["dropped"].values()) for row in rows),
         "shortened_before": sum(any(row["dropped_before"].values()) for row in rows),
         "dropped": {key: sum(row["dropped"][key] for row in rows) for key in rows[0]["dropped"]},
+        "uncompared": dict(Counter(row["uncompared"] for row in rows if row["uncompared"])),
         "kept": _kept(rows) if config.retriever else None,
         "stages": {stage: asdict(cost) for stage, cost in stages.items()},
+        "wall_seconds": _wall_seconds(rows),
     }
+
+
+def _wall_seconds(rows: Rows) -> float:
+    """The time in which at least one sample was being written. Pauses between commands that went on do not count."""
+    total, end = 0.0, 0.0
+    for began, ended in sorted((row["began"], row["began"] + row["seconds"]) for row in rows):
+        total += max(0.0, ended - max(began, end))
+        end = max(end, ended)
+    return round(total, 3)
 
 
 def _kept(rows: Rows) -> dict[str, Any] | None:

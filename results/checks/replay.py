@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
-# Keys of a row that differ each time: durations, and the places in the code where a method failed.
-TIMED = ("seconds", "traceback")
+# Keys of a row that differ each time: times, and the places in the code where a method failed.
+TIMED = ("began", "seconds", "traceback")
 # Keys of a stage's cost that depend on neither cache nor clock.
 COUNTED = ("requests", "prompt_tokens", "new_tokens")
 # Keys of a failed row that depend on how far its other stages had come.
-ON_THE_WAY = ("retrieved", "dropped", "stages", "requests", "notes")
+ON_THE_WAY = ("retrieved", "uncompared", "dropped", "stages", "requests", "finish", "notes")
 
 
 def checks(
@@ -153,6 +153,7 @@ async def _texts(
 
 
 def _without_clock(row: Row) -> dict[str, Any]:
-    """The row without durations. Requests are sorted, since those of one stage may be answered in any order."""
+    """The row without times. Requests are sorted, since those of one stage may be answered in any order."""
     stages = {stage: {key: cost[key] for key in COUNTED} for stage, cost in row["stages"].items()}
-    return {**without(TIMED, row), "stages": stages, "requests": sorted(row["requests"])}
+    answered = {key: sorted(row[key]) for key in ("requests", "finish")}
+    return {**without(TIMED, row), "stages": stages, **answered}

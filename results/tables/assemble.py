@@ -98,6 +98,7 @@ def _row(runs: Sequence[FinishedRun], label: str, line: str) -> Row:
         failed=sum(summary["failed"] for summary in seeds),
         values={cell: fmean(values) for cell, values in by_seed.items()},
         cost=_cost(seeds),
+        wall_seconds=sum(summary["wall_seconds"] for summary in seeds),
         variant=first["variant"],
         line=line,
         changes=labels.own(runs[0]),

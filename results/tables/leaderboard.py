@@ -24,6 +24,7 @@ class Row:
     failed: int  # over all seeds, as costs are
     values: dict[Cell, float]
     cost: StageCost  # over all stages and seeds
+    wall_seconds: float = 0.0  # over all seeds
     variant: str = ""
     line: str = ""  # the label without K
     changes: str = ""  # settings that were given by hand, as part of the label

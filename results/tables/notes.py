@@ -39,6 +39,8 @@ def of_runs(
         *special_notes.changed(rows),
         *special_notes.training(rows),
         _counts(group),
+        *special_notes.truncated(rows),
+        *special_notes.uncompared(rows),
         *([KEPT] if any(summary["kept"] for summary in group) else []),
         f"Metrics: {', '.join(f'{name} {version}' for name, version in versions.items())}.",
         *special_notes.unscored(rows, shared, columns),
@@ -86,11 +88,7 @@ def _counts(group: Sequence[Summary]) -> str:
     failed, shortened, before = (
         sum(summary[key] for summary in group) for key in ("failed", "shortened", "shortened_before")
     )
-    capped = sum(cost["capped"] for summary in group for cost in summary["stages"].values())
-    more = [
-        *([f"in a stage before the last: {before}"] if before else []),
-        *([f"answers that ended at their limit of new tokens: {capped:,.0f}"] if capped else []),
-    ]
+    more = [f"in a stage before the last: {before}"] if before else []
     return (
         f"K = {', '.join(map(str, ks)) or 'none'}; seeds {', '.join(map(str, seeds))}"
         f"{SEVERAL_SEEDS if len(seeds) > 1 else ''}; failed samples: {failed} (they score 0); "

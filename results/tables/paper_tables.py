@@ -92,7 +92,17 @@ def beside(board: Leaderboard) -> Leaderboard:
 
 def _quoted(ours: Row, printed: PaperRow, shared: dict[Cell, float]) -> list[Row]:
     bare = replace(
-        ours, seeds=(), n=0, failed=0, kept=None, full=None, cost=StageCost(), by_seed={}, intervals={}, significance={}
+        ours,
+        seeds=(),
+        n=0,
+        failed=0,
+        kept=None,
+        full=None,
+        cost=StageCost(),
+        wall_seconds=0.0,
+        by_seed={},
+        intervals={},
+        significance={},
     )
     size = printed.model.split("-")[1]
     differences = {cell: ours.values[cell] - value for cell, value in shared.items() if cell in ours.values}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bench.record import runs
 from bench.record.runs import RunFolder
 from bench.score.written import read_config
+from bench.types import StageCost
 from results.tables.formats import shared
 
 if TYPE_CHECKING:
@@ -42,8 +43,11 @@ def _costs_and_scores(console: Console, summary: Mapping[str, Any]) -> None:
 
     costs = Table("stage", *shared.cost_heads(), box=None, pad_edge=False)
     for stage, cost in summary["stages"].items():
-        costs.add_row(stage, *(f"{cost[key]:,.0f}" for key in shared.COSTS))
+        costs.add_row(stage, *shared.costs_of(StageCost(**cost)))
     console.print(costs)
+    console.print(f"wall seconds: {summary['wall_seconds']:,.0f}")
+    for why, count in summary["uncompared"].items():
+        console.print(f"{summary['retriever']} had nothing to compare for {count} samples: {why}", markup=False)
     for category, values in summary["scores"].items():
         shown = "  ".join(f"{key} {value:.4f}" for key, value in values.items())
         console.print(f"{category} (n = {summary['n'][category]}): {shown}", markup=False)

@@ -45,7 +45,8 @@ def show(console: Console, path: Path, sample_id: str) -> None:
     for title, text in _prompts(path.parent / ".store" / "requests.sqlite", row):
         page.section(title)
         page.text(text)
-    page.section(f"Retrieved reviews, best first: {len(row['retrieved'])}")
+    why = f" ({row['uncompared']})" if row["uncompared"] else ""
+    page.section(f"Retrieved reviews, best first: {len(row['retrieved'])}{why}")
     past = {review.review_id: review for review in sample.history} if sample else {}
     for place, review_id in enumerate(row["retrieved"], start=1):
         page.review(place, review_id, past.get(review_id))
@@ -133,9 +134,10 @@ def _about(row: Row, sample: Sample | None) -> dict[str, str]:
 def _prompts(requests: Path, row: Row) -> Iterator[tuple[str, str]]:
     """(title, text) of each message that the model was sent."""
     store = RequestStore(requests) if requests.is_file() else None
-    for stage, key in row["requests"]:
+    for (stage, key), (_, ended) in zip(row["requests"], row["finish"], strict=True):
         prompt = store.prompt(key) if store else None
-        title = f"Prompt of stage {stage}"
+        cut = " (its answer ended at its limit of new tokens)" if ended == "length" else ""
+        title = f"Prompt of stage {stage}{cut}"
         if prompt and prompt.system:
             yield f"{title}: system message", prompt.system
             title += ": user message"

@@ -1,16 +1,19 @@
-"""Notes below a table that name rows: settings that are not the profile's, training, what metrics could not read."""
+"""Notes below a table that name rows: settings that are not the profile's, training, answers that were cut off, what
+retrievers could not compare, and what metrics could not read.
+"""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.settings import of_row
-from bench.types import Column
+from bench.types import Column, StageCost
 from results.tables import run_settings
 from results.tables.finished_runs import FinishedRun, Summary
+from results.tables.formats import shared
 
 Rows = Mapping[str, Sequence[FinishedRun]]  # label -> the runs of its seeds
 
@@ -80,6 +83,44 @@ def unscored(rows: Rows, shared: Summary, columns: Sequence[Column]) -> Iterator
 
 def _scored(seeds: Sequence[FinishedRun], metric: str) -> bool:
     return all(metric in run.summary["metric_versions"] for run in seeds)
+
+
+def truncated(rows: Rows) -> Iterator[str]:
+    """Which share of each row's answers ended at their limit of new tokens, by stage where there are several."""
+    found = {label: cut for label, seeds in rows.items() if (cut := _truncated(seeds))}
+    if found:
+        said = "; ".join(f"{label} {cut}" for label, cut in found.items())
+        yield f"Truncated, answers that ended at their limit of new tokens: {said}."
+
+
+def _truncated(seeds: Sequence[FinishedRun]) -> str:
+    """'65.0 % (26 of 40)', or '10.0 % (4 of 40: difference 3 of 30, review 1 of 10)'; "" for none."""
+    stages: dict[str, StageCost] = {}
+    for run in seeds:
+        for stage, cost in run.summary["stages"].items():
+            stages.setdefault(stage, StageCost()).add(StageCost(**cost))
+    total = StageCost()
+    for one in stages.values():
+        total.add(one)
+    if not total.capped:
+        return ""
+    parts = [f"{stage} {one.capped} of {one.requests}" for stage, one in stages.items() if one.capped]
+    by_stage = f": {', '.join(parts)}" if len(stages) > 1 else ""
+    return f"{shared.truncated(total)} ({total.capped} of {total.requests}{by_stage})"
+
+
+def uncompared(rows: Rows) -> Iterator[str]:
+    """For how many samples each row's retriever had nothing to compare, and why."""
+    said: dict[str, list[str]] = defaultdict(list)
+    for label, seeds in rows.items():
+        n = sum(sum(run.summary["n"].values()) for run in seeds)
+        whys = sum((Counter(run.summary["uncompared"]) for run in seeds), Counter[str]())
+        if whys:
+            parts = ", ".join(f"{why} ({count})" for why, count in whys.items())
+            said[f"{whys.total()} of {n} samples: {parts}"].append(label)
+    if said:
+        listed = "; ".join(f"{', '.join(labels)}: {text}" for text, labels in said.items())
+        yield f"Nothing to compare, so that no choice is the retriever's: {listed}."
 
 
 def unread(rows: Rows, shared: Summary) -> Iterator[str]:

@@ -20,7 +20,7 @@ from bench.types import EngineUse, StageCost
 from tests import fakes
 from tests.fakes import FakeGenerator, Plan, World
 
-USE = EngineUse(requests=60, new_tokens=3000, first=10.0, last=30.0)  # 150 tokens and 3 requests a second
+USE = EngineUse(requests=60, new_tokens=3000, engine_seconds=20.0)  # 150 tokens and 3 requests a second
 
 
 def cost(requests: int) -> StageCost:
@@ -56,7 +56,7 @@ def test_the_plain_form(halfway: Progress) -> None:
     assert halfway.state.seconds_left() == pytest.approx(2.0)
     assert halfway.state.lines() == [
         "9 of 21 samples, 1 failed; cells: 1 finished, 1 being written, 21 waiting, 1 failed; "
-        "60 requests, 150 tokens/s; about 0:02 left for this engine",
+        "60 requests generated, 150 tokens/s; about 0:02 left for this engine",
         "  dpl difference 40 requests (40,000 + 2,000 tokens); dpl review 10 requests (10,000 + 500 tokens)",
     ]
 
@@ -70,7 +70,7 @@ def test_the_live_form(halfway: Progress) -> None:
         ["dpl", "difference", "40", "40,000", "2,000"],
         ["dpl", "review", "10", "10,000", "500"],
     ]
-    assert lines[5] == "cells: 1 finished, 1 being written, 21 waiting, 1 failed   60 requests, 150 tokens/s"
+    assert lines[5] == "cells: 1 finished, 1 being written, 21 waiting, 1 failed   60 requests generated, 150 tokens/s"
     assert lines[6].endswith("  9 of 21 samples, 1 failed   1:02:03   about 0:02 left for this engine")
 
 
@@ -122,7 +122,10 @@ def test_a_plain_line_at_the_end_and_none_for_every_sample(capfd: pytest.Capture
             progress.step(task, failed=number == 3, requests=1)
     out, err = capfd.readouterr()
     assert out == ""
-    assert err.splitlines() == ["starting [the] engine ...", "20 of 20 samples, 1 failed; 60 requests, 150 tokens/s"]
+    assert err.splitlines() == [
+        "starting [the] engine ...",
+        "20 of 20 samples, 1 failed; 60 requests generated, 150 tokens/s",
+    ]
 
 
 def test_quiet_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
@@ -146,7 +149,7 @@ def test_answers_show_while_no_sample_is_finished(
         progress.begin(task)
         progress.answered("rag", "review", cost(7))
     assert capfd.readouterr().err.splitlines() == [
-        "0 of 20 samples; 60 requests, 150 tokens/s",
+        "0 of 20 samples; 60 requests generated, 150 tokens/s",
         "  rag review 7 requests (7,000 + 350 tokens)",
     ]
 

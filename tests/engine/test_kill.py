@@ -126,7 +126,7 @@ def test_a_killed_run_goes_on_and_ends_like_an_unbroken_one(tmp_path: Path) -> N
     if VLLM_ON_CPU:
         assert "the engine ran out of memory; starting another one with 1 sequence at once" in last.stderr
     (summary,) = [json.loads(path.read_text()) for path in broken.glob("*/summary.json")]
-    assert summary["engine_use"]["requests"] == SAMPLES - stored
+    assert summary["engine_use"]["generated"] == SAMPLES - stored
     assert len(store) == SAMPLES
 
     fields = ("sample_id", "text", "error", "retrieved", "dropped", "requests")

@@ -51,7 +51,7 @@ def test_stored_answers_start_no_engine(tmp_path: Path) -> None:
     second, other = service(tmp_path)
     assert asyncio.run(ask(second, "a b")) == (answer, True, key)
     assert (other.started, other.requests) == (0, [])
-    assert second.use.requests == 0
+    assert (second.use.requests, second.use.generated) == (1, 0)
     assert second.use.tokens_per_second == 0
 
 
@@ -133,9 +133,10 @@ def test_what_the_engine_did_is_counted(tmp_path: Path) -> None:
 
     asyncio.run(use())
     use_ = made.use
-    assert (use_.requests, use_.prompt_tokens, use_.cached_tokens, use_.new_tokens) == (2, 2 + 3, 2, 2 * 3)
-    assert use_.seconds > 0
-    assert use_.tokens_per_second == pytest.approx(6 / use_.seconds)
+    assert (use_.requests, use_.generated, use_.from_store) == (4, 2, 2)
+    assert (use_.prompt_tokens, use_.cached_tokens, use_.new_tokens) == (2 + 3, 2, 2 * 3)
+    assert use_.engine_seconds > 0
+    assert use_.tokens_per_second == pytest.approx(6 / use_.engine_seconds)
     assert [line.split()[0:2] for line in said] == [["starting", "the"], ["engine", "ready"]]
 
 

@@ -16,6 +16,10 @@ from bench.micro.lessons import Lesson, Taught
 from bench.types import Slot
 from methods import dpl, nonperso, oracle, pag, rag
 from metrics import detectors
+from tests.methods.context import past, sample
+
+REVIEW = past(1, "A text.")
+SAMPLE = sample(REVIEW)
 
 
 @pytest.fixture(scope="module")
@@ -42,18 +46,14 @@ def test_every_stage_is_taught_in_its_share(some: list[Lesson]) -> None:
 
 
 def test_prompts_are_the_suite_s_own(some: list[Lesson]) -> None:
-    item, output = "the title and description of an item", "the output review rating and review title"
-    fields = "item title, item description, review rating, review title, review text"
-    past, summary = f"the user's past reviews (including {fields})", "a summary that profiles the user"
+    plain, known = nonperso.prompt(SAMPLE).system, rag.Rag().prompt(SAMPLE, (REVIEW,)).system
     systems = {
-        "nonperso": f"Given {item}, and {output}, {nonperso.TASK}",
-        "rag": f"Given {item}, along with {past}, and {output}, {rag.TASK}",
-        "oracle": f"Given {item}, along with the user's writing habits, and {output}, {rag.TASK}",
-        "profile": f"Given {past}, {pag.PROFILE_TASK}",
-        "profiled": f"Given {item}, along with {past}, {summary}, and {output}, {pag.REVIEW_TASK}",
-        "summary": dpl.SUMMARY_SYSTEM.format(along=f", along with {past}"),
-    }
-    systems |= {"soft": systems["nonperso"], "rag_soft": systems["rag"]}
+        "nonperso": plain, "soft": plain, "rag": known, "rag_soft": known,
+        "oracle": oracle.prompt(SAMPLE, {"length": "long"}).system,
+        "profile": pag.profile_prompt(SAMPLE, (REVIEW,)).system,
+        "profiled": pag.review_prompt(SAMPLE, (REVIEW, REVIEW)).system,
+        "summary": dpl.summary_prompt((REVIEW,), (REVIEW,)).system,
+    }  # fmt: skip
     for one in some:
         if one.kind in systems:
             assert one.prompt.system == systems[one.kind]

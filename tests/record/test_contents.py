@@ -28,9 +28,17 @@ VALUES: list[tuple[type[Content], dict[str, Any], str | None]] = [
     (contents.Sample, {"text": b"x"}, "text = b'x': Input should be an instance of str"),
     (contents.Sample, {"stages": {"\ud800": 5}}, "stages.* = 5: Input should be a valid dictionary"),
     (contents.Sample, {"stages": {"x": {**COST, "y": 1}}}, "stages.x.y = 1: Extra inputs are not permitted"),
-    (contents.Sample, {"stages": {"x": {**COST, "seconds": True}}}, "stages.x.seconds = True: Input should be a valid"),
-    (contents.Sample, {"stages": {"x": {**COST, "seconds": "5"}}}, "stages.x.seconds = '5': Input should be a valid"),
-    (contents.Sample, {"stages": {"x": {**COST, "seconds": 5}}}, None),
+    (
+        contents.Sample,
+        {"stages": {"x": {**COST, "engine_seconds": True}}},
+        "stages.x.engine_seconds = True: Input",
+    ),
+    (
+        contents.Sample,
+        {"stages": {"x": {**COST, "engine_seconds": "5"}}},
+        "stages.x.engine_seconds = '5': Input",
+    ),
+    (contents.Sample, {"stages": {"x": {**COST, "engine_seconds": 5}}}, None),
     (contents.Sample, {"dropped": {"reviews": 0, "text_chars": 0}}, "dropped.description_chars: Field required"),
     (
         contents.Sample,
@@ -58,7 +66,7 @@ VALUES: list[tuple[type[Content], dict[str, Any], str | None]] = [
     (contents.Summary, {"engine_use": 5, "finished": None}, None),
     (contents.Config, {"trained": {"epoch": None}}, "trained.epoch = None: Input should be a valid integer"),
     (contents.Config, {"trained": None, "more": 1}, None),
-    (contents.Config, {"format": True}, "format = True: Input should be 3"),
+    (contents.Config, {"format": True}, "format = True: Input should be 4"),
 ]
 
 

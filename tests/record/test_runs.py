@@ -35,6 +35,10 @@ def row(sample_id: str, error: str | None = None) -> dict[str, Any]:
         "dropped": {"reviews": 0, "description_chars": 0, "text_chars": 0},
         "stages": {},
         "requests": [],
+        "uncompared": None,
+        "finish": [],
+        "began": 0.0,
+        "seconds": 0.0,
     }
 
 
@@ -178,8 +182,8 @@ def test_run_folders_are_found_below_an_output_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "says"),
     [
-        ({}, r"was written by an older version \(format 1, this is 3\); delete {path} and run its command again$"),
-        ({"format": 4}, r"was written by a newer version \(format 4, this is 3\); update dep-bench$"),
+        ({}, r"was written by an older version \(format 1, this is 4\); delete {path} and run its command again$"),
+        ({"format": 5}, r"was written by a newer version \(format 5, this is 4\); update dep-bench$"),
     ],
 )
 def test_a_run_of_another_version_is_one_line_whatever_is_read_of_it(

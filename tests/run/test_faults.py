@@ -321,7 +321,7 @@ def test_a_run_of_an_older_version_is_one_line_and_written_again_once_it_is_dele
         values = json.loads((old / name).read_text())
         del values["format"]
         (old / name).write_text(json.dumps(values))
-    says = f"{old / runs.CONFIG} was written by an older version (format 1, this is 3); delete {old} and run its"
+    says = f"{old / runs.CONFIG} was written by an older version (format 1, this is 4); delete {old} and run its"
     for words in (
         ("table", world.out),
         ("show", old),

@@ -50,6 +50,8 @@ def _plain(column: pa.Array, odd: dict[int, bytes]) -> pa.Array:
         return column.cast(pa.timestamp("ms", getattr(kind, "tz", None)), safe=False).cast(pa.int64())
     if pa.types.is_time(kind) or pa.types.is_duration(kind):
         return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
+    if kind in (pa.float32(), pa.float16()):  # by their shortest decimals: 4.3, not 4.300000190734863
+        return column.cast(pa.float32()).cast(pa.string()).cast(pa.float64())
     if _is_binary(kind):
         return _decoded(column, odd)
     if pa.types.is_nested(kind):

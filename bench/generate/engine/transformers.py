@@ -10,7 +10,6 @@ batch with requests that have none.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib import metadata
@@ -154,7 +153,6 @@ class TransformersGenerator:
         import torch
         from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
-        started = time.perf_counter()
         longest = max(len(request.ids) for request in requests)
         ends = list(self.encoder.end_tokens)
         pad = ends[0]
@@ -168,10 +166,9 @@ class TransformersGenerator:
                 logits_processor=LogitsProcessorList([SeededSampler(requests)]),
                 stopping_criteria=StoppingCriteriaList([stopped] if self._profile.stop else []),
             )
-        seconds = time.perf_counter() - started
         new = output[:, longest:].tolist()
         return [
-            self._completion(request, ids[: stopped.lengths.get(row)], seconds, stopped=row in stopped.lengths)
+            self._completion(request, ids[: stopped.lengths.get(row)], stopped=row in stopped.lengths)
             for row, (request, ids) in enumerate(zip(requests, new, strict=True))
         ]
 
@@ -196,7 +193,7 @@ class TransformersGenerator:
         width = self._model.get_input_embeddings().weight.shape[1]
         return soft.positions(request, slot_id=self.encoder.slot_id, width=width)
 
-    def _completion(self, request: Request, ids: list[int], seconds: float, *, stopped: bool) -> Completion:
+    def _completion(self, request: Request, ids: list[int], *, stopped: bool) -> Completion:
         limit = request.sampling.max_new_tokens
         stopped, ids = stopped and len(ids) <= limit, ids[:limit]
         end = next((place for place, token in enumerate(ids) if token in self.encoder.end_tokens), None)
@@ -207,7 +204,6 @@ class TransformersGenerator:
             ids=tuple(ids),
             finish="stop" if stopped or end is not None else "length",
             n_prompt=len(request.ids),
-            seconds=seconds,
         )
 
     async def generate(self, request: Request) -> Completion:

@@ -18,7 +18,6 @@ import itertools
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -209,7 +208,6 @@ class VllmGenerator:
             stop=list(self._profile.stop) or None,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        started = time.perf_counter()
         output: Any = None
         try:
             async for answer in self._engine.generate(prompt, params, f"r{next(self._numbers)}"):
@@ -221,9 +219,9 @@ class VllmGenerator:
             raise SampleFailure(f"the engine failed at this request: {error.__cause__!r}") from error
         except ValueError as error:
             raise SampleFailure(f"the engine refused the request: {str(error).splitlines()[0]}") from error
-        return self._completion(output, len(request.ids), time.perf_counter() - started)
+        return self._completion(output, len(request.ids))
 
-    def _completion(self, output: Any, n_prompt: int, seconds: float) -> Completion:
+    def _completion(self, output: Any, n_prompt: int) -> Completion:
         answer = output.outputs[0]
         ids = tuple(answer.token_ids)
         text = self.encoder.decode(ids) if self.encoder.marks.intersection(ids) else answer.text
@@ -233,7 +231,6 @@ class VllmGenerator:
             finish="length" if answer.finish_reason == "length" else "stop",
             n_prompt=n_prompt,
             n_cached=output.num_cached_tokens or 0,
-            seconds=seconds,
         )
 
     async def close(self) -> None:

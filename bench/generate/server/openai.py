@@ -10,7 +10,6 @@ Prompts with soft prompt embeddings go to vLLM servers with --enable-prompt-embe
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from functools import cached_property
 from os import environ
@@ -158,11 +157,10 @@ class OpenAIGenerator:
         )
 
     async def generate(self, request: Request) -> Completion:
-        started = time.perf_counter()
         async with self._room:  # held during pauses too, so that an overloaded server gets fewer requests
             embeds = await self._soft.encode(request) if request.embeds is not None else None
             answer = await self._ask(request, embeds)
-        return self._completion(request, answer, time.perf_counter() - started)
+        return self._completion(request, answer)
 
     @cached_property
     def _soft(self) -> SoftPromptEncoder:
@@ -250,7 +248,7 @@ class OpenAIGenerator:
         except answers.Refused as error:
             raise as_status(error, answer.http_response) from None
 
-    def _completion(self, request: Request, body: Mapping[str, Any], seconds: float) -> Completion:
+    def _completion(self, request: Request, body: Mapping[str, Any]) -> Completion:
         answer = answers.read(body)
         return Completion(
             text=stopping.cut(answer.text, self._profile.stop),
@@ -258,7 +256,6 @@ class OpenAIGenerator:
             finish=answer.finish,
             n_prompt=len(request.ids) if answer.n_prompt is None else answer.n_prompt,
             n_cached=answer.n_cached,
-            seconds=seconds,
             counted=None if answer.ids else answer.n_new,
             reasoning=answer.reasoning,
         )

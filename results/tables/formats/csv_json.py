@@ -28,17 +28,17 @@ def as_csv(*boards: Leaderboard) -> str:
     writer = csv.writer(out, lineterminator="\n")
     columns = list(dict.fromkeys(cell for board in boards for cell in board.cells()))
     names = ["/".join(cell) + end for cell in columns for end in ("", "/low", "/high", "/significance")]
-    writer.writerow(
-        ["table", "kind", "label", "method", "retriever", "k", "seeds", "kept", "full", "n", "failed", *COSTS, *names]
-    )
+    about = ("table", "kind", "label", "method", "retriever", "k", "seeds", "kept", "full", "n", "failed")
+    writer.writerow([*about, *COSTS, "truncated", "wall_seconds", *names])
     for board in boards:
         own = set(board.cells())
         for row in board.rows:
-            about = [board.title, row.kind, row.label, row.method, row.retriever or "", row.k]
+            head = [board.title, row.kind, row.label, row.method, row.retriever or "", row.k]
             costs = [getattr(row.cost, name) for name in COSTS]
             values = [text for cell in columns for text in (_csv_cell(row, cell) if cell in own else [""] * 4)]
-            some = ["" if one is None else one for one in (row.kept, row.full)]
-            writer.writerow([*about, " ".join(map(str, row.seeds)), *some, row.n, row.failed, *costs, *values])
+            kept, full, truncated = ("" if one is None else one for one in (row.kept, row.full, row.cost.truncated))
+            counts = [" ".join(map(str, row.seeds)), kept, full, row.n, row.failed]
+            writer.writerow([*head, *counts, *costs, truncated, row.wall_seconds, *values])
     return out.getvalue()
 
 
@@ -74,4 +74,5 @@ def _row(board: Leaderboard, row: Row) -> dict[str, Any]:
             "significance": row.significance.get(cell, ""),
             "by_seed": list(row.by_seed.get(cell, ())),
         }
-    return {**about, "seeds": list(row.seeds), "values": values, "cost": asdict(row.cost)}
+    cost = {**asdict(row.cost), "truncated": row.cost.truncated, "wall_seconds": row.wall_seconds}
+    return {**about, "seeds": list(row.seeds), "values": values, "cost": cost}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.types import StageCost
 from results.tables.leaderboard import Cell, Leaderboard, Row
 
-COSTS = ("requests", "from_store", "prompt_tokens", "cached_tokens", "new_tokens", "seconds")
+COSTS = ("requests", "from_store", "prompt_tokens", "cached_tokens", "new_tokens", "engine_seconds")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def values(board: Leaderboard, row: Row) -> list[Value]:
 
 def heads(board: Leaderboard, *, costs: bool) -> list[str]:
     """The heads of the columns after the values."""
-    return [*(["kept"] if _has_kept(board) else []), "n", "failed", *(cost_heads() if costs else [])]
+    return [*(["kept"] if _has_kept(board) else []), "n", "failed", *([*cost_heads(), "wall seconds"] if costs else [])]
 
 
 def _has_kept(board: Leaderboard) -> bool:
@@ -43,7 +44,17 @@ def _has_kept(board: Leaderboard) -> bool:
 
 
 def cost_heads() -> list[str]:
-    return [name.replace("_", " ") for name in COSTS]
+    return [*(name.replace("_", " ") for name in COSTS), "truncated"]
+
+
+def costs_of(cost: StageCost) -> list[str]:
+    """The values below `cost_heads`."""
+    return [*(f"{getattr(cost, name):,.0f}" for name in COSTS), truncated(cost)]
+
+
+def truncated(cost: StageCost) -> str:
+    """'65.0 %': the share of answers that ended at their limit of new tokens; "-" without any answer."""
+    return "-" if cost.truncated is None else f"{100 * cost.truncated:.1f} %"
 
 
 def kept(row: Row) -> str:
@@ -56,4 +67,5 @@ def tail(board: Leaderboard, row: Row, *, costs: bool) -> list[str]:
     if row.kind != "run":
         return [""] * len(heads(board, costs=costs))
     first = [kept(row)] if _has_kept(board) else []
-    return [*first, str(row.n), str(row.failed), *(f"{getattr(row.cost, name):,.0f}" for name in COSTS if costs)]
+    after = [*costs_of(row.cost), f"{row.wall_seconds:,.0f}"] if costs else []
+    return [*first, str(row.n), str(row.failed), *after]

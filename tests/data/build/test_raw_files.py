@@ -79,6 +79,13 @@ def test_times_in_parquet_become_milliseconds(tmp_path: Path) -> None:
     assert rows == [{"timestamp": 1577836800000, 'odd "name"': "x"}, {"timestamp": None, 'odd "name"': None}]
 
 
+def test_numbers_of_single_precision_in_parquet_keep_their_decimals(tmp_path: Path) -> None:
+    ratings = [4.3, 4.25, None, float("nan")]
+    pq.write_table(pa.table({"rating": pa.array(ratings, pa.float32())}), tmp_path / "a.parquet")
+    lines = [line for _, line in numbered(read(tmp_path / "a.parquet")[0])]
+    assert lines[:3] == ['{"rating":4.3}', '{"rating":4.25}', '{"rating":null}']
+
+
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.parquet"])
 def test_a_cut_file_is_named(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name)

@@ -124,7 +124,7 @@ DOCTORED: dict[str, tuple[Callable[[RunFolder], None], set[str]]] = {
     "a column more": (edit(runs.SUMMARY, lambda s: s["columns"].append({**s["columns"][0], "key": "best"})), SUMMARY),
     "counts": (summary(users=999, shortened=0, empty=1, dropped={}), SUMMARY),
     "samples of another category": (edit(runs.SUMMARY, move_a_sample), SUMMARY),
-    "the costs": (edit(runs.SUMMARY, lambda s: s["stages"]["review"].update(seconds=0.5)), SUMMARY),
+    "the costs": (edit(runs.SUMMARY, lambda s: s["stages"]["review"].update(engine_seconds=0.5)), SUMMARY),
     "the commit": (summary(commit="abcdef"), SUMMARY),
     "the training": (summary(trained={"epoch": 1}), SUMMARY),
     "another fact": (summary(more="x"), SUMMARY),
@@ -238,7 +238,8 @@ def test_times_and_machines_cannot_be_checked_once_digests_were_renewed(folder: 
     """They cannot be computed, as the documentation says."""
     edit(runs.PROVENANCE, lambda p: p["hardware"].update(cpu="H100"))(folder)
     summary(finished="2099-01-01", engine_use=None)(folder)
-    rewrite(runs.SAMPLES, each(seconds=0.0))(folder)
+    rewrite(runs.SAMPLES, each(began=5.0, seconds=0.0))(folder)
+    summary(wall_seconds=0.0)(folder)  # computed from the rows
     seal(folder)
     assert checks(folder) == dict.fromkeys(ALL, True)
 

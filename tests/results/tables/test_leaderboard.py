@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from bench.errors import UserError
 from bench.record import runs
 from bench.record.contents import FORMAT
 from bench.record.runs import RunFolder
+from bench.types import StageCost
 from results.tables.assemble import leaderboards
 from results.tables.finished_runs import FinishedRun, find_finished
 from results.tables.formats.csv_json import as_csv, as_json
@@ -32,8 +34,7 @@ COLUMNS = [
 
 
 def stage(**values: float) -> dict[str, float]:
-    keys = ("requests", "from_store", "prompt_tokens", "cached_tokens", "new_tokens", "capped", "reasoned", "seconds")
-    return {**dict.fromkeys(keys, 0), **values}
+    return {**asdict(StageCost()), **values}
 
 
 def summary(
@@ -68,6 +69,8 @@ def summary(
         "changed": {},
         "source": "code",
         "unread": {},
+        "uncompared": {},
+        "wall_seconds": 3.0,
         "kept": None,
         "n": {"Books": 3, "Films": 2},
         "users": 4,
@@ -265,11 +268,48 @@ def test_notes_describe_data_model_and_counts() -> None:
 
 
 def test_notes_count_what_was_cut_in_any_stage() -> None:
-    cut = {"shortened": 1, "shortened_before": 4, "stages": {"a": stage(capped=2), "b": stage(capped=1)}}
-    said = (
-        "samples whose prompt was shortened: 2; in a stage before the last: 8; answers that ended at their limit of new"
+    cut = {"shortened": 1, "shortened_before": 4}
+    notes = " ".join(board(summary(**cut), summary("nonperso", **cut)).notes)
+    assert "samples whose prompt was shortened: 2; in a stage before the last: 8." in notes
+
+
+def test_truncated_answers_are_a_note_of_each_row_and_a_column_of_costs() -> None:
+    review, profile = stage(requests=40, capped=26, engine_seconds=2.0), stage(requests=10)
+    made = board(
+        summary(stages={"profile": profile, "review": review}, seed=0),
+        summary(stages={"profile": profile, "review": review}, seed=1),
+        summary("nonperso", stages={"review": review}),
+        summary("pag", stages={"profile": profile}),
     )
-    assert f"{said} tokens: 6." in " ".join(board(summary(**cut), summary("nonperso", **cut)).notes)
+    assert (
+        "Truncated, answers that ended at their limit of new tokens: Non-Perso 65.0 % (26 of 40); "
+        "RAG 52.0 % (52 of 100: review 52 of 80)."
+    ) in made.notes
+    head, *lines = csv.DictReader(io.StringIO(as_csv(made))), *as_csv(made).splitlines()
+    assert [row["truncated"] for row in head] == ["0.65", "0.52", "0.0"] and len(lines) == 4
+    (first, second, _) = json.loads(as_json([made]))[0]["rows"]
+    assert (first["cost"]["truncated"], first["cost"]["engine_seconds"], first["cost"]["wall_seconds"]) == (0.65, 2, 3)
+    assert (second["cost"]["engine_seconds"], second["cost"]["wall_seconds"]) == (4, 6)
+    shown = terminal(made, costs=True).plain
+    assert "engine seconds  truncated  wall seconds" in shown and "65.0 %" in shown and "0.0 %" in shown
+    assert "truncated" not in terminal(made).plain
+
+
+def test_a_table_without_truncated_answers_says_nothing_of_them() -> None:
+    assert "Truncated" not in " ".join(board(summary()).notes)
+
+
+def test_what_retrievers_could_not_compare_is_a_note_of_each_row() -> None:
+    made = board(
+        summary(uncompared={"the target is empty": 2, "no review has text": 1}, seed=0),
+        summary(uncompared={"the target is empty": 2}, seed=1),
+        summary("nonperso"),
+    )
+    assert (
+        "Nothing to compare, so that no choice is the retriever's: RAG: 5 of 10 samples: the target is "
+        "empty (4), no review has text (1)."
+    ) in made.notes
+    assert "Nothing to compare" not in " ".join(board(summary()).notes)
 
 
 def test_notes_say_that_data_is_synthetic_or_limited() -> None:
