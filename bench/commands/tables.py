@@ -22,7 +22,8 @@ def table(
     all_columns: Annotated[bool, typer.Option("--all", help="Every column, not only those of the paper.")] = False,
     metric: ShownMetrics = "",
     costs: Annotated[
-        bool, typer.Option("--costs", help="Requests, store hits, tokens and seconds of every row.")
+        bool,
+        typer.Option("--costs", help="Requests, tokens, truncated answers, engine and wall seconds of every row."),
     ] = False,
     by: Annotated[
         str, typer.Option("--by", help="Slices of each category: uniqueness, rating, history:4, peers:4, words:4.")

@@ -42,9 +42,8 @@ def test_truncated_answers_are_on_the_row_in_the_table_in_show_and_in_a_warning(
     rows = {row["sample_id"]: row["finish"] for row in folder.rows(runs.SAMPLES)}
     assert rows["Books/u0/r4"] == [["profile", "length"], ["review", "length"]]
     assert rows["Films/u0/r4"] == [["profile", "stop"], ["review", "stop"]]
-    of_stages = "6 of 12: profile 3 of 6, review 3 of 6"
-    said = f"Truncated, answers that ended at their limit of new tokens: PAG 50.0 % ({of_stages})"
-    assert said in out
+    said = "Truncated, answers that ended at their limit of new tokens: PAG 50.0 % (6 of 12: "
+    assert f"{said}profile 3 of 6, review 3 of 6)." in out
     warned = [line for line in err.splitlines() if line.startswith("warning: ")]
     assert warned == [
         f"warning: answers were cut off at their limit of new tokens: {folder.path.name} 50 % (6 of 12); "
@@ -83,7 +82,7 @@ def test_seconds_are_of_the_engine_and_of_the_clock_and_requests_agree_everywher
     summary = world.folder().summary()
     use, costs = summary["engine_use"], summary["stages"].values()
     worked = sum(cost["engine_seconds"] for cost in costs)
-    assert 0.09 < worked < 0.4
+    assert 0.09 < worked < 0.5
     assert worked == pytest.approx(use["engine_seconds"], abs=0.02)
     assert worked <= summary["wall_seconds"] < 5
     for key in ("requests", "from_store", "new_tokens"):
