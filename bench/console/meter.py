@@ -11,6 +11,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from bench import stop
 from bench.console import terminal
 from bench.console.terminal import Throttle, inert, voices
 
@@ -95,7 +96,7 @@ class Meter:
     def _appear(self) -> None:
         """The work takes longer than PATIENCE."""
         with self._lock:
-            if self._timer is not threading.current_thread():  # cancelled while it waited for the lock
+            if self._timer is not threading.current_thread() or stop.asked():  # cancelled while it waited for the lock
                 return
             if sys.stderr.isatty():
                 self._draw()
