@@ -20,6 +20,7 @@ from bench.commands.options import DATA, PROFILE
 from bench.commands.output import tell_failures, to_stderr
 from bench.console.terminal import quieten
 from bench.errors import UserError, of_the_disk
+from bench.record import provenance
 
 if TYPE_CHECKING:
     from bench.run.asked import Asked
@@ -155,7 +156,9 @@ def run(
             out=Path(out),
             settings=_json(set) if isinstance(set, Mapping) else grid.settings(set),
         )
-        with _without_loop(), _without_main():
+        files = [word for file in plugins.loaded() for word in ("--plugin", file)]
+        words = [*asked.words(), *(["--retry"] if retry else []), *files]
+        with provenance.command(words), _without_loop(), _without_main():
             return _run(asked, retry=retry)
 
 

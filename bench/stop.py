@@ -84,6 +84,7 @@ class _Listener:
 
     def _begin(self) -> None:
         self.asked.set()
+        terminal.stopping.set()
         self.started = reaper.descendants({os.getpid()}, reaper.processes())
         if not self.led:
             self._speaking.start()

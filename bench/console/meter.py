@@ -11,7 +11,6 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from bench import stop
 from bench.console import terminal
 from bench.console.terminal import Throttle, inert, voices
 
@@ -96,8 +95,8 @@ class Meter:
     def _appear(self) -> None:
         """The work takes longer than PATIENCE."""
         with self._lock:
-            if self._timer is not threading.current_thread() or stop.asked():  # cancelled while it waited for the lock
-                return
+            if self._timer is not threading.current_thread() or terminal.stopping.is_set():
+                return  # cancelled while it waited for the lock, or no longer what the command is busy with
             if sys.stderr.isatty():
                 self._draw()
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,10 @@ def inert(text: str) -> str:
 
 # Who can put a line above the bar or live view that is on the terminal; the last one has it.
 voices: list[Callable[[str], None]] = []
+
+
+# Set once the command is told to stop: from then on nothing says what it is busy with.
+stopping = threading.Event()
 
 
 def speak(line: str) -> None:

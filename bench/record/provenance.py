@@ -8,7 +8,8 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -22,6 +23,19 @@ PACKAGES = (
     "deepspeed", "FlagEmbedding", "rank-bm25", "faiss-cpu", "scikit-learn", "rouge-score",
     "flash-attn", "nltk", "sacrebleu", "bert-score", "numpy", "duckdb", "pyarrow",
 )  # fmt: skip
+
+
+_command: ContextVar[Sequence[str] | None] = ContextVar("command", default=None)
+
+
+@contextlib.contextmanager
+def command(words: Sequence[str]) -> Iterator[None]:
+    """What is kept as the command of runs that are made inside: the process may have been started by another."""
+    token = _command.set(words)
+    try:
+        yield
+    finally:
+        _command.reset(token)
 
 
 def now() -> str:
@@ -93,7 +107,7 @@ def collect(generator: Mapping[str, Any], details: Mapping[str, Any]) -> dict[st
     """The facts of a start, for provenance.json. `details` of the generator change no text (`GenerationService`)."""
     return {
         "started": now(),
-        "command": [without_keys(word) for word in sys.argv[1:]],
+        "command": [without_keys(word) for word in _command.get() or sys.argv[1:]],
         "git": commit(),
         "versions": versions(),
         "python": platform.python_version(),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,19 @@ class Asked:
     checkpoint: Path | None
     out: Path
     settings: Mapping[str, Any] = field(default_factory=dict)  # --set
+
+    def words(self) -> list[str]:
+        """The command line that asks for this, after `bench`."""
+        found = ["run"]
+        for name, value in {one.name: getattr(self, one.name) for one in fields(self)}.items():
+            option = "-k" if name == "k" else f"--{name.replace('_', '-')}"
+            if name == "settings":
+                found += [word for key, given in value.items() for word in ("--set", f"{key}={json.dumps(given)}")]
+            elif value is True:
+                found.append(option)
+            elif value not in (None, False, ""):
+                found += [option, str(value)]
+        return found
 
     def corpus(self, say: Callable[[str], None]) -> Corpus:
         corpus = load(self.data)

@@ -448,7 +448,7 @@ def test_no_help_text_loses_a_word(monkeypatch: pytest.MonkeyPatch, capfd: pytes
             assert " ".join(text.split()).rstrip(".") in shown, (words, text)
         for parameter in command.params:
             if isinstance(given := getattr(parameter, "show_default", None), str):
-                assert f"[default: ({given})]" in shown, (words, given)
+                assert f"[default: ({given})" in shown, (words, given)
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["run", "--help"], ["data", "build", "--help"]])

@@ -53,7 +53,7 @@ def test_truncated_answers_are_on_the_row_in_the_table_in_show_and_in_a_warning(
     shown = capfd.readouterr().out
     assert "truncated" in shown and "50.0 %" in shown and "wall seconds" in shown
     assert bench("show", folder.path, "--sample", "Books/u0/r4") == 0
-    assert "prompt of stage review (its answer ended at its limit of new tokens)" in capfd.readouterr().out
+    assert "Prompt of stage review (its answer ended at its limit of new tokens)" in capfd.readouterr().out
     assert bench("table", world.out, "--costs") == 0
     assert "truncated" in capfd.readouterr().out
 

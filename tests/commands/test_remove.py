@@ -12,6 +12,7 @@ import pytest
 from bench import registry
 from bench.generate.store import RequestStore
 from bench.record import runs
+from bench.run import removing
 from bench.types import Completion, Prompt
 from metrics.judge import SYSTEM
 from tests import fakes
@@ -93,14 +94,12 @@ def test_the_answers_of_a_judge_stay(world: World, said: Said, monkeypatch: pyte
     for key, system in (("judged", SYSTEM), ("other", "Write.")):
         store.put(key, Prompt(system, "text"), Completion("7", (1,), "stop", 1))
     store.close()
-    monkeypatch.setattr("bench.run.removing._asked", lambda folder: [SYSTEM])
+    monkeypatch.setattr(removing, "_asked", lambda folder: [SYSTEM])
     assert said("--store", "--yes")[0] == 0
     assert "judged" in answers(world) and "other" not in answers(world)
 
 
 def test_a_judge_is_known_by_the_runs_metrics(world: World) -> None:
-    from bench.run import removing
-
     folder = runs.RunFolder(paths(world)["rag"])
     assert list(removing._asked(folder)) == []
     summary = folder.read(runs.SUMMARY)

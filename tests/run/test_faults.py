@@ -22,12 +22,14 @@ from typing import Any
 import pytest
 
 from bench import registry
+from bench.context import prefetch
 from bench.errors import UserError
 from bench.generate.server import openai
 from bench.generate.server.retries import RetryPolicy
 from bench.generate.store import RequestStore
 from bench.record import contents, runs, sqlite
 from bench.record.runs import RunFolder
+from bench.run import cells
 from bench.score import keep, score_arrays
 from bench.types import Completion, Prompt
 from benchmarks import endstate
@@ -524,8 +526,8 @@ def test_a_read_only_folder_is_one_line_and_its_table_can_be_seen(
 def test_of_a_read_only_folder_runs_are_proved_and_tables_made(
     arrays: bool, world: World, disk: Remount, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for place in ("bench.context.prefetch", "bench.run.cells"):
-        monkeypatch.setattr(f"{place}.create_encoder", lambda config: FakeEmbedder())
+    for module in (prefetch, cells):
+        monkeypatch.setattr(module, "create_encoder", lambda config: FakeEmbedder())
     disk("size=8m")
     assert world.run("--retriever", "contriever", method="rag") == 0
     if not arrays:

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from bench import registry
+from bench.context import prefetch
 from bench.data.folder import jsonl
 from bench.record import runs
 from bench.record.runs import RunFolder
+from bench.run import cells
 from bench.score import keep, score_arrays
 from results.checks import verify as verification
 from tests.embed.fakes import FakeEmbedder
@@ -357,8 +359,8 @@ def test_the_command_says_each_check_and_its_code(folder: RunFolder, capfd: pyte
 @pytest.fixture
 def compared(world: World, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     """A run whose retriever and method both ask for vectors."""
-    for place in ("bench.context.prefetch", "bench.run.cells"):
-        monkeypatch.setattr(f"{place}.create_encoder", lambda config: FakeEmbedder())
+    for module in (prefetch, cells):
+        monkeypatch.setattr(module, "create_encoder", lambda config: FakeEmbedder())
     assert world.run("--retriever", "contriever", "-k", "1", method="dpl") == 0
     return world.folder()
 
