@@ -23,7 +23,8 @@ pytestmark = pytest.mark.models
 ALPACA = "{% for m in messages %}### {{ m['role'] }}:\n{{ m['content'] }}\n\n{% endfor %}### Response:\n"
 # Qwen3's way: thinking is switched off by a reasoning that is closed at once.
 THINKING = (
-    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "<|im_start|>assistant\n"
     "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}"
 )
 
@@ -118,8 +119,7 @@ def test_a_profile_hands_all_of_it_to_its_encoder(tmp_path: Path) -> None:
     (tmp_path / "mine.jinja").write_text(f"Hello. {THINKING}")
     (tmp_path / "p.toml").write_text(PROFILE.replace('llm = "none"', f'llm = "{folder}"\nchat_template = "mine.jinja"'))
     settings: dict[str, Any] = {"chat_kwargs.enable_thinking": False}
-    said = spelled(
-        chat.of_profile(load_profile(str(tmp_path / "p.toml"), settings), folder), Prompt("Write.", "A lamp.")
-    )
+    encoder = chat.of_profile(load_profile(str(tmp_path / "p.toml"), settings), folder)
+    said = spelled(encoder, Prompt("Write.", "A lamp."))
     assert said.startswith("Hello. <|im_start|>system\nWrite.")
     assert said.endswith("</think>\n\n")
