@@ -236,19 +236,19 @@ def _fitting(generator: str) -> Mapping[str, Any]:
 def _check_encoders(
     profile: Profile, wanted: Mapping[str, Sequence[str | None]], options: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Raises UserError where a method or retriever compares vectors, and the profile names no encoder for it."""
+    """Raises UserError where a method or retriever needs vectors, and the profile names no encoder for them."""
     for method, retrievers in wanted.items():
-        if registry.create("method", method, options.get(method, {})).uses_embeddings and not profile.embedder.model:
+        component = registry.create("method", method, options.get(method, {}))
+        if (component.uses_embeddings or isinstance(component, SoftPromptMethod)) and not profile.embedder.model:
             raise _no_encoder(f"method '{method}'", profile, "embedder")
         for name in filter(None, retrievers):
-            component = registry.load("retriever", name)
-            if component.uses_embeddings and not profile.retrieval_encoder.model:  # type: ignore[attr-defined]
+            if registry.create("retriever", name).uses_embeddings and not profile.retrieval_encoder.model:
                 raise _no_encoder(f"retriever '{name}'", profile, "retrieval_encoder")
 
 
 def _no_encoder(who: str, profile: Profile, key: str) -> UserError:
     return UserError(
-        f"{who} compares vectors, and profile '{profile.name}' names no {key}; add [{key}] to it, or base = \"tiny\" "
+        f"{who} needs vectors, and profile '{profile.name}' names no {key}; add [{key}] to it, or base = \"tiny\" "
         "(docs/gpus.md)"
     )
 

@@ -331,8 +331,5 @@ def test_a_judge_is_spoken_to_as_its_own_model_is(world: World) -> None:
     profile = read_config(world.folder()).profile
     said = {"chat_template": "plain", "chat_kwargs": {"enable_thinking": False}, "stop": ("###",)}
     spoken = profile.model_copy(update=said)
-    assert judging_profile(spoken, Judge()).chat == {
-        "chat_template": "plain",
-        "chat_kwargs": {"enable_thinking": False},
-    }
+    assert judging_profile(spoken, Judge()).chat == {key: said[key] for key in ("chat_template", "chat_kwargs")}
     assert judging_profile(spoken, Judge(model="another")).chat == {}

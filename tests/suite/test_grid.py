@@ -182,12 +182,13 @@ def test_a_profile_without_encoders_serves_whatever_compares_no_vectors(cells: A
     for words, who, key in (
         ({"methods": ["nonperso", "dpl"]}, "method 'dpl'", "embedder"),
         ({"methods": ["dep"]}, "method 'dep'", "embedder"),
+        ({"methods": ["soft"]}, "method 'soft'", "embedder"),
         ({"retrievers": ["bm25", "contriever"]}, "retriever 'contriever'", "retrieval_encoder"),
     ):
         with pytest.raises(UserError) as caught:
             cells(**words, **mine)
         assert str(caught.value) == (
-            f"{who} compares vectors, and profile 'mine' names no {key}; add [{key}] to it, or base = \"tiny\" "
+            f"{who} needs vectors, and profile 'mine' names no {key}; add [{key}] to it, or base = \"tiny\" "
             "(docs/gpus.md)"
         )
     assert cells(methods=["nonperso", "dep"], retrievers=["recency"], **mine, set_values={

@@ -336,6 +336,24 @@ def test_a_table_of_a_suite_respects_its_settings(
     assert err == "note: 2 runs of suite 'toy' have other settings than the suite and are left out\n"
 
 
+def test_values_that_fit_a_machine_make_no_run_another_than_the_suite_s(
+    tmp_path: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A run of one machine is looked at on another."""
+    monkeypatch.setitem(registry.BUILTIN["generator"], "vllm", fakes.FAKE)
+    world = World(tmp_path)
+    own = f'title = "t"\ndata = "{world.data}"\n[[cells]]\nmethods = ["rag"]\nprofiles = ["{world.profile}"]\n'
+    path = written(tmp_path, own)
+    for fitting in ({}, {"dtype": "float32", "engine.enforce_eager": True}):
+        monkeypatch.setattr(fakes.FakeGenerator, "fitting", staticmethod(lambda found=fitting: found), raising=False)
+        out = tmp_path / f"out{len(fitting)}"
+        assert bench("grid", path, "--out", out) == 0
+        monkeypatch.setattr(fakes.FakeGenerator, "fitting", staticmethod(lambda: {"dtype": "float16"}), raising=False)
+        capfd.readouterr()
+        assert bench("table", path, out) == 0
+        assert "note: no run" not in capfd.readouterr().err
+
+
 def test_a_folder_of_a_suite_s_name_hides_the_suite_only_where_it_holds_runs(
     tmp_path: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:

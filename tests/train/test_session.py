@@ -15,6 +15,7 @@ import pytest
 
 from bench import registry
 from bench.errors import UserError
+from bench.train import checkpoint as checkpoints
 from bench.train import worker
 from bench.train.checkpoint import MANIFEST, RESUME, STEPS, TRAINING, Checkpoint
 from bench.train.launch import LOCKED
@@ -226,3 +227,15 @@ def test_texts_are_embedded_before_the_ranks_join(
     with pytest.raises(KeyboardInterrupt):
         worker.main(checkpoint.path)
     assert done == does
+
+
+def test_how_the_model_is_spoken_to_decides_a_checkpoint_and_where_it_stops_does_not(world: World) -> None:
+    config = world.config()
+
+    def spec(**chat: object) -> dict[str, object]:
+        return checkpoints.spec(config.model_copy(update={"profile": config.profile.model_copy(update=chat)}))
+
+    assert not {"chat_template", "chat_kwargs", "stop"} & spec().keys()  # as before there were such keys
+    assert spec(stop=("###",)) == spec()
+    assert spec(chat_template="plain") == {**spec(), "chat_template": "plain"}
+    assert spec(chat_kwargs={"enable_thinking": False}) == {**spec(), "chat_kwargs": {"enable_thinking": False}}

@@ -10,7 +10,7 @@ batch with requests that have none.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -58,28 +58,6 @@ def nucleus(logits: Any, top_p: float) -> Any:
     before = ranked.exp().cumsum(-1) - ranked.exp()
     ranked[before >= top_p] = -torch.inf
     return torch.empty_like(ranked).scatter_(0, order, ranked)
-
-
-class StopStrings:
-    """Stopping criterion: a row is done once its answer holds a stop string. `lengths` has the ids of each such row.
-
-    Only the answer is looked at, as vLLM does, and of it only the end, where a new token can have completed one.
-    """
-
-    def __init__(self, stop: Sequence[str], n_prompt: int, decode: Callable[[tuple[int, ...]], str]) -> None:
-        self.lengths: dict[int, int] = {}
-        self._stop, self._n_prompt, self._decode = stop, n_prompt, decode
-        self._tail = max((len(one.encode()) for one in stop), default=0) + 8  # a token has a byte at least
-
-    def __call__(self, input_ids: Any, scores: Any, **more: Any) -> Any:
-        import torch
-
-        length = input_ids.shape[1] - self._n_prompt
-        for row, ids in enumerate(input_ids[:, self._n_prompt :][:, -self._tail :].tolist()):
-            if row not in self.lengths and any(one in self._decode(tuple(ids)) for one in self._stop):
-                self.lengths[row] = length
-        done = [row in self.lengths for row in range(len(input_ids))]
-        return torch.tensor(done, device=input_ids.device)
 
 
 class TransformersGenerator:
@@ -158,7 +136,7 @@ class TransformersGenerator:
         pad = ends[0]
         budget = max(request.sampling.max_new_tokens for request in requests)
         config = GenerationConfig(max_new_tokens=budget, do_sample=False, eos_token_id=ends, pad_token_id=pad)
-        stopped = StopStrings(self._profile.stop, longest, self.encoder.decode)
+        stopped = stopping.StopStrings(self._profile.stop, longest, self.encoder.decode)
         with torch.inference_mode():
             output = self._model.generate(
                 **self._inputs(requests, longest, pad),

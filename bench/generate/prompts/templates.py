@@ -6,8 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
-from bench.config import PLAIN
 from bench.errors import UserError
+from bench.profile import PLAIN
 
 # Texts with a blank line after each. A tokenizer that opens every text with a token has it here too.
 _PLAIN = "{% for message in messages %}{{ message['content'] + '\\n\\n' }}{% endfor %}"

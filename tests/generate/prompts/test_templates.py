@@ -119,8 +119,7 @@ def test_a_profile_hands_all_of_it_to_its_encoder(tmp_path: Path) -> None:
     (tmp_path / "mine.jinja").write_text(f"Hello. {THINKING}")
     (tmp_path / "p.toml").write_text(PROFILE.replace('llm = "none"', f'llm = "{folder}"\nchat_template = "mine.jinja"'))
     settings: dict[str, Any] = {"chat_kwargs.enable_thinking": False}
-    said = spelled(
-        chat.of_profile(load_profile(str(tmp_path / "p.toml"), settings), folder), Prompt("Write.", "A lamp.")
-    )
+    encoder = chat.of_profile(load_profile(str(tmp_path / "p.toml"), settings), folder)
+    said = spelled(encoder, Prompt("Write.", "A lamp."))
     assert said.startswith("Hello. <|im_start|>system\nWrite.")
     assert said.endswith("</think>\n\n")

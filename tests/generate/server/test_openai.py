@@ -503,12 +503,12 @@ def test_a_vllm_server_gets_the_ids_of_a_template_that_it_does_not_know(
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     more: list[int] = []
     server.cards = [VLLM]
-    server.routes = {
-        "/version": {"version": "9.9"},
-        "/tokenize": lambda body: {
-            "tokens": [*tokenizer(body["prompt"], add_special_tokens=False)["input_ids"], *more]
-        },
-    }
+
+    def tokenize(body: dict[str, Any]) -> dict[str, Any]:
+        assert body["add_special_tokens"] is False
+        return {"tokens": [*tokenizer(body["prompt"], add_special_tokens=False)["input_ids"], *more]}
+
+    server.routes = {"/version": {"version": "9.9"}, "/tokenize": tokenize}
     one(spoken(server, str(folder), chat_template="plain"), Prompt("Write.", "A lamp."))
     assert server.paths == ["/v1/completions"]
     assert tokenizer.decode(server.bodies[0]["prompt"]) == "Write.\n\nA lamp.\n\n"
