@@ -9,6 +9,7 @@ it does. Comments and layout do not count. Nor do bench itself, installed packag
 from __future__ import annotations
 
 import builtins
+import pkgutil
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -68,9 +69,11 @@ class _Used:
             counted = [part for part in source.parts if part.runs]
         elif source.is_dynamic or (name not in source.by_name and not self._source(f"{module}.{name}")):
             counted = list(source.parts)
+            self._todo += [(one, ALL) for one in _inside(module)]
         else:
             counted = [*source.by_name.get(name, ()), *self._changing(source, name)]
-            self._todo.append((f"{module}.{name}", RUNS))
+            if name not in source.by_name:  # a module of this package, asked for as its attribute
+                self._todo.append((f"{module}.{name}", ALL))
         for part in counted:
             self._texts.setdefault(module, set()).add(part.text)
             self._todo += self._named(module, source, part)
@@ -94,9 +97,18 @@ class _Used:
                 yield module, name
                 for one in source.by_name[name]:
                     if one.is_import:
-                        yield from (self._target(found, attribute or ALL) for found in one.imports)
+                        yield from self._targets(one, name, attribute)
             elif attribute != TEXT and name not in part.inner and name not in OF_EVERY_MODULE:
                 yield module, ALL
+
+    def _targets(self, part: Part, name: str, attribute: str) -> Iterator[tuple[str, str]]:
+        """What an import at the top of a file gives, where `attribute` is asked of its name."""
+        for found in part.imports:
+            if not found.name and found.module != name and found.module.startswith(f"{name}."):  # `import a.b` binds a
+                yield found.module, ALL
+                yield name, attribute or ALL
+            else:
+                yield self._target(found, attribute or ALL)
 
     def _target(self, found: Import, attribute: str) -> tuple[str, str]:
         """(module, name) of an import whose `attribute` is used, which matters for a module."""
@@ -129,6 +141,13 @@ class _Used:
             return Source((Part(sha256(code).hexdigest(), frozenset(), runs=True),), frozenset(), is_dynamic=True)
         shipped = module.partition(".")[0] in SHIPPED
         return parts.read(code, spec.parent or "", not shipped or b"__doc__" in code or b"getdoc" in code)
+
+
+def _inside(module: str) -> list[str]:
+    """The modules of a package, which are its attributes."""
+    spec = _spec(module)
+    places = spec.submodule_search_locations if spec else None
+    return [f"{module}.{one.name}" for one in pkgutil.iter_modules(places)] if places else []
 
 
 @cache

@@ -27,6 +27,12 @@ PACKAGE = {
     "other.py": "class Other: pass\n",
 }
 
+# Modules that are reached as attributes of their packages.
+DOTTED = (
+    "import toy_package.deep.blocks\nclass Mine:\n    def write(self):\n        return toy_package.deep.blocks.item()\n"
+)
+WHOLE = "import toy_package\nclass Mine:\n    def write(self):\n        return toy_package.deep.blocks.item()\n"
+
 Hash = Callable[..., str]
 
 
@@ -38,7 +44,10 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hash:
     def compute(**changes: str) -> str:
         for name in [name for name in sys.modules if name.partition(".")[0] == "toy_package"]:
             monkeypatch.delitem(sys.modules, name)
-        for name, text in {**PACKAGE, **{f"{key.replace('_', '/')}.py": text for key, text in changes.items()}}.items():
+        for name, text in {
+            **PACKAGE,
+            **{f"{key.replace('_', '/', 1)}.py": text for key, text in changes.items()},
+        }.items():
             path = tmp_path / "toy_package" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
@@ -58,6 +67,11 @@ def test_what_the_class_uses_counts_in_every_file(package: Hash) -> None:
         package(words="WORDS = 3\nprint('imported')\n"),
         package(method=late),
         package(method=late, lazy="LATER = 2\n"),
+        package(method=DOTTED),
+        package(method=DOTTED, deep_blocks="def item(): return 2\n"),
+        package(method=WHOLE),
+        package(method=WHOLE, deep_blocks="def item(): return 3\n"),
+        package(method=WHOLE, deep___init__="print('a')\n"),
     ]
     assert len(set(hashes)) == len(hashes)
 
