@@ -1,6 +1,7 @@
-"""What a profile holds: models, budgets, sampling, how the model is spoken to, training. `bench.config` reads its files.
+"""What a profile holds: models, budgets, sampling, how the model is spoken to, training.
 
-It is frozen and takes no unknown key: a typo is an error that names the key, and is never silently ignored.
+`bench.config` reads its files. It is frozen and takes no unknown key: a typo is an error that names the key, and is
+never silently ignored.
 """
 
 from __future__ import annotations

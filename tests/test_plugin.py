@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -346,7 +347,7 @@ def test_a_retriever_whose_texts_fails(file: Path, tmp_path: Path, new: str) -> 
 
 def test_a_method_whose_texts_fails_or_that_exits(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("run.cells", "context.prefetch"):
-        monkeypatch.setattr(f"bench.{module}.create_encoder", lambda config: FakeEmbedder())
+        monkeypatch.setattr(import_module(f"bench.{module}"), "create_encoder", lambda config: FakeEmbedder())
     text = file.read_text().replace("uses_embeddings = False\n    varies", "uses_embeddings = True\n    varies")
     given = (
         "    def texts(self, sample, ctx):\n        return [1 / (sample.user_id != 'u1')] and ()\n\n    async def write"

@@ -25,7 +25,7 @@ def test_its_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
     for text in blocks:
         exec(compile(text, str(PAGE), "exec"), {"__name__": "__main__"})
     said = capfd.readouterr().out.splitlines()
-    assert [line for line in said if line.startswith(("Non-Perso", "RAG"))] == ["Non-Perso 12 0", "RAG 12 0"]
+    assert [line for line in said if line.startswith(("Non-Perso", "RAG"))] == ["Non-Perso 6 0", "RAG 6 0"]
     assert any(line.split() == ["rag", "12"] for line in said)  # of the data frame
     assert sum(line.startswith("4 mixed-nonperso-seed0-") for line in said) == 1
     assert said[-1].startswith("no method 'rga'; did you mean 'rag'? Known: ")

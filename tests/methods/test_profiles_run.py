@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import zlib
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ TEXTS = {  # category, user -> past reviews of i1, i2, ... in this order, oldest
 @pytest.fixture(autouse=True)
 def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("context.prefetch", "run.cells"):
-        monkeypatch.setattr(f"bench.{module}.create_encoder", lambda config: FakeEmbedder())
+        monkeypatch.setattr(import_module(f"bench.{module}"), "create_encoder", lambda config: FakeEmbedder())
 
 
 def odd_corpus(folder: Path) -> Corpus:
