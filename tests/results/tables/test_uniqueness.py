@@ -116,12 +116,12 @@ def test_a_report_embeds_nothing_and_names_the_command_that_does(
         f"figure 'Unique and Non-Unique users' is left out: 12 of 12 vectors of past reviews are not stored; {again}"
     )
     assert not store.exists() and not embedder.calls
-    assert again in page.read_text() and "Unique and Non-Unique users: ROUGE-1" not in page.read_text()
+    assert again in page.read_text() and "Unique and Non-Unique users: SYNTHETIC DATA" not in page.read_text()
     assert bench("plot", "uniqueness", world.out, "--to", tmp_path / "u.svg") == 0
     assert embedder.calls
     assert bench("report", world.out, "--to", page) == 0
     assert capfd.readouterr().err == ""
-    assert "Unique and Non-Unique users: ROUGE-1 · toy · " in page.read_text()
+    assert "Unique and Non-Unique users: SYNTHETIC DATA · ROUGE-1 · toy · none" in page.read_text()
 
 
 def test_embedding_for_a_slice_is_shown(
