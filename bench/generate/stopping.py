@@ -16,7 +16,8 @@ class StopStrings:
     """Stopping criterion of transformers: a row is done once its answer holds a stop string. `lengths` has the ids
     of each such row.
 
-    Only the answer is looked at, as vLLM does, and of it only the end, where a new token can have completed one.
+    `lengths` has the number of ids of each such row. Only the answer is looked at, as vLLM does, and of it only the
+    end, where a new token can have completed one.
     """
 
     def __init__(self, stop: Sequence[str], n_prompt: int, decode: Callable[[tuple[int, ...]], str]) -> None:
