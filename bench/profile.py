@@ -1,7 +1,6 @@
 """What a profile holds: models, budgets, sampling, how the model is spoken to, training; `bench.config` reads it.
 
-`bench.config` reads its files. It is frozen and takes no unknown key: a typo is an error that names the key, and is
-never silently ignored.
+It is frozen and takes no unknown key: a typo is an error that names the key, and is never silently ignored.
 """
 
 from __future__ import annotations

@@ -13,8 +13,7 @@ def cut(text: str, stop: Sequence[str]) -> str:
 
 
 class StopStrings:
-    """Stopping criterion of transformers: a row is done once its answer holds a stop string. `lengths` has the ids
-    of each such row.
+    """Stopping criterion of transformers: a row is done once its answer holds a stop string.
 
     `lengths` has the number of ids of each such row. Only the answer is looked at, as vLLM does, and of it only the
     end, where a new token can have completed one.
