@@ -121,7 +121,7 @@ class Sample(Content):
     finish: list[Pair]  # stage, how the answer ended
     began: Number  # seconds since 1970
     seconds: Number
-    soft: dict[Text, Soft] = {}  # of each name of slots
+    soft: dict[Text, Soft]  # of each name of slots
 
 
 class Score(Content):

@@ -116,8 +116,8 @@ def _size(value: float) -> Measured:
 def _soft(rows: Sequence[dict[str, Any]]) -> dict[str, Measured]:
     """What the vectors are is the same with every seed, sample by sample. What a training makes of them is not."""
     found: dict[str, Measured] = {}
-    for name in dict.fromkeys(name for row in rows for name in row.get("soft", {})):
-        used = [row.get("soft", {}).get(name, {}) for row in rows]
+    for name in dict.fromkeys(name for row in rows for name in row["soft"]):
+        used = [row["soft"].get(name, {}) for row in rows]
         found |= {f"{SOFT}{name} {key}": _mean([one.get(key) for one in used]) for key in SOFT_USE}
         found[f"{SOFT}{name} {LOG}embeds"] = _size(_mean([one.get("embeds") for one in used]).value)
     return found

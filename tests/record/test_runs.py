@@ -35,6 +35,7 @@ def row(sample_id: str, error: str | None = None) -> dict[str, Any]:
         "dropped": {"reviews": 0, "description_chars": 0, "text_chars": 0},
         "stages": {},
         "requests": [],
+        "soft": {},
         "uncompared": None,
         "finish": [],
         "began": 0.0,
