@@ -32,21 +32,14 @@ class Removal:
 
 def named(place: Path, out: Path) -> RunFolder:
     """The one run that a path, a name in `out` or the beginning of one means. Raises UserError for none or several."""
-    for path in (place, out / place):
-        if (path / runs.CONFIG).is_file():
-            if path.is_symlink():
-                raise UserError(f"{path} is a link; name the run folder {path.resolve()} itself")
-            return RunFolder(path)
-    if runs.find(place):
-        raise UserError(f"{place} is a folder of {len(runs.find(place))} runs; name the runs to remove")
-    here = runs.find(out)
-    found = [one for one in here if one.path.name.lower().startswith(str(place).lower())]
-    if len(found) > 1:
-        names = ", ".join(one.path.name for one in found)
-        raise UserError(f"'{place}' is the beginning of {len(found)} runs: {names}; name one of them")
-    if not found:
-        raise unknown("run", str(place), [one.path.name for one in here])
-    return found[0]
+    path = runs.named(place, out)
+    if (path / runs.CONFIG).is_file():
+        if path.is_symlink():
+            raise UserError(f"{path} is a link; name the run folder {path.resolve()} itself")
+        return RunFolder(path)
+    if inside := runs.find(path):
+        raise UserError(f"{place} is a folder of {len(inside)} runs; name the runs to remove")
+    raise unknown("run", str(place), [one.path.name for one in runs.find(out)])
 
 
 def plan(folders: Sequence[RunFolder], out: Path, stack: ExitStack, *, store: bool) -> Removal:

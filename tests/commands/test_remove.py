@@ -134,7 +134,7 @@ def test_what_cannot_be_removed_is_one_line(world: World, said: Said) -> None:
     (nonperso / runs.SUMMARY).rename(nonperso / "aside")
     assert f"{nonperso} is not finished" in said("--store", "--yes")[1]
     assert said(world.out, "--yes")[1].endswith("is a folder of 2 runs; name the runs to remove\n")
-    assert "is the beginning of 2 runs: " in said("data-", "--yes")[1]
+    assert "run 'data-' may be data-nonperso-" in said("data-", "--yes")[1]
     assert "no run 'nothing'" in said("nothing", "--yes")[1]
     assert "name a run to remove" in said()[1]
     link = world.path / "link"
