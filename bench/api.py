@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from bench import plugins
 from bench.commands.options import DATA, PROFILE
-from bench.commands.output import tell_failures, to_stderr
+from bench.commands.output import tell_failures, tell_truncated, to_stderr
 from bench.console.terminal import quieten
 from bench.errors import UserError, of_the_disk
 from bench.record import provenance
@@ -172,6 +172,7 @@ def _run(asked: Asked, *, retry: bool) -> Runs:
     with Progress() as progress:
         cells, service = asked.plan(corpus, configs, progress)
         summaries = runner.run(cells, corpus, service, asked.out, progress=progress, retry=retry)
+    tell_truncated(summaries)
     tell_failures([cell.folder for cell in cells], "run ... --retry")
     found = zip((cell.folder for cell in cells), summaries, strict=True)
     return Runs(tuple(Run(FinishedRun(folder, summary)) for folder, summary in found))

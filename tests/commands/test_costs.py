@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import registry
+from bench import api, registry
 from bench.commands.output import tell_truncated
 from bench.record import runs
 from bench.score.summary import _wall_seconds
@@ -49,6 +49,8 @@ def test_truncated_answers_are_on_the_row_in_the_table_in_show_and_in_a_warning(
         f"warning: answers were cut off at their limit of new tokens: {folder.path.name} 50 % (6 of 12); "
         "--set max_new_tokens=24 allows longer ones, where the method sets no limit of its own"
     ]
+    api.run("pag", data=world.data, profile=world.profile, generator="fake", out=world.out)
+    assert warned[0] in capfd.readouterr().err
     assert bench("show", folder.path) == 0
     shown = capfd.readouterr().out
     assert "truncated" in shown and "50.0 %" in shown and "wall seconds" in shown
