@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from bench import registry
-from bench.errors import UserError, matches, mistake, no_file, only, shown
+from bench.errors import UserError, full, mistake, no_file, shown
 from bench.profile import PLAIN
 from bench.profile import EncoderConfig as EncoderConfig
 from bench.profile import Profile as Profile
@@ -100,7 +100,7 @@ def load_profile(
     UserError for a file, base or template that is missing or damaged, and for bases in a circle.
     """
     shipped = profiles()
-    name = name if Path(name).exists() else only("profile", name, matches(name, shipped) or [name])
+    name = name if Path(name).exists() else full("profile", name, shipped)
     path = shipped.get(name) or Path(name)
     which = name if name in shipped else str(path)
     if not name or not path.exists():

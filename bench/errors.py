@@ -99,6 +99,15 @@ def only(kind: str, name: str, found: Sequence[str]) -> str:
     return found[0]
 
 
+def full(kind: str, name: str, known: Iterable[str]) -> str:
+    """The one known name that is meant; the word as it is where none is, as it may be a path.
+
+    Raises UserError for the start of several.
+    """
+    found = matches(name, known)
+    return only(kind, name, found) if found else name
+
+
 def ambiguous(kind: str, name: str, found: Sequence[str]) -> UserError:
     """`method 'ra' may be rag, rag_soft; write more of the name`"""
     more = f" (and {len(found) - MOST_NAMES} more)" if len(found) > MOST_NAMES else ""

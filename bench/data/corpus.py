@@ -20,7 +20,7 @@ from bench.data.folder.manifest import read_manifest
 from bench.data.folder.reader import read
 from bench.data.link import SPLITS, Linked, link
 from bench.data.synthetic import world
-from bench.errors import UserError, matches, only, unknown
+from bench.errors import UserError, full, unknown
 from bench.types import Review, Sample, Split, Truth
 
 SHIPPED = {"bundled": Path(__file__).parent / "bundled"}
@@ -204,8 +204,7 @@ def _meant(name_or_dir: str) -> str:
     """
     if Path(name_or_dir).is_dir() and name_or_dir not in _names():
         return name_or_dir
-    found = matches(name_or_dir, _names())
-    return only("data", name_or_dir, found) if found else name_or_dir
+    return full("data", name_or_dir, _names())
 
 
 def available() -> dict[str, str]:

@@ -40,7 +40,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, f
 from bench import registry
 from bench.config import RunConfig, variant
 from bench.data.corpus import Corpus, resolve
-from bench.errors import UserError, matches, mistake, no_file, only
+from bench.errors import UserError, full, mistake, no_file
 from bench.record import files
 from bench.suite import grid
 from bench.types import Split
@@ -195,7 +195,7 @@ def suites() -> dict[str, Path]:
 def load(name: str) -> Suite:
     """A shipped suite by name, or a TOML file by path. Raises UserError naming the file and key."""
     shipped = suites()
-    name = name if Path(name).exists() else only("suite", name, matches(name, shipped) or [name])
+    name = name if Path(name).exists() else full("suite", name, shipped)
     path = shipped.get(name) or Path(name)
     if not name or not path.exists():
         raise no_file("suite", name, shipped)
