@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bench.config import RunConfig
 from bench.console.progress import Progress
@@ -72,9 +72,9 @@ class Asked:
             seeds=grid.integers(self.seed, option="--seed"),
             profile=self.profile,
             set_values=self._set(methods),
-            split=_one_of("split", self.split, ("test", "val")),
+            split=cast("Any", match("split", self.split, ("test", "val"))),
             limit=self.limit,
-            history=_one_of("history", self.history, ("own", "swapped")),
+            history=cast("Any", match("history", self.history, ("own", "swapped"))),
             generator=self.generator,
             generator_options=grid.server(self.generator, base_url=self.base_url, model=self.model_name),
             deterministic=self.deterministic,
@@ -93,7 +93,3 @@ class Asked:
         """The cells with their folders, and the engine that they wait for, not started yet."""
         service = runner.open_service(configs[0], self.out, progress=progress)
         return plan(configs, corpus, self.out, generator=service.identity, checkpoint=self.checkpoint), service
-
-
-def _one_of(kind: str, name: str, known: tuple[str, ...]) -> Any:
-    return match(kind, name, known)
