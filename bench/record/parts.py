@@ -22,48 +22,19 @@ DECORATORS = frozenset((
     "runtime_checkable", "total_ordering", "unique", "wraps", "property", "cached_property", "staticmethod",
     "classmethod", "abstractmethod", "override",
 ))  # fmt: skip
-BASES = frozenset(
-    [
-        "object",
-        "Protocol",
-        "NamedTuple",
-        "TypedDict",
-        "Generic",
-        "Enum",
-        "IntEnum",
-        "StrEnum",
-        "ABC",
-        "Exception",
-        "ValueError",
-        "Module",
-    ]
-)
+BASES = frozenset((
+    "object", "Protocol", "NamedTuple", "TypedDict", "Generic", "Enum", "IntEnum", "StrEnum", "ABC", "Exception",
+    "ValueError", "Module",
+))  # fmt: skip
 IMMUTABLE = frozenset((
     "frozenset", "str", "int", "float", "bool", "bytes", "range", "len", "abs", "round", "Column", "TypeVar",
     "NewType", "namedtuple", "Path", "dedent", "strip", "lower", "upper", "replace", "join", "format", "timedelta",
     "Decimal", "Fraction",
 ))  # fmt: skip
-PURE = IMMUTABLE | frozenset(
-    [
-        "tuple",
-        "list",
-        "dict",
-        "set",
-        "sorted",
-        "min",
-        "max",
-        "sum",
-        "defaultdict",
-        "Counter",
-        "deque",
-        "field",
-        "getLogger",
-        "partial",
-        "zip",
-        "enumerate",
-        "property",
-    ]
-)
+PURE = IMMUTABLE | frozenset((
+    "tuple", "list", "dict", "set", "sorted", "min", "max", "sum", "defaultdict", "Counter", "deque", "field",
+    "getLogger", "partial", "zip", "enumerate", "property",
+))  # fmt: skip
 TYPES = frozenset((
     "Literal", "Callable", "NDArray", "Mapping", "Sequence", "Iterable", "Iterator", "Annotated", "Union",
     "Optional", "tuple",

@@ -183,11 +183,7 @@ def judging_profile(profile: Profile, metric: AskingMetric) -> Profile:
     another: dict[str, Any] = {"llm": metric.model, "revision": None, "chat_template": None, "chat_kwargs": {}}
     model = another if metric.model else {}
     budgets = {"input_budget": length - limit, "max_new_tokens": limit}
-    nothing: dict[str, Any] = {
-        "stop": (),
-        "metrics": (),
-        "options": {},
-    }  # strings that end reviews
+    nothing: dict[str, Any] = {"stop": (), "metrics": (), "options": {}}  # the stop strings are those of reviews
     return profile.model_copy(update={**model, **budgets, **nothing})
 
 

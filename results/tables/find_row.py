@@ -12,8 +12,8 @@ def find(rows: Sequence[Row], name: str, *, where: str, cure: str, extra: Sequen
     """The index of the one row that `name` means; None where none is meant.
 
     A method's name comes first, then a whole label, both also in another case, then the start of labels, then that of
-    methods' names. Raises UserError that lists
-    all rows where several are meant. `extra` goes with the rows in that list, `cure` is its end.
+    methods' names. Raises UserError that lists all rows where several are meant. `extra` goes with the rows in that
+    list, `cure` is its end.
     """
     for places in _meant(rows, name):
         if len(places) == 1:
