@@ -11,7 +11,7 @@ from pathlib import Path
 from bench import registry
 from bench.errors import UserError, unknown
 from bench.generate.store import RequestStore
-from bench.record import runs
+from bench.record import elsewhere, runs
 from bench.record.runs import RunFolder
 from bench.score.judging import AskingMetric
 
@@ -39,7 +39,10 @@ def named(place: Path, out: Path) -> RunFolder:
         return RunFolder(path)
     if inside := runs.find(path):
         raise UserError(f"{place} is a folder of {len(inside)} runs; name the runs to remove")
-    raise unknown("run", str(place), [one.path.name for one in runs.find(out)])
+    here = [one.path.name for one in runs.find(out)]
+    others = elsewhere.said(out)
+    there = f"; there are runs in {others}: add --out FOLDER" if others and not here else ""
+    raise UserError(f"{unknown('run', str(place), here)}{there}")
 
 
 def plan(folders: Sequence[RunFolder], out: Path, stack: ExitStack, *, store: bool) -> Removal:

@@ -122,7 +122,9 @@ def test_it_asks_and_no_is_no(world: World, said: Said, monkeypatch: pytest.Monk
     assert list(paths(world)) == ["nonperso"]
 
 
-def test_what_cannot_be_removed_is_one_line(world: World, said: Said) -> None:
+def test_what_cannot_be_removed_is_one_line(
+    world: World, said: Said, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     nonperso, rag = paths(world)["nonperso"], paths(world)["rag"]
     here = set(world.out.iterdir())
     with runs.RunFolder(rag).locked():
@@ -136,6 +138,9 @@ def test_what_cannot_be_removed_is_one_line(world: World, said: Said) -> None:
     assert said(world.out, "--yes")[1].endswith("is a folder of 2 runs; name the runs to remove\n")
     assert "run 'data-' may be data-nonperso-" in said("data-", "--yes")[1]
     assert "no run 'nothing'" in said("nothing", "--yes")[1]
+    monkeypatch.chdir(world.path)
+    assert bench("rm", "nothing", "--yes", "--out", "empty") == 2
+    assert capfd.readouterr().err.endswith("there are runs in runs (2): add --out FOLDER\n")
     assert "name a run to remove" in said()[1]
     link = world.path / "link"
     link.symlink_to(rag)
