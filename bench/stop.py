@@ -83,11 +83,11 @@ class _Listener:
                     self.end()
 
     def _begin(self) -> None:
-        self.asked.set()
         terminal.stopping.set()
-        self.started = reaper.descendants({os.getpid()}, reaper.processes())
         if not self.led:
             self._speaking.start()
+        self.asked.set()  # now the main thread may end it all, and joins the voice: it has begun to speak
+        self.started = reaper.descendants({os.getpid()}, reaper.processes())
 
     def end(self) -> None:
         """Kills what the command started, and ends it. Called by the thread, or by the main thread if that is first."""

@@ -27,19 +27,27 @@ SECONDS = 5.0
 LAST = "bench: stopped; the same command goes on where it was"
 # `bench` whose function $STUCK does not come back, and has started a process.
 SCRIPT = """
-import asyncio, hashlib, inspect, os, signal, subprocess, sys
+import asyncio, hashlib, inspect, os, signal, subprocess, sys, time
 from importlib import import_module
 from bench import registry
+from bench.generate.engine import reaper
 signal.signal(signal.SIGINT, signal.default_int_handler)
 registry.BUILTIN["generator"]["fake"] = "tests.fakes:FakeGenerator"
 def stuck(*args, **options):
     subprocess.Popen(["sleep", "600"])
     print("stuck", file=sys.stderr, flush=True)
+    if "MANY_PROCESSES" in os.environ:
+        time.sleep(600)
     hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
 async def waiting(*args, **options):
     await asyncio.to_thread(stuck)
+def slowly(look=reaper.processes, seconds=[1]):
+    time.sleep(seconds.pop() if seconds else 0)
+    return look()
 if __name__ == "__main__":
     from bench.cli import main
+    if "MANY_PROCESSES" in os.environ:
+        reaper.processes = slowly
     module, _, name = os.environ["STUCK"].partition(":")
     *parents, last = name.split(".")
     holder = import_module(module)
@@ -129,6 +137,14 @@ def test_every_phase_is_gone_within_seconds_and_leaves_no_process(
     assert said == ["stopping ...", LAST]
     assert seconds < SECONDS
     assert world.run("--limit", 1, method="rag") == 0
+
+
+def test_the_main_thread_may_be_at_its_end_before_the_processes_are_known(
+    world: World, begin: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MANY_PROCESSES", "1")
+    said, _ = stopped(begin(world.words("--limit", 1), PHASES["loading data"][1]), signal.SIGINT)
+    assert said == ["stopping ...", LAST]
 
 
 def test_a_second_ctrl_c_does_not_wait(world: World, begin: Callable[..., subprocess.Popen[str]]) -> None:
