@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from bench.types import Column, Completion, Prompt, Request, Review, Sample, Slot, Target, Truth
+    from bench.types import Column, Completion, Prompt, Request, Review, Sample, Slot, Target, Truth, UserTarget
 
     Vectors = NDArray[np.float32]
 
@@ -45,6 +45,10 @@ class Context(Protocol):
 
         For the sample's own user this is the sample's history, without later reviews. `before` as for `peers`.
         """
+        ...
+
+    def users(self, category: str) -> tuple[str, ...]:
+        """Ids of the category's users who have a review that is not held out, sorted. `reviews_of` reads them."""
         ...
 
     def embed(self, texts: Sequence[str]) -> Vectors:
@@ -113,7 +117,7 @@ class EmbeddingMethod(Method, Protocol):
     def texts(self, sample: Sample, ctx: Context) -> Iterable[str]:
         """The texts that `write` passes to `ctx.embed`. Those of all samples are embedded before the engine starts.
 
-        May call `ctx.retrieve`, `ctx.peers` and `ctx.reviews_of`, and nothing else of the context.
+        May call `ctx.retrieve`, `ctx.peers`, `ctx.reviews_of` and `ctx.users`, and nothing else of the context.
         """
         ...
 
@@ -317,6 +321,19 @@ class SampleMetric(Protocol):
     sees_samples: Literal[True]
 
     def score(self, predictions: Sequence[str], targets: Sequence[Target]) -> list[dict[str, Any]]: ...
+
+
+class UserMetric(Protocol):
+    """A metric that asks whether a text is like this user: it sees the user, peers and other users. Else as `Metric`.
+
+    `held_out` names the validation and test targets that it may read besides its own reference: those of "peers" (then
+    these are among the peers' reviews), those of "others" (then `Author.held_out` has them), both or neither.
+    """
+
+    sees_users: Literal[True]
+    held_out: tuple[Literal["peers", "others"], ...]
+
+    def score(self, predictions: Sequence[str], targets: Sequence[UserTarget]) -> list[dict[str, Any]]: ...
 
 
 class ReadingMetric(Metric, Protocol):

@@ -211,6 +211,10 @@ def _check(kind: Kind, name: str, made: Any) -> None:
             _refuse(kind, name, attribute, found, expected)
     if kind == "method" and made.uses_embeddings and not callable(getattr(made, "texts", None)):
         _refuse(kind, name, "texts", None, "a method, as uses_embeddings is true,")
+    if kind == "metric" and getattr(made, "sees_users", False):
+        held_out = getattr(made, "held_out", None)
+        if not isinstance(held_out, tuple) or not set(held_out) <= set(HELD_OUT):
+            _refuse(kind, name, "held_out", held_out, f"a tuple of {' and '.join(HELD_OUT)}, as sees_users is true,")
     if kind in ("method", "retriever"):  # they are written into the run's configuration
         for option in options_of(kind, name):
             value = _read(kind, name, made, option)
@@ -278,4 +282,5 @@ NEEDED: dict[Kind, tuple[tuple[str, str, Callable[[Any], bool]], ...]] = {
     ),
     "data": (("folder", "a method", callable),),
 }
+HELD_OUT = ("peers", "others")  # what a metric that sees users may ask to read
 OF_THE_CLASS = ("label", "uses_retriever", "uses_embeddings")

@@ -89,6 +89,34 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Author:
+    """A user in one category, as metrics see users.
+
+    `reviews` are those that no sample holds out, in corpus order. `held_out` are the user's validation and test
+    targets: empty unless the metric says that it reads them.
+    """
+
+    category: str
+    user_id: str
+    reviews: tuple[Review, ...]
+    held_out: tuple[Review, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserTarget(Target):
+    """What a metric that sees users compares a text with. All of it is real: no text that a method wrote.
+
+    `sample.history` is what the method was shown, which is another user's where histories are swapped; `author.reviews`
+    is always the real user's history of this sample. Neither holds the reference.
+    """
+
+    author: Author
+    peers: tuple[Review, ...]  # other users' reviews of the item, by user id
+    others: tuple[Author, ...]  # of the category, in an order that the sample alone decides; no review of its item
+    users: tuple[Author, ...]  # all of the category, by id, without what is held out; one tuple for all samples
+
+
+@dataclass(frozen=True, slots=True)
 class Slot:
     """A placeholder in a user message for one soft prompt embedding. It is no text, so no text can imitate it.
 

@@ -83,6 +83,9 @@ class SampleContext:
             return self.sample.history
         return self.cell.corpus.reviews_of(category, user_id, before=before)
 
+    def users(self, category: str) -> tuple[str, ...]:
+        return self.cell.corpus.users(category)
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         return self.cell.vectors.embed(texts)
 

@@ -48,6 +48,8 @@ class Corpus:
     _reviews: tuple[Review, ...] = field(repr=False)
     _pool: Mapping[ItemKey, tuple[Review, ...]] = field(repr=False)
     _written: Mapping[UserKey, tuple[Review, ...]] = field(repr=False)
+    _users: Mapping[str, tuple[str, ...]] = field(repr=False)
+    _held_out: tuple[Review, ...] = field(repr=False)
     _world: Path | None = field(default=None, repr=False)  # its folder, where its habits are planted
 
     def samples(self, split: Split, *, limit: int | None = None, limit_seed: int = 0) -> list[Sample]:
@@ -83,7 +85,7 @@ class Corpus:
         """The text that the user really wrote for this sample."""
         return self._targets[sample_id].text
 
-    def peers(self, review: Review, *, before: int | None = None) -> tuple[Review, ...]:
+    def peers(self, review: Review | Sample, *, before: int | None = None) -> tuple[Review, ...]:
         """Other users' reviews of the same item, ordered by user id; never a validation or test target.
 
         With `before` (ms since 1970), only earlier reviews; a review without a time is left out.
@@ -93,6 +95,10 @@ class Corpus:
             for peer in self._pool.get((review.category, review.item.item_id), ())
             if peer.user_id != review.user_id and (before is None or _is_older(peer, before))
         )
+
+    def users(self, category: str) -> tuple[str, ...]:
+        """Ids of the category's users who have a review that is not held out, sorted."""
+        return self._users.get(category, ())
 
     def reviews_of(self, category: str, user_id: str, *, before: int | None = None) -> tuple[Review, ...]:
         """The user's reviews in the category, in corpus order; never a validation or test target.
@@ -134,6 +140,10 @@ class Corpus:
         """Every review of the dataset, held-out targets included."""
         return self._reviews
 
+    def held_out(self) -> tuple[Review, ...]:
+        """Validation and test targets, and reviews that the dataset marks: for metrics that may read them."""
+        return self._held_out
+
     def without_peers(self) -> list[str]:
         """The categories in which no two users share an item, so that nobody has a peer."""
         sharing = {category for (category, _), pool in self._pool.items() if len({one.user_id for one in pool}) > 1}
@@ -157,7 +167,7 @@ def load(name_or_dir: str) -> Corpus:
     linked = link(stored)
     if not linked.samples:
         raise UserError(f"{folder} holds no samples; run `bench data build` with looser thresholds")
-    shown = _shown(linked)
+    written = _written(shown := _shown(linked))
     return Corpus(
         name=stored.manifest["name"],
         title=stored.manifest["title"],
@@ -168,7 +178,9 @@ def load(name_or_dir: str) -> Corpus:
         _targets=linked.targets,
         _reviews=linked.reviews,
         _pool=_pool(shown),
-        _written=_written(shown),
+        _written=written,
+        _users=_users(written),
+        _held_out=tuple(review for review in linked.reviews if review.review_id in linked.held_out),
         _world=folder if stored.manifest.get("world") else None,
     )
 
@@ -230,6 +242,13 @@ def _written(shown: Iterable[Review]) -> dict[UserKey, tuple[Review, ...]]:
     for review in shown:
         written[review.category, review.user_id].append(review)
     return {key: tuple(reviews) for key, reviews in written.items()}
+
+
+def _users(written: Iterable[UserKey]) -> dict[str, tuple[str, ...]]:
+    users: defaultdict[str, list[str]] = defaultdict(list)
+    for category, user_id in written:
+        users[category].append(user_id)
+    return {category: tuple(sorted(found)) for category, found in users.items()}
 
 
 def _is_older(review: Review, time: int) -> bool:

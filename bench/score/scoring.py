@@ -24,7 +24,7 @@ from bench.errors import BenchError, shown
 from bench.protocols import Metric
 from bench.record import runs
 from bench.score import unread
-from bench.types import Target
+from bench.score.targets import Targets
 
 Rows = list[dict[str, Any]]
 
@@ -61,13 +61,13 @@ def evaluate(
     facts: Sequence[Mapping[str, Any]],
     *,
     known: Mapping[str, Known] | None = None,
-    targets: Sequence[Target] = (),
+    targets: Targets | None = None,
 ) -> tuple[Rows, dict[str, Any]]:
     """(a row a sample: its facts and, under each metric's name, that metric's row; what tables say of these rows).
 
     `facts` hold at least a sample's id, category and user. `known` metrics are not computed again.
-    `targets` are what metrics with `sees_samples` get in place of the references. Raises PluginError where a plug-in's
-    metric fails.
+    `targets`: what metrics that see samples or users get in place of the references. Raises PluginError where a
+    plug-in's metric fails.
     """
     ids = [fact["sample_id"] for fact in facts]
     there = known or {}
@@ -97,7 +97,7 @@ def score(
     references: Sequence[str],
     *,
     processes: int | None = None,
-    targets: Sequence[Target] = (),
+    targets: Targets | None = None,
 ) -> dict[str, Rows]:
     """metric -> a row a text. `ids` name the samples in messages.
 
@@ -108,9 +108,8 @@ def score(
     for name, metric in metrics.items():
         if not plugins.is_ours("metric", name):
             check_versions(name, metric)
-    compared = {
-        name: targets if getattr(metric, "sees_samples", False) else references for name, metric in metrics.items()
-    }
+    seen = targets or Targets()
+    compared = {name: seen.of(metric, references) for name, metric in metrics.items()}
     workers = _workers(len(texts)) if processes is None else processes
     apart = [name for name, metric in metrics.items() if workers > 1 and getattr(metric, "per_pair", False)]
     with _pool(workers if apart else 0) as pool:

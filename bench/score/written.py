@@ -13,7 +13,8 @@ from bench.data.swap import samples_of
 from bench.errors import UserError
 from bench.record import runs
 from bench.record.runs import RunFolder
-from bench.types import Sample, Target
+from bench.score.targets import Targets
+from bench.types import Sample
 
 Rows = list[dict[str, Any]]
 
@@ -42,7 +43,7 @@ class Written:
     texts: list[str]
     references: list[str]
     facts: list[dict[str, Any]]  # what a row of scores says of its sample
-    targets: list[Target]  # what metrics that see samples get
+    targets: Targets  # what metrics that see samples or users get
 
     @property
     def commit(self) -> str:
@@ -65,7 +66,7 @@ class Written:
             texts=[row["text"] or "" for row in rows],
             references=[corpus.reference(row["sample_id"]) for row in rows],
             facts=[facts(known[row["sample_id"]], corpus) for row in rows],
-            targets=[target(known[row["sample_id"]], corpus) for row in rows],
+            targets=Targets([known[row["sample_id"]] for row in rows], corpus),
         )
 
 
@@ -84,10 +85,6 @@ def read(folder: RunFolder, corpus: Corpus) -> Written:
         again = f"delete its {runs.SUMMARY} and run its command again" if folder.done else "run its command again"
         raise UserError(f"{folder.path.name} lacks {missing} of {len(samples)} samples; {again}")
     return Written.of(folder, config, samples, [written[sample.sample_id] for sample in samples], corpus)
-
-
-def target(sample: Sample, corpus: Corpus) -> Target:
-    return Target(sample, corpus.reference(sample.sample_id), corpus.truth(sample))
 
 
 def facts(sample: Sample, corpus: Corpus) -> dict[str, Any]:

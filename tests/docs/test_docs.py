@@ -17,6 +17,7 @@ from bench import config, protocols, registry, seeds, types
 from bench.data.build.pipeline import build
 from bench.data.build.rules import Rules
 from bench.record import runs
+from bench.score.targets import Targets
 from bench.suite import suite
 from bench.train import checkpoint
 from bench.train.trainer import Losses, Step
@@ -70,7 +71,7 @@ def test_the_example_with_peers_and_a_key_runs(
 
 def test_the_page_on_plugins_names_all_that_they_meet() -> None:
     page = (ROOT / "docs" / "plugins.md").read_text("utf-8")
-    for noun in (types.Sample, types.Review, types.Item, types.Column):
+    for noun in (types.Sample, types.Review, types.Item, types.Column, types.UserTarget, types.Author):
         assert f"`{noun.__name__}`" in page
         assert {one.name for one in dataclasses.fields(noun) if f"`{one.name}`" not in page} == set()
     calls = {name: call for name, call in vars(protocols.Context).items() if not name.startswith("_")}
@@ -96,6 +97,21 @@ def test_the_example_retriever_metric_and_data_run(
     rows = {row["sample_id"]: row["retrieved"] for row in world.folder().rows(runs.SAMPLES)}
     assert rows["Books/u0/r4"] == ["Books/u0/r3", "Books/u0/r2"]  # rated 4 and 3, where 5 is asked for
     assert registry.create("metric", "length").score(["", "a"], ["a b", ""]) == [{"length": 0.0}, {"length": 0.0}]
+
+
+def test_the_example_that_sees_users_runs(
+    tmp_path: Path, plugins: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    world = fakes.World(tmp_path)
+    assert world.run("--plugin", plugins["Owner"], "--metric", "owner", method="rag") == 0
+    assert set(world.folder().read(runs.SUMMARY)["scores"]) == set(fakes.CATEGORIES)
+    corpus = fakes.corpus(tmp_path / "again")
+    targets = Targets(corpus.samples("test"), corpus)
+    metric = registry.create("metric", "owner")
+    copies = [target.author.reviews[0].text for target in targets.of(metric, [])]
+    assert [row["owner"] for row in metric.score(copies, targets.of(metric, []))] == [1.0] * len(copies)
+    assert {row["owner"] for row in metric.score([""] * len(copies), targets.of(metric, []))} == {0.0}
 
 
 def test_the_profile_and_the_suite_of_the_pages_are_whole(tmp_path: Path) -> None:

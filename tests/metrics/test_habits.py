@@ -11,6 +11,7 @@ from bench.data.corpus import Corpus, load
 from bench.data.synthetic import world
 from bench.errors import UserError
 from bench.score import scoring
+from bench.score.targets import Targets
 from bench.types import Item, Sample, Target, Truth
 from metrics import detectors
 from metrics.habits import Habits
@@ -106,7 +107,9 @@ def test_it_is_scored_like_any_other_metric(mixed: tuple[Path, Corpus]) -> None:
     samples = corpus.samples("test")
     targets = [Target(one, corpus.reference(one.sample_id), corpus.truth(one)) for one in samples]
     ids, texts = [one.sample_id for one in samples], [one.reference for one in targets]
-    found = scoring.score({"habits": Habits()}, ids, texts, texts, processes=1, targets=targets)["habits"]  # type: ignore[dict-item]
+    found = scoring.score({"habits": Habits()}, ids, texts, texts, processes=1, targets=Targets(samples, corpus))[
+        "habits"
+    ]  # type: ignore[dict-item]
     assert found == Habits().score(texts, targets)
     assert all(math.isfinite(row["habits"]) for row in found)
 
