@@ -1,4 +1,4 @@
-"""`bench power`, `bench metrics`: what the differences between the rows of a table can show, and which metrics agree."""
+"""`bench power`, `bench metrics`: what differences between the rows of a table can show, and which metrics agree."""
 
 from __future__ import annotations
 

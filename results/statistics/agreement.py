@@ -31,7 +31,8 @@ def pearson(differences: Array, counts: Array) -> Array:
     """
     import numpy as np
 
-    return _ratios(*(np.tensordot(counts, sums, 1) for sums in _sums(_rounded(differences))))
+    products, squares = (np.einsum("ku,ucd->kcd", counts, sums) for sums in _sums(_rounded(differences)))
+    return _ratios(products, squares)
 
 
 def spearman(differences: Array, counts: Array) -> Array:

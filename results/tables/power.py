@@ -92,7 +92,9 @@ def measure(given: Sequence[ScoredRows], want: Wanted, *, baseline: str = "", pa
     made = [_of_table(table, want, found) for table, found in both if len(found) == len(named)]
     if not made:
         raise UserError(f"no table has both rows, {' and '.join(pair)}; `bench table` shows which runs share one")
-    return made
+    if not any(one.lines for one in made):
+        raise UserError("no category has two users with these columns, and one user shows no spread; raise --limit")
+    return [one for one in made if one.lines]
 
 
 def _of_table(table: ScoredRows, want: Wanted, rows: Sequence[int]) -> Power:
@@ -140,7 +142,7 @@ def _comparisons(found: Estimates, cell: Cell, baseline: int | None, pair: Pair 
 
 def _said(labels: Sequence[str], baseline: int | None, pair: Pair | None) -> str:
     if pair:
-        return f"{labels[pair[0]]} and {labels[pair[1]]}"
+        return f"{labels[pair[0]]} less {labels[pair[1]]}"
     if baseline is not None:
         return f"the {len(labels) - 1} other rows against {labels[baseline]}"
     return f"all pairs of the {len(labels)} rows"
@@ -189,8 +191,9 @@ def _needed(made: Power, line: Line) -> list[str]:
 
 
 def notes(made: Power) -> list[str]:
-    typical = "median of the standard errors of " if any(len(line.spread.errors) > 1 for line in made.lines) else ""
-    fewest = min(line.spread.users for line in made.lines) if made.lines else 0
+    several = any(len(line.spread.errors) > 1 for line in made.lines)
+    typical = "median of the standard errors of the differences of " if several else "standard error of "
+    fewest = min(line.spread.users for line in made.lines)
     return [
         f"smallest: the true difference of two rows that comes out significant in {100 * power.POWER:.0f} % of "
         f"experiments with as many users: t-test over users, paired, level {100 * LEVEL:.0f} %, two-sided, one "
@@ -198,7 +201,7 @@ def notes(made: Power) -> list[str]:
         f"Holm: the same where it is one of {made.comparisons} comparisons and the only difference among them (the "
         "first step of Holm's correction); the more of them differ, the less it takes.",
         f"users: for a true difference of {made.wanted}. Taken for granted: other users are independent, differ as "
-        "much as these and have as many samples each." + (f" {_known(fewest)}" if fewest > 1 else ""),
+        f"much as these and have as many samples each. {_known(fewest)}",
         *_equal(made),
         "This is what a test can show, not what is there: a difference that did not show may be as large as the "
         "smallest, or larger. It does not use the differences that were observed, and is no power at these.",
@@ -208,7 +211,7 @@ def notes(made: Power) -> list[str]:
 def _known(users: int) -> str:
     """How sure a standard error is: that of a variance of normal differences, twice."""
     half = 2 / (2 * (users - 1)) ** 0.5
-    return f"The SE is itself estimated: over {users} users to about ±{100 * half:.0f} %, and users needed to twice that."
+    return f"The SE is itself estimated: over {users} users to about ±{100 * half:.0f} %, users needed to twice that."
 
 
 def _equal(made: Power) -> list[str]:

@@ -34,9 +34,7 @@ class ScoredRows:
         return {name: first.category == place for place, name in enumerate(first.categories)}
 
 
-def tables(
-    found: Sequence[FinishedRun], *, all_columns: bool = False, metrics: Sequence[str] = ()
-) -> list[ScoredRows]:
+def tables(found: Sequence[FinishedRun], *, all_columns: bool = False, metrics: Sequence[str] = ()) -> list[ScoredRows]:
     """Every table that `bench table` shows of these runs, if it has two rows to compare.
 
     Raises UserError where none has, and for runs without scores or of different samples.
