@@ -83,7 +83,7 @@ def _swaps(ax: Axes, made: Agreement) -> None:
     ax.axvline(0, color=drawing.KEPT, lw=0.8)
     ax.set_yticks(range(len(keys)), agreement_shown.heads(made))
     ax.set_ylim(len(keys) - 0.5, -0.5)
-    ax.set_xlabel("better with one's own history, in standard errors")
+    ax.set_xlabel("in SE; on the right: better with own history")
     ax.set_title("Own or another's history; filled: significant")
     ax.legend(fontsize=6, loc="upper left", bbox_to_anchor=(0, -0.2))
 

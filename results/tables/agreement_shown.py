@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from results.statistics import inference
-from results.tables import notes, significance
+from results.tables import grids, notes, significance
 from results.tables.agreement import Agreement, Matrix, Swap
 
 if TYPE_CHECKING:
@@ -34,17 +34,10 @@ def show(console: Console, made: Agreement) -> None:
             if isinstance(one, str):
                 console.print(one, style="dim", markup=False)
             else:
-                console.print(one)
+                grids.show(console, one)
     for said in LIMITS:
         console.print(said, style="dim", markup=False)
     console.print()
-
-
-def _grid(title: str) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    return Table(title=title, box=box.SIMPLE, title_justify="left", pad_edge=False, padding=(0, 1))
 
 
 def heads(made: Agreement) -> list[str]:
@@ -68,9 +61,9 @@ def _correlations(made: Agreement) -> Iterator[Any]:
             "± half the 95 % interval, bootstrap over users. Columns where less is better are turned round."
         )
     if made.left_out:
-        yield f"Left out, as no two rows differ in them: {', '.join(made.left_out)}."
+        yield f"Left out: {', '.join(made.left_out)}; no two rows differ there."
     if made.lacking:
-        yield f"Over the users that have a value only: {', '.join(made.lacking)}."
+        yield f"{', '.join(made.lacking)}: only over the users that have a value in both rows."
 
 
 def _square(
@@ -79,10 +72,8 @@ def _square(
     """A line and a column for each column of the runs; lines of one metric stand together."""
     from rich.markup import escape
 
-    grid, names = _grid(title), heads(made)
-    grid.add_column("Metric", no_wrap=True)
-    for name in ("", *map(escape, names)):
-        grid.add_column(name, justify="right" if name else "left", no_wrap=True)
+    names = heads(made)
+    grid = grids.grid(title, 2, ["Metric", "", *names])
     for line, name in enumerate(names):
         ends = line + 1 < len(names) and made.metrics[line + 1] != made.metrics[line]
         first = line == 0 or made.metrics[line - 1] != made.metrics[line]
@@ -102,11 +93,11 @@ def _half(matrix: Matrix | None, line: int, place: int) -> str:
 
 
 def _ends(matrix: Matrix | None, line: int, place: int) -> str:
-    """'0.67 (0.33 to 1.00)'; the other half of a square is empty."""
+    """'0.67 (0.33–1.00)'; the other half of a square is empty."""
     if matrix is None or math.isnan(value := matrix.values[line, place]):
         return "" if matrix is None else "-"
     low, high = matrix.ends[:, line, place]
-    return f"{value:.2f} ({low:.2f} to {high:.2f})" if math.isfinite(high - low) else f"{value:.2f}"
+    return f"{value:.2f} ({low:.2f}–{high:.2f})" if math.isfinite(high - low) else f"{value:.2f}"
 
 
 def _swaps(made: Agreement) -> Iterator[Any]:
@@ -120,14 +111,15 @@ def _swaps(made: Agreement) -> Iterator[Any]:
             f"`bench swap {made.example or 'RUN'}` makes one."
         )
         return
-    grid = _grid("Which metrics react to another user's history")
-    for head in ("Row less", "Metric", "own", "other's", "difference", "95 % interval", "in SE", "p (Holm)", ""):
-        grid.add_column(head, justify="left" if head in ("Row less", "Metric") else "right", no_wrap=True)
-    before = ""
-    for one in made.swaps:
-        grid.add_row("" if one.other == before else escape(one.other), escape(one.column.label), *_numbers(one))
-        before = one.other
-    yield grid
+    for other in dict.fromkeys(one.other for one in made.swaps):
+        mine = [one for one in made.swaps if one.other == other]
+        title = f"Which metrics react to another user's history: {mine[0].row} less {other}"
+        grid = grids.grid(
+            title, 1, ["Metric", "own", "other's", "difference", "95 % interval", "in SE", "p (Holm)", ""]
+        )
+        for one in mine:
+            grid.add_row(escape(one.column.label), *_numbers(one))
+        yield grid
     yield (
         "The row with the user's own history minus the same with another user's, over all samples, paired by user. In "
         "SE: in standard errors of the difference, which compares metrics of different scales. Holm over these "
@@ -155,10 +147,7 @@ def _dagger(one: Swap) -> str:
 def _orders(made: Agreement) -> Iterator[Any]:
     from rich.markup import escape
 
-    grid = _grid("The order of methods by each metric")
-    grid.add_column("Method", no_wrap=True)
-    for name in heads(made):
-        grid.add_column(escape(name), justify="right", no_wrap=True)
+    grid = grids.grid("The order of methods by each metric", 1, ["Method", *heads(made)])
     for label, places in zip(made.rows, made.places.tolist(), strict=True):
         grid.add_row(escape(label), *("-" if math.isnan(place) else f"{place:.0f}" for place in places))
     yield grid

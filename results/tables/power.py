@@ -13,7 +13,7 @@ from bench.types import Column
 from results.statistics import power, resampling
 from results.statistics.inference import LEVEL
 from results.statistics.resampling import Estimates
-from results.tables import detectable, scored_rows
+from results.tables import detectable, grids, scored_rows
 from results.tables.detectable import Pair, Spread, two_digits
 from results.tables.leaderboard import Cell
 from results.tables.scored_rows import ScoredRows
@@ -153,19 +153,18 @@ def _said(labels: Sequence[str], baseline: int | None, pair: Pair | None) -> str
 
 def show(console: Console, made: Power) -> None:
     """Prints the table and, below it, what it says and what it does not."""
-    from rich import box
     from rich.markup import escape
-    from rich.table import Table
 
     several = any(len(line.spread.errors) > 1 for line in made.lines)
-    grid = Table(title=escape(made.title), box=box.SIMPLE, title_justify="left", pad_edge=False, padding=(0, 1))
-    grid.add_column("Category", no_wrap=True)
-    heads = ["value", "users", "SE", "smallest", "of value", *["by pair"] * several, "Holm"]
-    for head in ("Metric", *heads, f"users for {made.wanted}", "Holm"):
-        grid.add_column(head, justify="left" if head == "Metric" else "right", no_wrap=True)
-    for line in made.lines:
-        grid.add_row(escape(line.category), escape(line.column.label), *_numbers(made, line, several=several))
-    console.print(grid)
+    heads = ["value", "smallest", "of value", *["by pair"] * several, "Holm"]
+    console.print(made.title, style="italic", markup=False)
+    for category in dict.fromkeys(line.category for line in made.lines):
+        mine = [line for line in made.lines if line.category == category]
+        title = f"{category}, {mine[0].spread.users} users"
+        grid = grids.grid(title, 1, ["Metric", *heads, f"users for {made.wanted}", "Holm"])
+        for line in mine:
+            grid.add_row(escape(line.column.label), *_numbers(made, line, several=several))
+        grids.show(console, grid)
     for note in notes(made):
         console.print(note, style="dim", markup=False)
 
@@ -173,13 +172,12 @@ def show(console: Console, made: Power) -> None:
 def _numbers(made: Power, line: Line, *, several: bool) -> list[str]:
     spread, value = line.spread, f"{line.value:.{line.column.digits}f}"
     if not spread.errors:
-        return [value, str(spread.users), *["-"] * (6 + several)]
+        return [value, *["-"] * (5 + several)]
     smallest = spread.smallest()
     share = f"{100 * smallest / abs(line.value):.1f} %" if line.value else "-"
-    by_pair = [" to ".join(map(two_digits, spread.range()))] * several
+    by_pair = ["–".join(map(two_digits, spread.range()))] * several
     holm = two_digits(spread.smallest(made.holm)) if line.tested else "-"
-    first = [value, str(spread.users), two_digits(spread.typical), two_digits(smallest), share, *by_pair, holm]
-    return [*first, *_needed(made, line)]
+    return [value, two_digits(smallest), share, *by_pair, holm, *_needed(made, line)]
 
 
 def _needed(made: Power, line: Line) -> list[str]:
@@ -192,12 +190,13 @@ def _needed(made: Power, line: Line) -> list[str]:
 
 def notes(made: Power) -> list[str]:
     several = any(len(line.spread.errors) > 1 for line in made.lines)
-    typical = "median of the standard errors of the differences of " if several else "standard error of "
     fewest = min(line.spread.users for line in made.lines)
+    errors = power.in_errors(fewest)
+    typical = f"median of the standard errors of {made.of}" if several else f"standard error of {made.of}"
     return [
         f"smallest: the true difference of two rows that comes out significant in {100 * power.POWER:.0f} % of "
-        f"experiments with as many users: t-test over users, paired, level {100 * LEVEL:.0f} %, two-sided, one "
-        f"comparison. SE: {typical}{made.of}, over users (jackknife). Value: {made.value_of}.",
+        f"experiments with as many users: {errors:.2f} standard errors over {fewest} users ({typical}; paired t-test, "
+        f"level {100 * LEVEL:.0f} %, two-sided, one comparison). Value: {made.value_of}.",
         f"Holm: the same where it is one of {made.comparisons} comparisons and the only difference among them (the "
         "first step of Holm's correction); the more of them differ, the less it takes.",
         f"users: for a true difference of {made.wanted}. Taken for granted: other users are independent, differ as "
@@ -211,7 +210,7 @@ def notes(made: Power) -> list[str]:
 def _known(users: int) -> str:
     """How sure a standard error is: that of a variance of normal differences, twice."""
     half = 2 / (2 * (users - 1)) ** 0.5
-    return f"The SE is itself estimated: over {users} users to about ±{100 * half:.0f} %, users needed to twice that."
+    return f"The spread is estimated: from {users} users to about ±{100 * half:.0f} %, the users needed to twice that."
 
 
 def _equal(made: Power) -> list[str]:

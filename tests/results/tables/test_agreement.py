@@ -106,7 +106,7 @@ def test_a_column_in_which_no_rows_differ_is_left_out_and_named(tmp_path: Path) 
             row["bleu"] = first["bleu"]
     made = made_of([scored.finished(tmp_path / name, summary(name), rows[name]) for name in SKILLS])
     assert ([column.label for column in made.columns], made.left_out) == ([R1, RL], (BL,))
-    assert "Left out, as no two rows differ in them: BL." in printed(made)
+    assert "Left out: BL.; no two rows differ there." in printed(made)
 
 
 def test_a_column_that_a_row_lacks_is_correlated_over_the_others(found: list[FinishedRun], tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_column_that_a_row_lacks_is_correlated_over_the_others(found: list[Fin
     )
     assert made.pearson.values[0, 2] == pytest.approx(np.corrcoef(rouge, bleu)[0, 1])
     assert made.lacking == (BL,)
-    assert "Over the users that have a value only: BL." in printed(made)
+    assert "BL.: only over the users that have a value in both rows." in printed(made)
     places = dict(zip(made.rows, made.places[:, 2].tolist(), strict=True))
     assert math.isnan(places["dpl"]) and sorted(places[name] for name in ("Non-Perso", "RAG", "pag")) == [1, 2, 3]
 
@@ -135,7 +135,8 @@ def test_a_row_is_compared_with_itself_under_another_user_s_history(found: list[
     test = stats.ttest_rel(by_user(found[1], "rouge1"), by_user(found[3], "rouge1"))
     assert (first.errors, first.difference.p) == (pytest.approx(test.statistic), pytest.approx(test.pvalue))
     assert [one.p for one in made.swaps] == pytest.approx(inference.holm([one.difference.p for one in made.swaps]))
-    (line,) = (one for one in printed(made).splitlines() if one.strip().startswith("RAG · history=random"))
+    said = printed(made).partition("history: RAG less RAG · history=random")[2]
+    line = next(one for one in said.splitlines() if one.strip().startswith(R1))
     assert line.split()[-1] == "†"
 
 

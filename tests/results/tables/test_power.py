@@ -9,6 +9,7 @@ from statistics import median
 
 import numpy as np
 import pytest
+from rich.console import Console
 from scipy import stats
 
 from bench.errors import UserError
@@ -156,15 +157,25 @@ def test_the_command_prints_numbers_and_what_they_do_not_show(
     assert fakes.bench("power", out, "--baseline", "nonperso", "--relative", "10%", "--metric", "rouge") == 0
     said = capfd.readouterr().out
     line = measured(found, baseline="nonperso").lines[0]
-    (printed,) = (one.split() for one in said.splitlines() if one.strip().startswith("Books"))
+    printed = next(one.split() for one in said.partition("Books")[2].splitlines() if one.strip().startswith("R-1"))
     needed = line.spread.needed(0.1 * line.value)
-    assert printed[:6] == ["Books", "R-1", f"{line.value:.4f}", "30", two_digits(line.spread.typical),
-                           two_digits(line.spread.smallest())]  # fmt: skip
+    assert printed[:3] == ["R-1", f"{line.value:.4f}", two_digits(line.spread.smallest())]
+    assert "Books, 30 users" in said
     assert f"{needed:,}" in printed
     assert "users for 10 %" in said
     assert "one of 6 comparisons" in said
     assert "other users are independent, differ as much as these" in said
     assert "what a test can show, not what is there" in said
+
+
+def test_a_narrow_terminal_cuts_no_number(found: list[FinishedRun]) -> None:
+    for width in (30, 200):
+        console = Console(width=width, force_terminal=True, no_color=True)
+        with console.capture() as capture:
+            power.show(console, measured(found))
+        line = next(one for one in capture.get().splitlines() if "R-1" in one)
+        assert "…" not in line
+        assert two_digits(measured(found).lines[0].spread.smallest()) in line
 
 
 def test_a_difference_from_nothing_needs_no_number_of_users(found: list[FinishedRun]) -> None:
