@@ -13,7 +13,7 @@ from bench.errors import match
 
 
 def plot(
-    kind: Annotated[str, typer.Argument(help="k-sweep, uniqueness, ablations or costs.")],
+    kind: Annotated[str, typer.Argument(help="k-sweep, uniqueness, ablations, costs or metrics.")],
     places: SuiteRuns = None,
     metric: DrawnMetrics = "",
     to: Annotated[Path | None, typer.Option("--to", help="A .svg, .png or .pdf file.", show_default="KIND.svg")] = None,

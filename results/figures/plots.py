@@ -14,7 +14,7 @@ from bench.console.meter import Meter
 from bench.console.terminal import inert
 from bench.errors import UserError, match
 from bench.record import files
-from results.figures import drawing, kinds
+from results.figures import agreement, drawing, kinds
 from results.tables import finished_runs, run_settings, scored, slices
 from results.tables.finished_runs import FinishedRun
 
@@ -28,6 +28,7 @@ KINDS: dict[str, Kind] = {
     "uniqueness": kinds.uniqueness,
     "ablations": kinds.ablations,
     "costs": kinds.costs,
+    "metrics": agreement.metrics,
 }
 SLICED = ("uniqueness",)  # by slices of the kind's own name
 LACKING = {  # why there is nothing to draw
@@ -35,7 +36,9 @@ LACKING = {  # why there is nothing to draw
     "uniqueness": "no finished run has scores",
     "ablations": "there are not two rows to compare",
     "costs": "no finished run",
+    "metrics": "there are not two rows that have scores of two columns",
 }
+MADE_BY = {"costs": "smoke", "metrics": "smoke"}  # the suite, where it has not the kind's own name
 
 
 class NothingToDraw(UserError):
@@ -65,7 +68,7 @@ def draw(
     distinctions = run_settings.distinctions(groups)
     drawn = [(figure, distinction) for figure, distinction in zip(figures, distinctions, strict=True) if figure]
     if not drawn:
-        raise NothingToDraw(f"nothing to plot: {LACKING[kind]}; `bench grid {kind}` makes such runs")
+        raise NothingToDraw(f"nothing to plot: {LACKING[kind]}; `bench grid {MADE_BY.get(kind, kind)}` makes such runs")
     for figure, distinction in drawn:
         _add_to_caption(figure, title, distinction)
     return [figure for figure, _ in drawn]

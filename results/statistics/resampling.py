@@ -71,6 +71,21 @@ def estimate(rows: Sequence[Sequence[ScoreArrays]], groups: Mapping[str, Mask], 
     return found
 
 
+def by_user(rows: Sequence[Sequence[ScoreArrays]], mask: Mask, keys: Sequence[str]) -> dict[str, Array]:
+    """column -> (users, rows): the value of each user's samples, mean over a row's seeds; NaN where there is none."""
+    import numpy as np
+
+    found: dict[str, Array] = {}
+    for layout, places in _by_layout(rows).items():
+        seeds = np.repeat(np.arange(len(places)), [len(rows[place]) for place in places])
+        sums = _sums([scores for place in places for scores in rows[place]], layout, mask)
+        for key, (values,) in _columns(layout, (sums,)).items():
+            if key in keys:
+                own = found.setdefault(key, np.full((len(values), len(rows)), np.nan))
+                own[:, places] = _over_seeds(values, seeds, len(places))
+    return found
+
+
 def _of_group(
     rows: Sequence[Sequence[ScoreArrays]], mask: Mask, keys: Sequence[str]
 ) -> dict[tuple[int, str], Estimate]:

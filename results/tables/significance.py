@@ -12,7 +12,7 @@ from bench.errors import UserError
 from bench.record.runs import SCORES
 from results.statistics import inference, resampling
 from results.statistics.resampling import Estimates
-from results.tables import find_row, notes, recovered
+from results.tables import detectable, find_row, notes, recovered
 from results.tables.finished_runs import FinishedRun
 from results.tables.leaderboard import Cell, Leaderboard
 from results.tables.slices import Slice
@@ -62,7 +62,9 @@ def measured(
 
 def _finished(board: Leaderboard, found: Estimates, baseline: str) -> Leaderboard:
     whole, estimates = recovered.with_column(board, found)
-    return _with_daggers(_with_intervals(whole, estimates), found, baseline)
+    tested = _with_daggers(_with_intervals(whole, estimates), found, baseline)
+    said = detectable.note(board, found, find(board, baseline) if baseline else None)
+    return replace(tested, notes=(*tested.notes, said)) if said else tested
 
 
 def _same_samples(scores: Sequence[Sequence[ScoreArrays]]) -> bool:
