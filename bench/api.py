@@ -1,4 +1,4 @@
-"""The Python API: `from bench import run, load_runs, import_predictions` (docs/api.md). Options are named as on the command line.
+"""The Python API (docs/api.md): `from bench import run, load_runs`. Options are named as on the command line.
 
 What the command line prints as a line is raised: UserError, EngineError, PluginError (bench.errors). A failed sample is
 a row with its `error`, no exception. Names that this page documents stay; new options come with defaults.

@@ -39,8 +39,9 @@ def changed(rows: Rows) -> Iterator[str]:
     for said, labels in _by_text(rows, lambda run: _listed(_of_row(run))).items():
         parts.append(f"{', '.join(labels)}: {said}")
     if parts:
-        name = runs[0].summary["profile"]["name"]
-        yield f"Set by hand, the own value of profile {name} in brackets: {'; '.join(parts)}."
+        name = f"the own value of profile {runs[0].summary['profile']['name']}"
+        own = "the value without it" if runs[0].imported else name
+        yield f"Set by hand, {own} in brackets: {'; '.join(parts)}."
 
 
 def _of_row(run: FinishedRun) -> dict[str, tuple[Any, Any]]:

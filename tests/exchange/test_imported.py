@@ -20,6 +20,7 @@ from results.tables.finished_runs import FinishedRun, find_finished
 from results.tables.special_notes import NOT_KNOWN
 from tests.exchange.elsewhere import bring_in, export, save, written
 from tests.fakes import World, bench
+from tests.generate.fake_server import FakeServer, Reply, completed, serving
 
 
 @pytest.fixture
@@ -254,3 +255,19 @@ def test_an_imported_run_disagrees_where_its_metric_does(world: World, theirs: P
     found = [run for run in find_finished([world.out]) if not run.imported]
     groups = finished_runs.comparable([*found, FinishedRun(one, other)])
     assert [[run.imported for run in group] for group in groups] == [[False], [True]]
+
+
+def test_a_judge_reads_it_and_verify_finds_the_answers(
+    world: World, theirs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    with serving(FakeServer()) as server:
+        server.cards[0]["id"] = "gpt-judge"
+        server.answer = lambda n, body: Reply(body=completed("Score: 7"))
+        assert bring_in(world, theirs) == 0
+        of_judge = ["--set", f"judge.base_url={server.address}", "--set", "judge.model=gpt-judge"]
+        assert bench("score", folder(world).path, "--metric", "judge", *of_judge) == 0
+        assert folder(world).summary()["scores"]["Books"]["judge"] == 7.0
+        with verification.Verifier() as verifier:
+            found = {check.name: check.holds for check in verifier.verify(folder(world))}
+    assert found["texts"] is None and found["scores"] is found["summary"] is found["identity"] is True

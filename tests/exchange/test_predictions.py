@@ -79,8 +79,8 @@ WRONG: dict[str, tuple[bytes, str]] = {
     ),
     "another split": (
         lines(*LINES, {"sample_id": "Books/u0/r3", "text": "x"}),
-        "FILE: 1 of 7 lines are of other samples of the data than those that are imported, first line 7: "
-        "'Books/u0/r3', of split val; give the --split, --limit and --limit-seed of the export, or add --ignore-unknown",
+        "FILE: 1 of 7 lines are of other samples of the data than those that are imported, first line 7: 'Books/u0/r3',"
+        " of split val; give the --split, --limit and --limit-seed of the export, or add --ignore-unknown",
     ),
     "ambiguous": (
         lines({"user_id": "u0", "item_id": "i4", "text": "x"}, *LINES[1:]),
