@@ -1,4 +1,4 @@
-"""Measures LLM personalization. `run` and `load_runs` are the Python API (docs/api.md).
+"""Measures LLM personalization. `run`, `load_runs` and `import_predictions` are the Python API (docs/api.md).
 
 The other packages' `__init__.py` are empty. This one is not, as the API's names are those that a reader types: `from
 bench import run`. They are loaded when they are asked for: every command imports this file, and must start at once.
@@ -11,10 +11,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bench.api import import_predictions as import_predictions
     from bench.api import load_runs as load_runs
     from bench.api import run as run
 
-_API = ("load_runs", "run")
+_API = ("import_predictions", "load_runs", "run")
 
 
 class _Bench(ModuleType):

@@ -1,4 +1,4 @@
-"""The Python API: `from bench import run, load_runs` (docs/api.md). Options are named as on the command line.
+"""The Python API (docs/api.md): `from bench import run, load_runs`. Options are named as on the command line.
 
 What the command line prints as a line is raised: UserError, EngineError, PluginError (bench.errors). A failed sample is
 a row with its `error`, no exception. Names that this page documents stay; new options come with defaults.
@@ -188,6 +188,50 @@ def load_runs(*places: str | Path, plugin: Files = ()) -> Runs:
     with _as_a_command(plugin):
         _, found = select([Path(place) for place in places], say=to_stderr)
         return Runs(tuple(map(Run, found)))
+
+
+def import_predictions(
+    file: Files,
+    name: str,
+    *,
+    data: str | Path = DATA,
+    split: str = "test",
+    limit: int | None = None,
+    limit_seed: int = 0,
+    seed: Numbers | None = None,
+    metric: Names = "",
+    profile: str | Path = PROFILE,
+    allow_missing: bool = False,
+    ignore_unknown: bool = False,
+    last: bool = False,
+    out: str | Path = "runs",
+    plugin: Files = (),
+) -> Runs:
+    """What `bench import predictions` does: a run for each file. Raises UserError for a file that is wrong."""
+    from bench.exchange import imported
+    from bench.exchange.predictions import Rules
+    from bench.suite import grid
+    from results.tables.finished_runs import FinishedRun
+
+    files = [Path(file)] if isinstance(file, str | Path) else [Path(one) for one in file]
+    with _as_a_command(plugin):
+        asked = imported.Asked(
+            name=name,
+            data=str(data),
+            profile=str(profile),
+            out=Path(out),
+            split=split,
+            limit=limit,
+            limit_seed=limit_seed,
+            metrics=grid.metrics(_words(metric)),
+            rules=Rules(allow_missing, ignore_unknown, last),
+        )
+        seeds = range(len(files)) if seed is None else grid.integers(_words(seed), option="--seed")
+        with provenance.command(["import", "predictions", *map(str, files), "--name", name]), _without_main():
+            found = imported.run(files, list(seeds), asked, say=to_stderr)
+        for one in found:
+            to_stderr(one.said)
+        return Runs(tuple(Run(FinishedRun(one.folder, one.summary)) for one in found))
 
 
 # ---------------------------------------------------------------- as the command line does it

@@ -21,6 +21,7 @@ from bench.commands import (
     data,
     differences,
     examples,
+    exchange,
     figures,
     grid,
     machine,
@@ -43,6 +44,9 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Build and describe datasets.", epilog=examples.epilog("data"), **PLAIN)
 models_app = typer.Typer(help="Fetch models.", epilog=examples.epilog("models"), **PLAIN)
+import_app = typer.Typer(help="Bring in texts that were made elsewhere.", epilog=examples.epilog("import"), **PLAIN)
+export_app = typer.Typer(help="Write what code elsewhere needs.", epilog=examples.epilog("export"), **PLAIN)
+GROUPS = {"": app, "data": data_app, "models": models_app, "import": import_app, "export": export_app}
 
 VERBS: dict[str, Callable[..., None]] = {
     "run": run.run,
@@ -70,14 +74,16 @@ VERBS: dict[str, Callable[..., None]] = {
     "data world": data.data_world,
     "models pull": machine.models_pull,
     "models make": machine.models_make,
+    "export samples": exchange.export_samples,
+    "import predictions": exchange.import_predictions,
 }
 for words, verb in VERBS.items():
     group, _, name = words.rpartition(" ")
     first = " ".join((verb.__doc__ or "").split()).partition(". ")[0].rstrip(".")  # in lists; typer would cut it
-    to = {"": app, "data": data_app, "models": models_app}[group]
-    to.command(name, short_help=f"{first}.", epilog=examples.epilog(words))(verb)
-app.add_typer(data_app, name="data")
-app.add_typer(models_app, name="models")
+    GROUPS[group].command(name, short_help=f"{first}.", epilog=examples.epilog(words))(verb)
+for name, group_app in GROUPS.items():
+    if name:
+        app.add_typer(group_app, name=name)
 
 
 def _version(asked: bool) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -23,12 +24,15 @@ from bench.profile import TrainConfig as TrainConfig
 from bench.record import files
 from bench.types import Split
 
+IMPORTED = "imported"  # stands where the method of texts that were made elsewhere is not known
+
 
 class RunConfig(BaseModel):
     """One cell of a grid, resolved: everything that decides its result.
 
     `retriever` is None, and k is 0, for methods without a retriever. The options of method and retriever include
-    defaults, so that a changed default is a changed run.
+    defaults, so that a changed default is a changed run. `imported` names the system that made the texts elsewhere
+    (bench/exchange): then the method is `IMPORTED`, and of the profile only metrics and a judge's model count.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,10 +54,14 @@ class RunConfig(BaseModel):
     deterministic: bool = False
     profile: Profile
     changed: dict[str, JsonValue] = {}  # bench.settings: key -> the profile's own value, where --set gave another one
+    imported: str | None = None
 
     @property
     def label(self) -> str:
         """The readable part of the run folder's name."""
+        if self.imported is not None:
+            name = re.sub("[^a-z0-9]+", "-", self.imported.lower()).strip("-")[:40] or "texts"
+            return f"{Path(self.data).name}-{IMPORTED}-{name}-seed{self.seed}"
         retriever = f"-{self.retriever}-k{self.k}" if self.retriever else ""
         history = "" if self.history == "own" else f"-{self.history}"
         return f"{Path(self.data).name}-{self.method}{retriever}{history}-seed{self.seed}"
@@ -82,6 +90,7 @@ def identity(config: RunConfig, *, generator: Mapping[str, Any], sources: Mappin
         cell.pop(key)
     if config.history == "own":  # as before there was another
         cell.pop("history")
+    cell.pop("imported")  # None: the texts of imported runs are their identity (bench.exchange.imported)
     return fingerprint({"cell": cell, "generator": generator, "sources": sources})
 
 

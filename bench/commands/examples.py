@@ -56,6 +56,17 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "models": ("bench models pull",),
     "models pull": ("bench models pull", "bench models pull --profile paper-7b"),
     "models make": ("bench models make micro --out micro",),
+    "export": ("bench export samples --data mixed --limit 200 --to samples.jsonl",),
+    "export samples": (
+        "bench export samples --data mixed --limit 200 --to samples.jsonl",
+        "bench export samples --data mixed --prompts rag --retriever bm25 -k 4 \\\n    --to prompts.jsonl.gz",
+    ),
+    "import": ('bench import predictions predictions.jsonl --limit 200 --name "My system"',),
+    "import predictions": (
+        'bench import predictions predictions.jsonl --limit 200 --name "My system"',
+        "bench import predictions seed0.jsonl seed1.jsonl --seed 0,1 \\\n"
+        '    --data data/mine --name "My system" --allow-missing',
+    ),
 }
 
 

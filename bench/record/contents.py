@@ -51,6 +51,7 @@ class Config(Content):
     config: Object
     trained: Trained | None = None
     date: Text = ""  # what the chat template was told
+    imported: Object | None = None  # of texts that were made elsewhere: where they are from (bench.exchange.imported)
 
 
 class Git(Content):
@@ -225,14 +226,22 @@ class EngineUse(Content):
     tokens_per_second: Number = 0
 
 
+# What is not known of texts that were made elsewhere, and null in the summary of such a run alone.
+OF_A_MODEL = (
+    "k", "sampling", "input_budget", "stage_input_budget", "deterministic", "shortened", "shortened_before",
+    "wall_seconds",
+)  # fmt: skip
+
+
 class Summary(Content):
     """summary.json: what tables ask of a finished run. Counts and scores are by category."""
 
     format: Literal[4]
+    imported: Object | None = None  # as in config.json
     method: Text
     label: Text
     retriever: Text | None
-    k: Count
+    k: Count | None
     seed: int
     variant: Text
     data: Data
@@ -242,10 +251,10 @@ class Summary(Content):
     generator: Text
     encoders: dict[Text, Text]
     dtype: Text
-    sampling: Sampling
-    input_budget: Count
-    stage_input_budget: Count
-    deterministic: bool
+    sampling: Sampling | None
+    input_budget: Count | None
+    stage_input_budget: Count | None
+    deterministic: bool | None
     settings: Object  # of `bench.settings`, but for those above
     metric_settings: dict[Text, Object]
     changed: Object  # setting -> the profile's own value, where another one was given
@@ -253,12 +262,12 @@ class Summary(Content):
     n: dict[Text, Count]
     users: Count
     failed: Count
-    shortened: Count
+    shortened: Count | None
     uncompared: dict[Text, Count]  # why the retriever had nothing to compare -> samples
     kept: Kept | None
-    shortened_before: Count
+    shortened_before: Count | None
     stages: dict[Text, Cost]
-    wall_seconds: Number
+    wall_seconds: Number | None
     columns: list[Column]
     scores: dict[Text, dict[Text, Number]]
     metric_versions: dict[Text, Object]
@@ -275,3 +284,10 @@ class Summary(Content):
         if scores.keys() != written:
             raise ValueError(f"found {sorted(scores)!r:.60}, expected the categories of n")
         return scores
+
+    @field_validator(*OF_A_MODEL)
+    @classmethod
+    def _known(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is None and info.data.get("imported") is None:
+            raise ValueError("found null, which only an imported run has")
+        return value

@@ -128,7 +128,7 @@ def plan(
     cells: dict[str, Cell] = {}
     for config in configs:
         method = registry.create("method", config.method, config.method_options)
-        _check_truth(config, method, corpus)
+        check_truth(config, corpus, method)
         trained = _checkpoint(config, checkpoint, out) if isinstance(method, SoftPromptMethod) else None
         samples = samples_of(config, corpus)
         if not samples:
@@ -146,7 +146,7 @@ def plan(
     return list(cells.values())
 
 
-def _check_truth(config: RunConfig, method: Method, corpus: Corpus) -> None:
+def check_truth(config: RunConfig, corpus: Corpus, method: Method | None = None) -> None:
     """Raises UserError where a ceiling or a metric needs to know what is planted, and nothing is."""
     ceiling = [f"method '{config.method}'"] if getattr(method, "sees_truth", False) else []
     metrics = [name for name in config.profile.metrics if getattr(registry.load("metric", name), "needs_truth", False)]

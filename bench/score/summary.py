@@ -9,11 +9,13 @@ from statistics import fmean
 from typing import Any
 
 from bench import registry, settings
-from bench.config import fingerprint, variant
+from bench.config import IMPORTED, fingerprint, variant
 from bench.data.corpus import Corpus
-from bench.record.contents import FORMAT
+from bench.record.contents import FORMAT, OF_A_MODEL
 from bench.score.written import Rows, Written
 from bench.types import StageCost
+
+UNKNOWN = "-"  # of a model elsewhere
 
 # Settings that have keys of their own in a summary.
 _NAMED = ("dtype", "temperature", "top_p", "max_new_tokens", "input_budget", "stage_input_budget")
@@ -31,17 +33,12 @@ def describe(run: Written, corpus: Corpus, *, metrics: Mapping[str, Mapping[str,
     for row in rows:
         for stage, cost in row["stages"].items():
             stages.setdefault(stage, StageCost()).add(StageCost(**cost))
-    generator, sources = run.about["generator"], run.about["sources"]
-    engine = {key: value for key, value in generator.get("engine", {}).items() if key not in settings.ONLY_SPEED}
     return {
         "format": FORMAT,
         "run": run.name,
         "method": config.method,
-        "label": registry.load("method", config.method).label,  # type: ignore[attr-defined]
         "retriever": config.retriever,
-        "k": config.k,
         "seed": config.seed,
-        "variant": variant(config),
         "data": {
             "name": corpus.name,
             "title": corpus.title,
@@ -51,6 +48,29 @@ def describe(run: Written, corpus: Corpus, *, metrics: Mapping[str, Mapping[str,
             "limit": config.limit,
             "limit_seed": config.limit_seed,
         },
+        "metric_settings": dict(metrics or {}),
+        "changed": settings.with_metrics(config, metrics or {}),
+        "commit": run.commit,
+        "trained": run.about.get("trained"),
+        "n": {category: sum(sample.category == category for sample in samples) for category in corpus.categories},
+        "users": len({(sample.category, sample.user_id) for sample in samples}),
+        "failed": sum(row["error"] is not None for row in rows),
+        "empty": sum(row["error"] is None and not row["text"] for row in rows),
+        "uncompared": dict(Counter(row["uncompared"] for row in rows if row["uncompared"])),
+        "kept": _kept(rows) if config.retriever else None,
+        "stages": {stage: asdict(cost) for stage, cost in stages.items()},
+        **(_made_here(run) if config.imported is None else _made_elsewhere(run)),
+    }
+
+
+def _made_here(run: Written) -> dict[str, Any]:
+    """How the texts were made: method, model, settings, what the budget took out of prompts, time."""
+    config, rows, generator, sources = run.config, run.rows, run.about["generator"], run.about["sources"]
+    engine = {key: value for key, value in generator.get("engine", {}).items() if key not in settings.ONLY_SPEED}
+    return {
+        "label": registry.load("method", config.method).label,  # type: ignore[attr-defined]
+        "k": config.k,
+        "variant": variant(config),
         "profile": {"name": config.profile.name, "title": config.profile.title},
         "model": generator.get("model", config.profile.llm),
         "engine": f"{generator['backend']} {generator['version']}",
@@ -65,22 +85,27 @@ def describe(run: Written, corpus: Corpus, *, metrics: Mapping[str, Mapping[str,
             **{key: value for key, value in settings.of(config).items() if key not in _NAMED},
             **{f"generator.{key}": value for key, value in generator.items() if key not in _GENERATOR},
         },
-        "metric_settings": dict(metrics or {}),
-        "changed": settings.with_metrics(config, metrics or {}),
         "source": fingerprint({key: sources[key] for key in ("method", "retriever") if key in sources}),
-        "commit": run.commit,
-        "trained": run.about.get("trained"),
-        "n": {category: sum(sample.category == category for sample in samples) for category in corpus.categories},
-        "users": len({(sample.category, sample.user_id) for sample in samples}),
-        "failed": sum(row["error"] is not None for row in rows),
-        "empty": sum(row["error"] is None and not row["text"] for row in rows),
         "shortened": sum(any(row["dropped"].values()) for row in rows),
         "shortened_before": sum(any(row["dropped_before"].values()) for row in rows),
         "dropped": {key: sum(row["dropped"][key] for row in rows) for key in rows[0]["dropped"]},
-        "uncompared": dict(Counter(row["uncompared"] for row in rows if row["uncompared"])),
-        "kept": _kept(rows) if config.retriever else None,
-        "stages": {stage: asdict(cost) for stage, cost in stages.items()},
         "wall_seconds": _wall_seconds(rows),
+    }
+
+
+def _made_elsewhere(run: Written) -> dict[str, Any]:
+    """The same keys, of texts of which only the name of their system is known."""
+    return {
+        "label": f"{run.config.imported} ({IMPORTED})",
+        "variant": "",
+        "profile": {"name": UNKNOWN, "title": UNKNOWN},
+        **dict.fromkeys(("model", "engine", "generator", "dtype", "source"), UNKNOWN),
+        "encoders": {},
+        "settings": {},
+        "dropped": None,
+        "commit": "",
+        **dict.fromkeys(OF_A_MODEL),
+        "imported": run.about["imported"],
     }
 
 

@@ -8,6 +8,7 @@ It generates nothing, writes nothing into the run, and trusts nothing that it ca
     identity  the same configuration makes this run today: sources, weights, engine (results.checks.replay)
     vectors   every stored vector is what the encoder computes
     texts     every row is what the method writes from the stored answers, except for durations
+              (of an imported run nothing can show how its texts were made: results.checks.elsewhere)
     scores    the scores are those of the texts (results.checks.rescore)
     summary   the summary follows from all of these
 """
@@ -30,7 +31,7 @@ from bench.run.writing import facts
 from bench.score import keep
 from bench.score.judging import Judges
 from bench.score.written import read_config
-from results.checks import replay, rescore
+from results.checks import elsewhere, replay, rescore
 from results.checks.check import Check, differing_keys, differing_rows
 from results.checks.stand_ins import StoredAnswers
 
@@ -86,7 +87,10 @@ def _checks(
     rows = list(folder.rows(runs.SAMPLES))
     samples = samples_of(config, corpus)
     yield _samples(rows, samples)
-    yield from replay.checks(folder, config, corpus, rows, own)
+    if config.imported is None:
+        yield from replay.checks(folder, config, corpus, rows, own)
+    else:
+        yield from elsewhere.checks(folder, config, corpus, rows)
     yield from rescore.checks(folder, config, corpus, rows, samples, summary, judges)
 
 

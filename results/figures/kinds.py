@@ -95,7 +95,13 @@ def ablations(group: Sequence[FinishedRun], metrics: Sequence[str]) -> Figure | 
 
 
 def costs(group: Sequence[FinishedRun], metrics: Sequence[str]) -> Figure | None:
-    """Left: tokens for each sample (read, read from the cache, written). Right: the metric against these tokens."""
+    """Left: tokens for each sample (read, read from the cache, written). Right: the metric against these tokens.
+
+    What texts that were made elsewhere cost is not known: they are left out.
+    """
+    group = [run for run in group if not run.imported]
+    if not group:
+        return None
     (board,) = leaderboards(group, metrics=metrics, intervals=False)
     (key, *_) = drawing.chosen_keys(board, metrics, ("meteor",))
     figure, axes = drawing.panels(1, 2, width=3.6, height=0.9 + 0.27 * max(5, len(board.rows)))

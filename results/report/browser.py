@@ -68,7 +68,11 @@ def collect(found: Sequence[FinishedRun], *, prompts: bool, meter: Meter | None 
         (board,) = leaderboards(group, intervals=False)
         for row, same in zip(board.rows, finished_runs.by_row(finished_runs.newest(group)), strict=True):
             key = json.dumps(same[0].summary["data"], sort_keys=True)
-            tables.setdefault(key, []).append(Shown(" · ".join([row.label, *distinctions]), same[0]))
+            shown = tables.setdefault(key, [])
+            if same[0].imported:  # whatever tables it stands in, it is shown once
+                distinctions = []
+            if not any(one.run is same[0] for one in shown):
+                shown.append(Shown(" · ".join([row.label, *distinctions]), same[0]))
     return [_samples(shown, meter or Meter(), prompts=prompts) for shown in tables.values()]
 
 

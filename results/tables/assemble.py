@@ -1,7 +1,7 @@
 """Finished runs to leaderboards in the paper's layout: rows are methods, column groups are categories.
 
-Only comparable runs share a table: same data, samples, model, engine, sampling and metrics.
-Runs that differ only in the seed form one row, the mean over seeds.
+Only comparable runs share a table: same data, samples, model, engine, sampling and metrics. Imported runs, of which
+only the texts are known, stand beside them. Runs that differ only in the seed form one row, the mean over seeds.
 """
 
 from __future__ import annotations
@@ -92,13 +92,13 @@ def _row(runs: Sequence[FinishedRun], label: str, line: str) -> Row:
         label=label,
         method=first["method"],
         retriever=first["retriever"],
-        k=first["k"],
+        k=first["k"] or 0,
         seeds=tuple(summary["seed"] for summary in seeds),
         n=sum(first["n"].values()),
         failed=sum(summary["failed"] for summary in seeds),
         values={cell: fmean(values) for cell, values in by_seed.items()},
         cost=_cost(seeds),
-        wall_seconds=sum(summary["wall_seconds"] for summary in seeds),
+        wall_seconds=sum(summary["wall_seconds"] or 0.0 for summary in seeds),
         variant=first["variant"],
         line=line,
         changes=labels.own(runs[0]),
@@ -106,6 +106,7 @@ def _row(runs: Sequence[FinishedRun], label: str, line: str) -> Row:
         kept=fmean(one["mean"] for one in kept) if kept else None,
         full=fmean(one["full"] for one in kept) if kept else None,
         by_seed=by_seed,
+        imported=runs[0].imported,
     )
 
 

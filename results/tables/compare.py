@@ -14,7 +14,7 @@ from bench.record.runs import RunFolder
 from bench.types import Column
 from results.statistics import inference, resampling
 from results.statistics.resampling import Difference, Estimate
-from results.tables import find_row, finished_runs, notes, run_settings, scored, significance
+from results.tables import find_row, finished_runs, notes, run_settings, scored, significance, special_notes
 from results.tables.assemble import leaderboards
 from results.tables.finished_runs import FinishedRun, Summary
 from results.tables.leaderboard import Row
@@ -50,6 +50,7 @@ class Comparison:
     b: str
     lines: tuple[Line, ...]
     users: int
+    imported: tuple[str, ...] = ()  # notes on sides that were made elsewhere
 
 
 def compare(a: str, b: str, out: Path, *, all_columns: bool = False, metrics: Sequence[str] = ()) -> Comparison:
@@ -61,7 +62,8 @@ def compare(a: str, b: str, out: Path, *, all_columns: bool = False, metrics: Se
         raise UserError(f"{a} or {b} has no {runs.SCORES}; `bench score RUN` writes it")
     columns = scored.chosen(shared, scored.named(metrics, shared), every=all_columns)
     users = len(set(scores[0][0].user.tolist()))
-    return Comparison(name_a, name_b, _lines(scores, columns), users)
+    imported = special_notes.imported({name_a: runs_a, name_b: runs_b})
+    return Comparison(name_a, name_b, _lines(scores, columns), users, tuple(imported))
 
 
 def _lines(scores: Sequence[Sequence[ScoreArrays]], columns: Sequence[Column]) -> tuple[Line, ...]:
@@ -107,11 +109,12 @@ def _rows(out: Path) -> list[tuple[Row, list[FinishedRun]]]:
     seeds = [row for group in groups for row in finished_runs.by_row(finished_runs.newest(group))]
     boards = leaderboards(found, intervals=False)
     labelled = [
-        replace(row, label=" · ".join([row.label, *distinctions]))
+        row if row.imported else replace(row, label=" · ".join([row.label, *distinctions]))
         for board, distinctions in zip(boards, run_settings.all_distinctions(groups), strict=True)
         for row in board.rows
     ]
-    return list(zip(labelled, seeds, strict=True))
+    pairs = {tuple(run.folder.path for run in found): (row, found) for row, found in zip(labelled, seeds, strict=True)}
+    return list(pairs.values())  # an imported run, which may stand in several tables, once
 
 
 def _shared(a: str, b: str, summaries: Sequence[Summary]) -> list[dict[str, Any]]:
@@ -147,6 +150,8 @@ def show(console: Console, comparison: Comparison) -> None:
         style="dim",
         markup=False,
     )
+    for note in comparison.imported:
+        console.print(note, style="dim", markup=False)
 
 
 def _numbers(line: Line) -> list[str]:

@@ -55,6 +55,11 @@ class FinishedRun:
         return found
 
     @property
+    def imported(self) -> bool:
+        """Whether its texts were made elsewhere, so that nothing is known of how."""
+        return self.summary.get("imported") is not None
+
+    @property
     def shared(self) -> str:
         """Runs with the same value may share a table, if their metrics agree."""
         of_table = {key: value for key, value in self.summary["settings"].items() if not settings.of_row(key)}
@@ -70,7 +75,8 @@ class FinishedRun:
     def cell(self) -> tuple[Any, ...]:
         """Comparable runs with the same value form one row: everything but the seed. K is last."""
         facts = json.dumps(self.facts, sort_keys=True)
-        return (*(self.summary[key] for key in ("method", "retriever", "variant")), facts, self.summary["k"])
+        method = self.summary["label" if self.imported else "method"]
+        return (method, *(self.summary[key] for key in ("retriever", "variant")), facts, self.summary["k"])
 
 
 def find_finished(places: Iterable[Path]) -> list[FinishedRun]:
@@ -91,12 +97,33 @@ def find_finished(places: Iterable[Path]) -> list[FinishedRun]:
 
 
 def comparable(found: Sequence[FinishedRun]) -> list[list[FinishedRun]]:
-    """The groups that share a table, in the order in which they were first seen."""
+    """The groups that share a table, in the order in which they were first seen.
+
+    An imported run stands last in every table of its data and samples whose metrics it agrees with, whatever the model
+    and settings, as its own are not known; a note says so. Without such a table it has one of its own.
+    """
+    groups = _alike([run for run in found if not run.imported])
+    alone: list[FinishedRun] = []
+    for run in (run for run in found if run.imported):
+        tables = [group for group in groups if _joins(run, group)]
+        for group in tables:
+            group.append(run)
+        alone += [] if tables else [run]
+    first = {id(run): place for place, run in reversed(list(enumerate(found)))}
+    return sorted([*groups, *_alike(alone)], key=lambda group: first[id(group[0])])
+
+
+def _alike(found: Sequence[FinishedRun]) -> list[list[FinishedRun]]:
     alike: dict[str, list[FinishedRun]] = defaultdict(list)
     for run in found:
         alike[run.shared].append(run)
-    first = {id(run): place for place, run in reversed(list(enumerate(found)))}
-    return sorted((group for runs in alike.values() for group in scored.apart(runs)), key=lambda one: first[id(one[0])])
+    return [group for runs in alike.values() for group in scored.apart(runs)]
+
+
+def _joins(run: FinishedRun, group: Sequence[FinishedRun]) -> bool:
+    """Whether an imported run may stand in a table: same samples, metrics that agree with those of all its rows."""
+    same = group[0].summary["data"] == run.summary["data"]
+    return same and scored.fits(run.summary, [one.summary for one in group])
 
 
 def newest(group: Sequence[FinishedRun]) -> list[FinishedRun]:
@@ -104,7 +131,7 @@ def newest(group: Sequence[FinishedRun]) -> list[FinishedRun]:
 
     Nothing else can differ between runs of one cell and seed. Seeds that other code wrote are not averaged with them.
     """
-    ordered = sorted(group, key=lambda run: str(run.summary["finished"]))
+    ordered = sorted(group, key=lambda run: (run.imported, str(run.summary["finished"])))
     code = {run.cell: run.summary["source"] for run in ordered}
     latest = {(*run.cell, run.summary["seed"]): run for run in ordered if run.summary["source"] == code[run.cell]}
     return list(latest.values())
@@ -119,7 +146,7 @@ def by_row(group: Sequence[FinishedRun]) -> list[list[FinishedRun]]:
 
 
 def _order(run: FinishedRun) -> tuple[Any, ...]:
-    """The registry lists methods and retrievers in the paper's order; all others follow by name."""
+    """The registry lists methods and retrievers in the paper's order; all others follow by name, imported ones last."""
 
     def place(kind: Any, name: str | None) -> tuple[int, str]:
         known = list(registry.BUILTIN[kind])
@@ -128,4 +155,5 @@ def _order(run: FinishedRun) -> tuple[Any, ...]:
     summary = run.summary
     method, retriever = place("method", summary["method"]), place("retriever", summary["retriever"])
     facts = json.dumps(run.facts, sort_keys=True)
-    return method, retriever, summary["k"], summary["variant"], facts, summary["seed"]
+    of_method = (run.imported, method, summary["label"] if run.imported else "")
+    return *of_method, retriever, summary["k"], summary["variant"], facts, summary["seed"]

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
+# What a row says of texts that were made elsewhere: all else is not known.
+OF_A_TEXT = (
+    "sample_id", "category", "user_id", "item_id", "rating", "title", "history", "text", "error",
+)  # fmt: skip
 OF_A_RUN = ("method", "retriever", "k", "seed", "variant", "model", "generator")
 
 
@@ -75,7 +79,8 @@ def _samples(run: FinishedRun) -> Iterator[dict[str, Any]]:
         values = {
             key: one[key] for one in of_metrics for key in one if key in columns and not isinstance(one[key], list)
         }
-        yield {**_about(run), **dict(_flat(row)), **values}
+        known = {key: row[key] for key in OF_A_TEXT} if run.imported else row
+        yield {**_about(run), **dict(_flat(known)), **values}
 
 
 def board(boards: Sequence[Leaderboard]) -> Rows:

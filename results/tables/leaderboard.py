@@ -35,6 +35,7 @@ class Row:
     intervals: dict[Cell, tuple[float, float]] = field(default_factory=dict)
     significance: dict[Cell, str] = field(default_factory=dict)  # the daggers
     kind: Literal["run", "paper", "difference"] = "run"
+    imported: bool = False  # texts made elsewhere: K, costs and times are not known, and 0 here
 
     @property
     def written(self) -> int:

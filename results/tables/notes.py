@@ -35,7 +35,8 @@ def of_runs(
     return (
         *([SYNTHETIC] if shared["data"]["synthetic"] else []),
         _data(shared),
-        _model(shared),
+        *([_model(shared)] if shared.get("imported") is None else []),
+        *special_notes.imported(rows),
         *special_notes.changed(rows),
         *special_notes.training(rows),
         _counts(group),
@@ -83,15 +84,21 @@ def _model_and_engine(summary: Summary) -> str:
 
 
 def _counts(group: Sequence[Summary]) -> str:
+    """K and shortened prompts are those of the rows that are not imported."""
     seeds = sorted({summary["seed"] for summary in group})
-    ks = sorted({summary["k"] for summary in group if summary["retriever"]})
-    failed, shortened, before = (
-        sum(summary[key] for summary in group) for key in ("failed", "shortened", "shortened_before")
+    ours = [summary for summary in group if summary.get("imported") is None]
+    ks = sorted({summary["k"] for summary in ours if summary["retriever"]})
+    failed = sum(summary["failed"] for summary in group)
+    said = (
+        f"seeds {', '.join(map(str, seeds))}{SEVERAL_SEEDS if len(seeds) > 1 else ''}; "
+        f"failed samples: {failed} (they score 0)"
     )
+    if not ours:
+        return f"S{said[1:]}."
+    shortened, before = (sum(summary[key] for summary in ours) for key in ("shortened", "shortened_before"))
     more = [f"in a stage before the last: {before}"] if before else []
     return (
-        f"K = {', '.join(map(str, ks)) or 'none'}; seeds {', '.join(map(str, seeds))}"
-        f"{SEVERAL_SEEDS if len(seeds) > 1 else ''}; failed samples: {failed} (they score 0); "
+        f"K = {', '.join(map(str, ks)) or 'none'}; {said}; "
         f"samples whose prompt was shortened: {'; '.join([str(shortened), *more])}."
     )
 

@@ -27,6 +27,8 @@ def backend(summary: Summary) -> str:
 def model(summary: Summary) -> str:
     """The model as tables name it; one in a folder of somebody's machine by its profile's title."""
     name = str(summary["model"])
+    if summary.get("imported") is not None:
+        return "imported texts"
     if backend(summary) in FAKE:
         return f"{backend(summary)}, not a model"
     return str(summary["profile"]["title"]) if is_path(name) else name
@@ -41,11 +43,12 @@ def of(summary: Summary) -> dict[str, Any]:
     """name -> value of each setting that a user chooses and that all runs of a table share."""
     data = summary["data"]
     metrics = metric_options(summary)
+    samples = {key: data[key] for key in ("split", "limit", "limit_seed")}
+    if summary.get("imported") is not None:  # of which no other setting is known
+        return {**samples, **metrics}
     others = {key: _scalar(value) for key, value in summary["settings"].items() if _of_table(key)}
     return {
-        "split": data["split"],
-        "limit": data["limit"],
-        "limit_seed": data["limit_seed"],
+        **samples,
         "engine": backend(summary),
         "dtype": None if backend(summary) in (*FAKE, *SERVED) else summary["dtype"],
         **summary["sampling"],

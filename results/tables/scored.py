@@ -43,6 +43,12 @@ def agree(summaries: Sequence[Summary]) -> bool:
     return all(_agree(*pair) for pair in combinations(map(_facts, summaries), 2))
 
 
+def fits(summary: Summary, others: Sequence[Summary]) -> bool:
+    """Whether this run disagrees with none of the others."""
+    ours = _facts(summary)
+    return all(_agree(_facts(other), ours) for other in others)
+
+
 def _agree(one: Facts, other: Facts) -> bool:
     return all(one.get(key, value) == value for key, value in other.items())
 

@@ -15,6 +15,7 @@ from results.tables.formats import shared
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bench.config import RunConfig
     from bench.run.planning import Plan
     from bench.run.selection import Choice
     from bench.train.checkpoint import Checkpoint
@@ -28,7 +29,7 @@ def run(console: Console, path: Path) -> None:
     config = read_config(folder)
     rows = list(folder.rows(runs.SAMPLES))
     console.print(f"{path.name}: {'finished' if folder.done else 'unfinished'}, {len(rows)} samples", markup=False)
-    console.print(runs.dump(config.model_dump(mode="json"), indent=2), markup=False)
+    console.print(runs.dump(_configuration(folder, config), indent=2), markup=False)
     failed = [row for row in rows if row["error"]]
     for row in failed[:MOST_FAILURES]:
         console.print(f"failed {row['sample_id']}: {row['error']}", markup=False)
@@ -38,14 +39,26 @@ def run(console: Console, path: Path) -> None:
         _costs_and_scores(console, folder.summary())
 
 
+def _configuration(folder: RunFolder, config: RunConfig) -> dict[str, Any]:
+    """Of texts that were made elsewhere, only what is known: where they are from, and which samples they are of."""
+    whole: dict[str, Any] = config.model_dump(mode="json")
+    if config.imported is None:
+        return whole
+    about = {key: whole[key] for key in ("data", "data_fingerprint", "split", "limit", "limit_seed", "seed")}
+    return {"imported": folder.read(runs.CONFIG)["imported"], **about, "metrics": whole["profile"]["metrics"]}
+
+
 def _costs_and_scores(console: Console, summary: Mapping[str, Any]) -> None:
     from rich.table import Table
 
-    costs = Table("stage", *shared.cost_heads(), box=None, pad_edge=False)
-    for stage, cost in summary["stages"].items():
-        costs.add_row(stage, *shared.costs_of(StageCost(**cost)))
-    console.print(costs)
-    console.print(f"wall seconds: {summary['wall_seconds']:,.0f}")
+    if summary.get("imported") is not None:
+        console.print("imported: model, prompts and costs are not known: -")
+    else:
+        costs = Table("stage", *shared.cost_heads(), box=None, pad_edge=False)
+        for stage, cost in summary["stages"].items():
+            costs.add_row(stage, *shared.costs_of(StageCost(**cost)))
+        console.print(costs)
+        console.print(f"wall seconds: {summary['wall_seconds']:,.0f}")
     for why, count in summary["uncompared"].items():
         console.print(f"{summary['retriever']} had nothing to compare for {count} samples: {why}", markup=False)
     for category, values in summary["scores"].items():
@@ -69,7 +82,7 @@ def provenance(console: Console, path: Path) -> None:
         "trained": {k: v for k, v in (about.get("trained") or {}).items() if k != "epochs"},
         "metrics": finished.get("metric_versions", {}),
         "files": finished.get("files", {}),
-        "config": about["config"],
+        "config": _configuration(folder, read_config(folder)),
     }
     for key, value in _flat(facts):
         said = '""' if value == "" else value

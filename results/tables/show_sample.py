@@ -38,18 +38,16 @@ def show(console: Console, path: Path, sample_id: str) -> None:
     if not meant:
         raise unknown(f"sample of {path.name}", sample_id, list(rows)[:10])
     row = rows[only("sample", sample_id, meant)]
-    sample, reference = _of_data(read_config(folder), row["sample_id"])
+    config = read_config(folder)
+    sample, reference = _of_data(config, row["sample_id"])
     page = _Page(console)
     page.section(f"Sample {row['sample_id']} of {path.name}")
     page.pairs(_about(row, sample))
-    for title, text in _prompts(path.parent / ".store" / "requests.sqlite", row):
-        page.section(title)
-        page.text(text)
-    why = f" ({row['uncompared']})" if row["uncompared"] else ""
-    page.section(f"Retrieved reviews, best first: {len(row['retrieved'])}{why}")
-    past = {review.review_id: review for review in sample.history} if sample else {}
-    for place, review_id in enumerate(row["retrieved"], start=1):
-        page.review(place, review_id, past.get(review_id))
+    if config.imported is None:
+        _how(page, path, row, sample)
+    else:
+        page.section("Prompt, retrieved reviews")
+        page.text(f"- (the text was made elsewhere, by {config.imported})")
     page.section("Answer: failed" if row["error"] else "Answer")
     page.text(row["error"] or row["text"])
     page.section("Reference: what the user really wrote")
@@ -60,6 +58,18 @@ def show(console: Console, path: Path, sample_id: str) -> None:
     if properties:
         page.section("Its numbers that tables are sliced by")
         page.pairs(properties)
+
+
+def _how(page: _Page, path: Path, row: Row, sample: Sample | None) -> None:
+    """How the text was made: prompts and retrieved reviews."""
+    for title, text in _prompts(path.parent / ".store" / "requests.sqlite", row):
+        page.section(title)
+        page.text(text)
+    why = f" ({row['uncompared']})" if row["uncompared"] else ""
+    page.section(f"Retrieved reviews, best first: {len(row['retrieved'])}{why}")
+    past = {review.review_id: review for review in sample.history} if sample else {}
+    for place, review_id in enumerate(row["retrieved"], start=1):
+        page.review(place, review_id, past.get(review_id))
 
 
 class _Page:

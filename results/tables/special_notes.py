@@ -17,6 +17,17 @@ from results.tables.formats import shared
 
 Rows = Mapping[str, Sequence[FinishedRun]]  # label -> the runs of its seeds
 
+NOT_KNOWN = (
+    "Their model, prompts, budgets, sampling and costs are not known and may be others than those of the other rows: "
+    "a difference is one of texts, and need not be the method's. That they were made without a held-out text cannot be "
+    "checked."
+)
+LET_PASS = {
+    "missing": "samples without a text, counted as failed:",
+    "unknown": "lines of no such sample, left out:",
+    "doubles": "earlier texts of a sample, replaced by a later one:",
+}
+
 SIDES = {"reference": "references", "prediction": "texts"}
 
 
@@ -28,8 +39,9 @@ def changed(rows: Rows) -> Iterator[str]:
     for said, labels in _by_text(rows, lambda run: _listed(_of_row(run))).items():
         parts.append(f"{', '.join(labels)}: {said}")
     if parts:
-        name = runs[0].summary["profile"]["name"]
-        yield f"Set by hand, the own value of profile {name} in brackets: {'; '.join(parts)}."
+        name = f"the own value of profile {runs[0].summary['profile']['name']}"
+        own = "the value without it" if runs[0].imported else name
+        yield f"Set by hand, {own} in brackets: {'; '.join(parts)}."
 
 
 def _of_row(run: FinishedRun) -> dict[str, tuple[Any, Any]]:
@@ -63,6 +75,18 @@ def _by_text(rows: Rows, say: Any) -> dict[str, list[str]]:
         if text := say(seeds[0]):
             found[text].append(label)
     return found
+
+
+def imported(rows: Rows) -> Iterator[str]:
+    """Which rows are of texts that were made elsewhere, what is not known of them, and what their import let pass."""
+    found = {label: seeds for label, seeds in rows.items() if seeds[0].imported}
+    if found:
+        yield f"Imported, texts made elsewhere: {', '.join(found)}. {NOT_KNOWN}"
+    for label, seeds in found.items():
+        about = [run.summary["imported"] for run in seeds]
+        counts = {says: sum(one.get(key, 0) for one in about) for key, says in LET_PASS.items()}
+        if said := ", ".join(f"{says} {count}" for says, count in counts.items() if count):
+            yield f"{label}: {said}."
 
 
 def unscored(rows: Rows, shared: Summary, columns: Sequence[Column]) -> Iterator[str]:

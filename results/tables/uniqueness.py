@@ -72,7 +72,8 @@ def missing(found: Sequence[FinishedRun]) -> tuple[int, int]:
 
 
 def _sources(found: Sequence[FinishedRun]) -> list[Source]:
-    return list({id(one): one for one in map(_source_of, found)}.values())
+    ours = [run for run in found if not run.imported] or found
+    return list({id(one): one for one in map(_source_of, ours)}.values())
 
 
 def _source_of(run: FinishedRun) -> Source:
@@ -107,7 +108,8 @@ def cut(run: FinishedRun, within: Mask) -> dict[str, Mask]:
 
 def check(found: Sequence[FinishedRun]) -> None:
     """Raises UserError where the profiles of these runs have other embedders: their groups would be others too."""
-    by_embedder = {read_config(run.folder).profile.embedder: run.folder.path.name for run in found}
+    ours = [run for run in found if not run.imported] or found  # an import's profile names metrics alone
+    by_embedder = {read_config(run.folder).profile.embedder: run.folder.path.name for run in ours}
     if len(by_embedder) > 1:
         listed = ", ".join(f"{embedder.model or 'none'} ({name})" for embedder, name in by_embedder.items())
         raise UserError(f"--by uniqueness: these runs have other embedders: {listed}; name the run folders of one")

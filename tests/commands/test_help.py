@@ -33,7 +33,7 @@ def lines(words: str) -> list[list[str]]:
 
 def parse(words: list[str]) -> None:
     """Raises TyperException where the command line does not know what is given."""
-    name = " ".join(words[1:3]) if words[1] in ("data", "models") else words[1]
+    name = " ".join(words[1:3]) if words[1] in ("data", "models", "export", "import") else words[1]
     COMMANDS[name].make_context(name, list(words[1 + len(name.split()) :]))
 
 

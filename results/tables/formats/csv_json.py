@@ -33,12 +33,13 @@ def as_csv(*boards: Leaderboard) -> str:
     for board in boards:
         own = set(board.cells())
         for row in board.rows:
-            head = [board.title, row.kind, row.label, row.method, row.retriever or "", row.k]
-            costs = [getattr(row.cost, name) for name in COSTS]
+            head = [board.title, row.kind, row.label, row.method, row.retriever or "", "" if row.imported else row.k]
+            costs = ["" if row.imported else getattr(row.cost, name) for name in COSTS]
+            wall = "" if row.imported else row.wall_seconds
             values = [text for cell in columns for text in (_csv_cell(row, cell) if cell in own else [""] * 4)]
             kept, full, truncated = ("" if one is None else one for one in (row.kept, row.full, row.cost.truncated))
             counts = [" ".join(map(str, row.seeds)), kept, full, row.n, row.failed]
-            writer.writerow([*head, *counts, *costs, truncated, row.wall_seconds, *values])
+            writer.writerow([*head, *counts, *costs, truncated, wall, *values])
     return out.getvalue()
 
 
@@ -75,4 +76,6 @@ def _row(board: Leaderboard, row: Row) -> dict[str, Any]:
             "by_seed": list(row.by_seed.get(cell, ())),
         }
     cost = {**asdict(row.cost), "truncated": row.cost.truncated, "wall_seconds": row.wall_seconds}
+    if row.imported:  # null: not known
+        about, cost = {**about, "k": None}, dict.fromkeys(cost)
     return {**about, "seeds": list(row.seeds), "values": values, "cost": cost}

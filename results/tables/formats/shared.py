@@ -68,4 +68,6 @@ def tail(board: Leaderboard, row: Row, *, costs: bool) -> list[str]:
         return [""] * len(heads(board, costs=costs))
     first = [kept(row)] if _has_kept(board) else []
     after = [*costs_of(row.cost), f"{row.wall_seconds:,.0f}"] if costs else []
+    if row.imported:
+        after = ["-"] * len(after)
     return [*first, str(row.n), str(row.failed), *after]
