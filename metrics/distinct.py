@@ -23,8 +23,8 @@ WORD = re.compile(r"\w+")
 class Distinct:
     """Rows: {"words": the text's words in lower case}. Columns: different n-grams / n-grams, over all rows.
 
-    The share falls with the number of texts and with their length. It is no sum over users, and a user who is drawn twice
-    by a bootstrap would pass for repetition: so these columns have no interval, and no value in slices.
+    The share falls with the number of texts and with their length. It is no sum over users, and a user whom a bootstrap
+    draws twice would pass for repetition: so these columns have no interval, and no value in slices.
     """
 
     columns = tuple(Column(f"distinct{n}", f"D-{n}", digits=3) for n in ORDERS)
