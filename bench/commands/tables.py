@@ -9,7 +9,7 @@ import typer
 
 from bench.commands.options import Out, Plugin, ShownMetrics, SuiteRuns
 from bench.commands.output import console, print_boards, print_claims, working
-from bench.errors import match
+from bench.errors import UserError, match
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -58,6 +58,8 @@ def table(
     from results.tables.assemble import leaderboards
 
     form = match("format", form, FORMATS)
+    if paper and normalized:
+        raise UserError("--paper has values and --normalized shares of the way to the reference; give one of them")
     suite, _ = which_runs.suite_of(places)
     if suite and suite.shows == "statistics":
         _statistics(data or suite.data, paper=paper, form=form)

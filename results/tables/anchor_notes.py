@@ -20,7 +20,7 @@ ANCHORS = (
 def of(
     found: Sequence[FinishedRun], shared: Summary, *, missing: Mapping[str, int], lacking: Mapping[str, str], n: int
 ) -> tuple[str, ...]:
-    """`missing`: anchor -> samples without such a text, of `n`; `lacking`: metric -> why anchors have no value of it."""
+    """`missing`: anchor -> samples of the `n` without such a text; `lacking`: metric -> why it has no value."""
     about = "; ".join(f"{name}: {text}" for name, text in anchor_texts.ABOUT.items())
     return (
         ANCHORS.format(about=about),

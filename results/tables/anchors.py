@@ -124,11 +124,17 @@ class Scorer:
         lacking |= {name: f"asks a language model (--metric {name} lets it)" for name in asking}
         wanted = [name for name in known if name not in asking]
         metrics = self.judges.metrics(config, wanted, options={name: settings[name] for name in wanted}, out=out)
-        for name, metric in list(metrics.items()):
-            if metric.versions() != shared["metric_versions"][name]:
-                lacking[name] = "has other versions now than the runs' (bench score RUN)"
-                del metrics[name]
-        return metrics, lacking
+        lacking |= {name: why for name, metric in metrics.items() if (why := _unlike(metric, name, shared))}
+        return {name: metric for name, metric in metrics.items() if name not in lacking}, lacking
+
+
+def _unlike(metric: Metric, name: str, shared: Summary) -> str:
+    """Why the metric cannot give here what the runs were scored with; "" where it can."""
+    try:
+        same = metric.versions() == shared["metric_versions"][name]
+    except UserError as error:
+        return f"cannot be computed here ({error})"
+    return "" if same else "has other versions now than the runs were scored with (`bench score` scores them again)"
 
 
 @cache

@@ -15,13 +15,13 @@ from results.tables.leaderboard import Leaderboard
 FLOOR, CEILING = recovered.FLOOR, "reference"
 DIGITS = 2
 NOTE = (
-    "Normalized: (value - Non-Perso's) / (the reference's - Non-Perso's): 0 is the floor, 1 the real review; intervals "
-    "are of this ratio, by the same draws of users; daggers are of the values themselves. It does not show how personal "
-    "a text is: that the reference has the top of ROUGE, METEOR, BLEU or BERTScore is so by construction, and no writer "
-    "reaches it, the same user on another day included. Row peer says what the item alone gives, row copy what the "
-    "user's old words give. -: the reference is not certainly better than the floor, or lacks the value."
+    "Normalized: (value - Non-Perso's) / (the reference's - Non-Perso's): 0 is the floor, 1 the real review. Intervals "
+    "are of this ratio, by the same draws of users; daggers are of the values themselves. It does not show how "
+    "personal a text is: that the reference has the top of ROUGE, METEOR, BLEU or BERTScore is so by construction, and "
+    "no writer reaches it, the same user on another day included. Row peer says what the item alone gives, row copy "
+    "what the user's old words give. -: the reference is not certainly better than the floor, or lacks the value."
 )
-LEFT_OUT = "Not normalized and left out, as more is not better there: {labels}."
+LEFT_OUT = "Left out of the normalized table: {labels} (not columns in which more is better)."
 WITHOUT = "Not normalized: this table has no {lacking}, so that these are the values themselves."
 
 
