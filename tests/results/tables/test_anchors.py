@@ -24,6 +24,7 @@ from results.tables import anchor_texts
 from retrievers.bm25 import Bm25
 from tests import fakes
 from tests.fakes import FAKE, World, bench
+from tests.results import valid
 
 MANIFEST = {"name": "toy", "title": "a toy", "synthetic": True, "categories": ["Books", "Films"]}
 FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
@@ -154,6 +155,7 @@ def test_every_format_marks_them_and_none_is_best(lonely: World, form: str, capf
         assert bench("table", lonely.out, "--format", form, *words) == 0
         out = capfd.readouterr().out
         assert out.count("Anchor: ") >= 3
+        assert form != "html" or valid.document(out) is not None
         (line,) = [one for one in out.splitlines() if "Anchor: reference" in one][:1]
         for best in ("**", "<b>", r"\textbf", "<u>", r"\underline"):
             assert best not in line
