@@ -19,6 +19,12 @@ from results.tables.formats import shared
 Rows = Mapping[str, Sequence[FinishedRun]]  # label -> the runs of its seeds
 
 COPIED = 0.1  # share of 5-grams above which a note names the row
+COPIES = (
+    "More than {share} % of the 5-grams stand word for word elsewhere (CP-H: past reviews, CP-I: item and title, CP-P: "
+    "other users' reviews of the item; range over categories): {rows}. Phrases recur by chance and by habit, as in "
+    "Non-Perso, which is shown no review, and in the reference (--anchors): what exceeds both was copied, and the "
+    "likeness that it earns is not writing."
+)
 SIDES = {"reference": "references", "prediction": "texts"}
 
 
@@ -126,29 +132,25 @@ def uncompared(rows: Rows) -> Iterator[str]:
 
 
 def copied(rows: Rows, shared: Summary) -> Iterator[str]:
-    """Which rows took more than COPIED of a category's texts from elsewhere, word for word, and from where."""
+    """Which rows have more than COPIED of a category's 5-grams from elsewhere, word for word, and from where."""
     columns = {one["key"]: one["label"] for one in shared["columns"] if one["metric"] == "copying"}
-    said = {
-        label: parts for label, seeds in rows.items() if (parts := _copied([run.summary for run in seeds], columns))
-    }
+    said = [
+        f"{label} {', '.join(parts)}"
+        for label, seeds in rows.items()
+        if (parts := list(_copied([run.summary for run in seeds], columns)))
+    ]
     if said:
-        listed = "; ".join(f"{label} ({', '.join(parts)})" for label, parts in said.items())
-        yield (
-            f"Copied: more than {100 * COPIED:.0f} % of the 5-grams stand word for word in what the method could see: "
-            f"{listed}. The likeness that this earns is not writing; real reviews repeat phrases too, as row reference "
-            "of --anchors shows."
-        )
+        yield COPIES.format(share=f"{100 * COPIED:.0f}", rows="; ".join(said))
 
 
-def _copied(seeds: Sequence[Summary], columns: Mapping[str, str]) -> list[str]:
-    """'CP-H of Coffee 31 %' for each column and category, mean over the seeds."""
-    parts = []
+def _copied(seeds: Sequence[Summary], columns: Mapping[str, str]) -> Iterator[str]:
+    """'CP-H 15 to 31 %': from the least to the most of the categories, mean over the seeds."""
     for key, label in columns.items():
-        for category, values in seeds[0]["scores"].items():
-            known = [one["scores"][category][key] for one in seeds if key in one["scores"][category]]
-            if key in values and (share := fmean(known)) > COPIED:
-                parts.append(f"{label} of {category} {100 * share:.0f} %")
-    return parts
+        each = [[one["scores"][category].get(key) for one in seeds] for category in seeds[0]["scores"]]
+        shares = [fmean(values) for values in each if None not in values]
+        if shares and max(shares) > COPIED:
+            low, high = (f"{100 * share:.0f}" for share in (min(shares), max(shares)))
+            yield f"{label} {high} %" if low == high else f"{label} {low} to {high} %"
 
 
 def unread(rows: Rows, shared: Summary) -> Iterator[str]:

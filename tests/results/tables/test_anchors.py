@@ -16,15 +16,18 @@ from bench.data.corpus import Corpus, load
 from bench.data.folder import jsonl
 from bench.data.synthetic import world
 from bench.record import runs
-from bench.score import scoring
+from bench.score import score_arrays, scoring
+from bench.types import Column, StageCost
 from metrics.bleu import Bleu
 from metrics.rouge import Rouge
 from results.statistics import inference
-from results.tables import anchor_texts
+from results.tables import anchor_texts, significance
+from results.tables.leaderboard import Leaderboard, Row
 from retrievers.bm25 import Bm25
 from tests import fakes
 from tests.fakes import FAKE, World, bench
 from tests.results import valid
+from tests.results.statistics.test_shares import estimate
 
 MANIFEST = {"name": "toy", "title": "a toy", "synthetic": True, "categories": ["Books", "Films"]}
 FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
@@ -132,6 +135,37 @@ def test_values_and_counts_are_those_of_the_metrics_on_the_texts_that_there_are(
     }
     assert daggers == {""}
     assert board["rows"]["Anchor: reference"]["values"]["Films"]["rouge1"]["value"] == 1
+
+
+def test_samples_without_a_text_add_nothing_to_any_sum() -> None:
+    texts, real = ["", "a b c d e", "the cat sat on it"], ["a b c d", "a b c x e", "the cat sat on a mat"]
+    rows = [
+        {"sample_id": str(at), "category": "c", "user_id": str(at), "rouge": rouge, "bleu": bleu, "properties": {}}
+        for at, (rouge, bleu) in enumerate(zip(Rouge().score(texts, real), Bleu().score(texts, real), strict=True))
+    ]
+    made = score_arrays.of_rows(rows, left_out=[0])
+    for metric in (Rouge(), Bleu()):
+        name = type(metric).__name__.lower()
+        values = score_arrays.values(name, made.statistics(name).sum(axis=0), made.keys[name])
+        expected = metric.aggregate(metric.score(texts[1:], real[1:]))
+        assert {key: float(value) for key, value in values.items()} == pytest.approx(expected)
+        assert expected != metric.aggregate(metric.score(texts, real))
+
+
+def test_a_row_of_fewer_samples_has_no_daggers_and_is_no_baseline() -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        Row(name, name, None, 0, (0,), 30, 0, {}, StageCost(), kind="anchor", missing=missing)
+        for name, missing in (("nonperso", 0), ("copy", 0), ("peer", 3))
+    ]
+    found = {
+        (place, "c", "rouge1"): estimate(base + rng.normal(0, 0.01, 30)) for place, base in enumerate((0.2, 0.5, 0.5))
+    }
+    board = Leaderboard("t", ("c",), (Column("rouge1", "R-1", higher_is_better=True),), tuple(rows), ())
+    made = significance._with_daggers(board, found, "nonperso")
+    assert [row.significance.get(("c", "rouge1"), "") for row in made.rows] == ["", "†", ""]
+    assert "over the 1 comparisons" in made.notes[-1]
+    assert not any(row.significance for row in significance._with_daggers(board, found, "peer").rows)
 
 
 def test_intervals_are_of_the_same_draws_of_users(lonely: World, capfd: pytest.CaptureFixture[str]) -> None:
@@ -294,7 +328,7 @@ def test_shares_are_not_set_beside_the_papers_values(lonely: World, capfd: pytes
 
 def test_a_row_that_copies_is_named_with_its_share(lonely: World, capfd: pytest.CaptureFixture[str]) -> None:
     assert lonely.run("--metric", "rouge,copying", method="nonperso,rag") == 0
-    assert not any(note.startswith("Copied") for note in table(lonely.out, capfd=capfd)["notes"])
+    assert not any(note.startswith("More than 10 %") for note in table(lonely.out, capfd=capfd)["notes"])
     data = load(str(lonely.data))
     history = {one.sample_id: one.history for one in data.samples("test")}
     (rag,) = [one for one in runs.find(lonely.out) if one.summary()["method"] == "rag"]
@@ -303,7 +337,6 @@ def test_a_row_that_copies_is_named_with_its_share(lonely: World, capfd: pytest.
     rag.write_rows(runs.SAMPLES, [{**row, "text": copies.get(row["sample_id"], "")} for row in rag.rows(runs.SAMPLES)])
     assert bench("score", rag.path) == 0
     board = table(lonely.out, "--metric", "rouge", capfd=capfd)
-    (note,) = [note for note in board["notes"] if note.startswith("Copied")]
-    assert "RAG (CP-H of Films 50 %" in note  # two of two 5-grams of one text, none of three of the other
-    assert "Non-Perso" not in note
-    assert "Books" not in note
+    (note,) = [note for note in board["notes"] if note.startswith("More than 10 %")]
+    # Two of two 5-grams of one text, none of three of the other; the texts of Books are empty, and have no share.
+    assert ": RAG CP-H 50 %." in note
