@@ -52,6 +52,10 @@ BUILTIN: dict[Kind, dict[str, str]] = {
         "bertscore": "metrics.bertscore:BertScore",
         "judge": "metrics.judge:Judge",
         "habits": "metrics.habits:Habits",
+        "length": "metrics.length:Length",
+        "equal": "metrics.equal:Equal",
+        "copying": "metrics.copying:Copying",
+        "distinct": "metrics.distinct:Distinct",
     },
     "generator": {
         "vllm": "bench.generate.engine.vllm:VllmGenerator",

@@ -314,7 +314,8 @@ def test_tables_of_a_profile_are_added_to_those_of_its_base(tmp_path: Path) -> N
     )
     assert mine.engine == {**tiny.engine, "max_model_len": 4096}
     assert mine.train == tiny.train.model_copy(update={"lr": 0.5})
-    assert mine.options == {"bertscore": {**tiny.options["bertscore"], "layer": 3}, "judge": {"max_chars": 9}}
+    own = {"bertscore": {**tiny.options["bertscore"], "layer": 3}, "judge": {"max_chars": 9}}
+    assert mine.options == {**tiny.options, **own}
     assert (further.k, further.title, further.embedder) == (2, "Mine", tiny.embedder)
     assert further.engine == {**mine.engine, "enforce_eager": False}
     assert load_profile(str(tmp_path / "mine.toml"), {"engine.max_model_len": 7}).engine["max_model_len"] == 7

@@ -20,6 +20,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "table": (
         "bench table",
         "bench table smoke --baseline nonperso --by uniqueness",
+        "bench table --anchors --baseline nonperso",
         "bench table --costs --all",
         "bench table --format latex",
     ),

@@ -9,9 +9,13 @@ import typer
 
 from bench.commands.options import Out, Plugin, ShownMetrics, SuiteRuns
 from bench.commands.output import console, print_boards, print_claims, working
-from bench.errors import match
+from bench.errors import UserError, match
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from bench.console.meter import Meter
+    from results.tables.anchors import Scorer
     from results.tables.leaderboard import Leaderboard
 
 FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
@@ -34,26 +38,38 @@ def table(
     paper: Annotated[
         bool, typer.Option("--paper", help="Also the paper's numbers below ours, and the difference.")
     ] = False,
+    anchors: Annotated[
+        bool,
+        typer.Option("--anchors", help="Rows of real texts: a peer's review, an old one, the reference."),
+    ] = False,
+    normalized: Annotated[
+        bool, typer.Option("--normalized", help="Values between Non-Perso (0) and the reference (1), with anchors.")
+    ] = False,
     intervals: Annotated[bool, typer.Option(help="Show half the width of every 95 % interval.")] = True,
     data: Annotated[str, typer.Option("--data", help="The dataset of `bench table statistics`.")] = "",
     form: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")] = "terminal",
     plugin: Plugin = None,
 ) -> None:
     """Print the leaderboard of finished runs: categories as column groups, best in bold, second underlined."""
+    from contextlib import ExitStack
+
     from bench.suite.grid import comma_list
     from results.tables import paper_tables, slices, which_runs
     from results.tables.assemble import leaderboards
 
     form = match("format", form, FORMATS)
+    if paper and normalized:
+        raise UserError("--paper has values and --normalized shares of the way to the reference; give one of them")
     suite, _ = which_runs.suite_of(places)
     if suite and suite.shows == "statistics":
         _statistics(data or suite.data, paper=paper, form=form)
         return
-    with working("reading finished runs") as meter:
+    with working("reading finished runs") as meter, ExitStack() as stack:
         suite, found = which_runs.select(places, say=meter.say)
         slice_by = slices.parse(by or (suite.by if suite else ""))
         if slice_by:
             slice_by.prepare(found, meter)
+        scorer = _anchors(stack, meter) if anchors or normalized else None
         meter.start(f"table of {len(found)} runs" + (": intervals by resampling users" if intervals else ""))
         boards = leaderboards(
             found,
@@ -63,6 +79,8 @@ def table(
             baseline=baseline,
             intervals=intervals,
             unfinished=which_runs.unfinished(places),
+            anchors=scorer,
+            normalized=normalized,
         )
     if paper:
         boards = [paper_tables.beside(board) for board in boards]
@@ -71,6 +89,13 @@ def table(
         print_claims(suite, found)
     else:
         print(_text(form, boards, costs=costs), end="")
+
+
+def _anchors(stack: ExitStack, meter: Meter) -> Scorer:
+    from bench.score.judging import Judges
+    from results.tables.anchors import Scorer
+
+    return Scorer(stack.enter_context(Judges(say=meter.say)), begin=meter.start)
 
 
 def _statistics(data: str, *, paper: bool, form: str) -> None:

@@ -80,6 +80,14 @@ def build(folder: RunFolder, rows: Sequence[dict[str, Any]]) -> ScoreArrays:
     return _unpack(header, codes, values)
 
 
+def of_rows(rows: Sequence[dict[str, Any]], *, left_out: Sequence[int] = ()) -> ScoreArrays:
+    """The arrays of rows that stand in no run folder. Samples at the places `left_out` add nothing to any sum."""
+    header, codes, values = _pack(rows)
+    made = _unpack(header, codes, values)
+    made.numbers[list(left_out)] = 0.0
+    return made
+
+
 def _keep(folder: RunFolder, header: Mapping[str, Any], codes: NDArray[np.int32], values: Array) -> None:
     # In a read-only folder nothing is kept: tables take longer, and are the same.
     with suppress(OSError), files.replacing(folder.path / FILE) as temporary, temporary.open("wb") as file:

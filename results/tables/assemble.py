@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from bench.errors import unknown
 from bench.record.runs import RunFolder
@@ -18,6 +19,9 @@ from results.tables import unfinished as unfinished_runs
 from results.tables.finished_runs import FinishedRun, Summary
 from results.tables.leaderboard import Leaderboard, Row
 from results.tables.slices import Slice
+
+if TYPE_CHECKING:
+    from results.tables.anchors import Scorer
 
 
 def leaderboards(
@@ -29,6 +33,8 @@ def leaderboards(
     baseline: str = "",
     intervals: bool = True,
     unfinished: Sequence[RunFolder] = (),
+    anchors: Scorer | None = None,
+    normalized: bool = False,
 ) -> list[Leaderboard]:
     """One table for each group of comparable runs, in the order in which the groups were first seen.
 
@@ -36,6 +42,7 @@ def leaderboards(
     these are left out. `slice_by` makes one table for each category, with the slices as column groups. `baseline` is a
     method, a row's label or the start of a label: daggers show what differs from it. Raises UserError if no table has
     that row, or one has several, and for an unknown metric. `unfinished` are runs to name under the tables.
+    `anchors` makes rows of real texts, below those of runs; `normalized` needs them.
     """
     boards: list[Leaderboard] = []
     data: list[str] = []
@@ -49,7 +56,16 @@ def leaderboards(
         if names and not columns:
             continue
         board = _leaderboard(rows, shared, columns, older=len(group) - len(latest), distinction=distinction)
-        made = significance.measured(board, rows, slice_by=slice_by, baseline=baseline, intervals=intervals)
+        real = anchors.of(latest, shared, columns, ask=bool(names)) if anchors else None
+        made = significance.measured(
+            real.below(board) if real else board,
+            rows,
+            slice_by=slice_by,
+            baseline=baseline,
+            intervals=intervals,
+            anchors=real.scores if real else (),
+            normalized=normalized,
+        )
         boards += made
         data += [shared["data"]["fingerprint"]] * len(made)
     if baseline and all(significance.find(board, baseline) is None for board in boards):

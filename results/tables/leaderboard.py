@@ -13,7 +13,9 @@ Cell = tuple[str, str]  # a cell of a row: (label of the column group, column ke
 
 @dataclass(frozen=True)
 class Row:
-    """One line: a method with its retriever and K over `seeds`, a row of the paper, or the difference from that row."""
+    """One line: a method with its retriever and K over `seeds`, real texts as an anchor, a row of the paper, or the
+    difference from that row.
+    """
 
     label: str
     method: str
@@ -34,8 +36,9 @@ class Row:
     by_seed: dict[Cell, tuple[float, ...]] = field(default_factory=dict)
     intervals: dict[Cell, tuple[float, float]] = field(default_factory=dict)
     significance: dict[Cell, str] = field(default_factory=dict)  # the daggers
-    kind: Literal["run", "paper", "difference"] = "run"
     imported: bool = False  # texts made elsewhere: K, costs and times are not known, and 0 here
+    kind: Literal["run", "anchor", "paper", "difference"] = "run"
+    missing: int = 0  # samples for which an anchor has no text: they count in none of its values
 
     @property
     def written(self) -> int:

@@ -46,6 +46,7 @@ def of_runs(
         f"Metrics: {', '.join(f'{name} {version}' for name, version in versions.items())}.",
         *special_notes.unscored(rows, shared, columns),
         *special_notes.unread(rows, shared),
+        *special_notes.copied(rows, shared),
         *([f"Commit: {', '.join(commits)}."] if commits else []),
         *_best(columns),
         *([f"{older} older runs of the same cells are left out."] if older else []),

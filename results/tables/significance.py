@@ -13,6 +13,7 @@ from bench.record.runs import SCORES
 from results.statistics import inference, resampling
 from results.statistics.resampling import Estimates
 from results.tables import detectable, find_row, notes, recovered
+from results.tables import normalized as normalizing
 from results.tables.finished_runs import FinishedRun
 from results.tables.leaderboard import Cell, Leaderboard
 from results.tables.slices import Slice
@@ -31,39 +32,45 @@ def measured(
     slice_by: Slice | None,
     baseline: str,
     intervals: bool,
+    anchors: Sequence[Sequence[ScoreArrays]] = (),
+    normalized: bool = False,
 ) -> list[Leaderboard]:
     """The board with intervals and daggers. With `slice_by`, one board for each category, with slices as column groups.
 
-    `runs` holds the seeds of each row. A run without scores.jsonl leaves the table without intervals; raises UserError
-    if slices or daggers are asked for then.
+    `runs` holds the seeds of each row, `anchors` the scores of the rows after these. A run without scores.jsonl leaves
+    the table without intervals; raises UserError if slices, daggers or normalized values are asked for then.
     """
-    if not (intervals or slice_by or baseline):
+    if not (intervals or slice_by or baseline or normalized):
         return [board]
     lacking = [run for row in runs for run in row if run.scores is None]
-    if lacking and (slice_by or baseline):
+    if lacking and (slice_by or baseline or normalized):
         place = lacking[0].folder.path
-        raise UserError(f"{place} has no {SCORES}, which slices and daggers need; `bench score {place}` writes it")
-    scores = [[run.scores for run in row if run.scores is not None] for row in runs]
+        what = "slices, daggers and normalized values need"
+        raise UserError(f"{place} has no {SCORES}, which {what}; `bench score {place}` writes it")
+    scores = [*([run.scores for run in row if run.scores is not None] for row in runs), *anchors]
     if lacking or not _same_samples(scores):
         return [board]
     keys = [column.key for column in board.columns]
     if slice_by is None:
         found = resampling.estimate(scores, _category_masks(scores[0][0]), keys)
-        return [_finished(board, found, baseline)]
+        return [_finished(board, found, baseline, normalized=normalized)]
     slice_by.check([run for row in runs for run in row])
     boards = []
     for category, mask in _category_masks(scores[0][0]).items():
         groups = {label: part & mask for label, part in slice_by(runs[0][0], mask).items()}
         found = resampling.estimate(scores, groups, keys)
         sliced = _sliced(board, category, groups, found, slice_by.note)
-        boards.append(_finished(sliced, found, baseline))
+        boards.append(_finished(sliced, found, baseline, normalized=normalized))
     return boards
 
 
-def _finished(board: Leaderboard, found: Estimates, baseline: str) -> Leaderboard:
+def _finished(board: Leaderboard, found: Estimates, baseline: str, *, normalized: bool) -> Leaderboard:
     whole, estimates = recovered.with_column(board, found)
+    if normalized:
+        whole, estimates = normalizing.normalize(whole, estimates)
     tested = _with_daggers(_with_intervals(whole, estimates), found, baseline)
-    said = detectable.note(board, found, find(board, baseline) if baseline else None)
+    of_runs = {key: one for key, one in found.items() if board.rows[key[0]].kind == "run"}
+    said = detectable.note(board, of_runs, find(board, baseline) if baseline else None)
     return replace(tested, notes=(*tested.notes, said)) if said else tested
 
 
@@ -82,7 +89,10 @@ def _sliced(board: Leaderboard, category: str, groups: Mapping[str, Mask], found
     for (place, label, key), one in found.items():
         values[place][label, key] = one.value
     n = sum(int(mask.sum()) for mask in groups.values())
-    rows = [replace(row, values=values[place], by_seed={}, n=n) for place, row in enumerate(board.rows)]
+    rows = [
+        replace(row, values=values[place], by_seed={}, n=0 if row.missing else n)
+        for place, row in enumerate(board.rows)
+    ]
     return replace(
         board,
         title=f"{board.title} · {category}",
@@ -100,7 +110,7 @@ def _whole(board: Leaderboard) -> str:
 def _with_intervals(board: Leaderboard, found: Estimates) -> Leaderboard:
     ends: dict[int, dict[Cell, tuple[float, float]]] = defaultdict(dict)
     for (place, label, key), one in found.items():
-        if math.isfinite(one.low):
+        if math.isfinite(one.low) and math.isfinite(one.high):
             ends[place][label, key] = (one.low, one.high)
     rows = [replace(row, intervals=ends[place]) for place, row in enumerate(board.rows)]
     if not any(row.intervals for row in rows):
@@ -127,7 +137,10 @@ def _with_daggers(board: Leaderboard, found: Estimates, baseline: str) -> Leader
     compared = {
         (place, (label, key)): (one, found[base, label, key])
         for (place, label, key), one in found.items()
-        if place != base and key in columns and (base, label, key) in found
+        if place != base
+        and key in columns
+        and (base, label, key) in found
+        and not (board.rows[place].missing or board.rows[base].missing)  # of other samples: they do not pair up
     }
     adjusted = inference.holm([resampling.p_value(*pair) for pair in compared.values()])
     daggers: dict[int, dict[Cell, str]] = defaultdict(dict)

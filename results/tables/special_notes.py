@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from bench.settings import of_row
@@ -27,6 +28,13 @@ LET_PASS = {
     "unknown": "lines of no such sample, left out:",
     "doubles": "earlier texts of a sample, replaced by a later one:",
 }
+COPIED = 0.1  # share of 5-grams above which a note names the row
+COPIES = (
+    "More than {share} % of the 5-grams stand word for word elsewhere (CP-H: past reviews, CP-I: item and title, CP-P: "
+    "other users' reviews of the item; range over categories): {rows}. Phrases recur by chance and by habit, as in "
+    "Non-Perso, which is shown no review, and in the reference (--anchors): what exceeds both was copied, and the "
+    "likeness that it earns is not writing."
+)
 
 SIDES = {"reference": "references", "prediction": "texts"}
 
@@ -145,6 +153,28 @@ def uncompared(rows: Rows) -> Iterator[str]:
     if said:
         listed = "; ".join(f"{', '.join(labels)}: {text}" for text, labels in said.items())
         yield f"Nothing to compare, so that no choice is the retriever's: {listed}."
+
+
+def copied(rows: Rows, shared: Summary) -> Iterator[str]:
+    """Which rows have more than COPIED of a category's 5-grams from elsewhere, word for word, and from where."""
+    columns = {one["key"]: one["label"] for one in shared["columns"] if one["metric"] == "copying"}
+    said = [
+        f"{label} {', '.join(parts)}"
+        for label, seeds in rows.items()
+        if (parts := list(_copied([run.summary for run in seeds], columns)))
+    ]
+    if said:
+        yield COPIES.format(share=f"{100 * COPIED:.0f}", rows="; ".join(said))
+
+
+def _copied(seeds: Sequence[Summary], columns: Mapping[str, str]) -> Iterator[str]:
+    """'CP-H 15 to 31 %': from the least to the most of the categories, mean over the seeds."""
+    for key, label in columns.items():
+        each = [[one["scores"][category].get(key) for one in seeds] for category in seeds[0]["scores"]]
+        shares = [fmean(values) for values in each if None not in values]
+        if shares and max(shares) > COPIED:
+            low, high = (f"{100 * share:.0f}" for share in (min(shares), max(shares)))
+            yield f"{label} {high} %" if low == high else f"{label} {low} to {high} %"
 
 
 def unread(rows: Rows, shared: Summary) -> Iterator[str]:

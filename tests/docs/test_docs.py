@@ -88,15 +88,15 @@ def test_the_example_retriever_metric_and_data_run(
     world.data.rename(tmp_path / "mine")
     (tmp_path / "data").mkdir()
     (tmp_path / "mine").rename(tmp_path / "data" / "mine")
-    given = [word for name in ("Closest", "Length", "Mine") for word in ("--plugin", plugins[name])]
-    more = ["--data", "mine", "--retriever", "closest", "--metric", "rouge,length"]
+    given = [word for name in ("Closest", "Size", "Mine") for word in ("--plugin", plugins[name])]
+    more = ["--data", "mine", "--retriever", "closest", "--metric", "rouge,size"]
     assert world.run(*given, *more, method="rag") == 0
-    assert "Len." in capfd.readouterr().out
+    assert "Size" in capfd.readouterr().out
     summary = world.folder().read(runs.SUMMARY)
-    assert all(0 < values["length"] <= 1 for values in summary["scores"].values())
+    assert all(0 < values["size"] <= 1 for values in summary["scores"].values())
     rows = {row["sample_id"]: row["retrieved"] for row in world.folder().rows(runs.SAMPLES)}
     assert rows["Books/u0/r4"] == ["Books/u0/r3", "Books/u0/r2"]  # rated 4 and 3, where 5 is asked for
-    assert registry.create("metric", "length").score(["", "a"], ["a b", ""]) == [{"length": 0.0}, {"length": 0.0}]
+    assert registry.create("metric", "size").score(["", "a"], ["a b", ""]) == [{"size": 0.0}, {"size": 0.0}]
 
 
 def test_the_example_that_sees_users_runs(

@@ -122,7 +122,7 @@ def forget_plugins() -> None:
     """Every command of a reader's is a process of its own, which knows the plug-ins that it is given."""
     registry._from_files.clear()
     plugins._loaded.clear()
-    for name in ("habits", "crowd", "closest", "length", "my_data"):
+    for name in ("habits", "crowd", "closest", "size", "my_data"):
         sys.modules.pop(name, None)
 
 

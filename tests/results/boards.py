@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,17 @@ def cell(method: str, **changes: Any) -> dict[str, Any]:
     return summary(method, **{"label": LABELS[method], "retriever": None if alone else "recency", **changes})
 
 
+def with_anchors(board: Leaderboard) -> Leaderboard:
+    """Below the rows two of real texts; the first lacks some samples and the values of one column."""
+    first, last = board.rows[0], board.rows[-1]
+    some = {cell: value for cell, value in first.values.items() if cell[1] != board.columns[0].key}
+    anchors = (
+        replace(first, label="Anchor: peer", method="peer", values=some, kind="anchor", missing=2, n=first.n - 2),
+        replace(last, label="Anchor: reference", method="reference", kind="anchor"),
+    )
+    return replace(board, rows=(*board.rows, *anchors))
+
+
 def every_kind(out: Path) -> dict[str, Leaderboard]:
     """name -> board. All of one category that the paper has (Books) and one that it lacks."""
     suites = {
@@ -53,6 +65,7 @@ def every_kind(out: Path) -> dict[str, Leaderboard]:
     firsts = {name: leaderboards(runs, intervals=False)[0].rows[0].label for name, runs in found.items()}
     boards = {name: leaderboards(runs, baseline=firsts[name])[0] for name, runs in found.items()}
     boards["paper"] = paper_tables.beside(boards["table1"])
+    boards["anchors"] = with_anchors(boards["table1"])
     boards["all columns"] = leaderboards(found["table1"], all_columns=True)[0]
     boards["bare"] = leaderboards(found["table1"], intervals=False)[0]
     for by in ("history:3", "rating"):

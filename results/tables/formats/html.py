@@ -21,6 +21,8 @@ table.board { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: t
 .board tbody tr:hover { background: #f4f4f0 }
 .board small { color: #666; display: block; font-size: .75em }
 .board .paper, .board .difference { color: #777 }
+.board .anchor td { color: #555; font-style: italic }
+.board tr:not(.anchor) + tr.anchor td { border-top: 1px solid #999 }
 .notes { color: #444; font-size: .85rem; margin: 0 0 2.5rem; padding-left: 1.2rem }
 """
 

@@ -35,6 +35,8 @@ def latex(board: Leaderboard, *, costs: bool = False) -> str:
         r"\midrule",
     ]
     for row in board.rows:
+        if shared.begins_anchors(board, row):
+            lines.append(r"\midrule")
         cells = [_cell(value) for value in shared.values(board, row)]
         lines.append(line([text(row.label), *cells, *map(text, shared.tail(board, row, costs=costs))]))
     return table("l" + "r" * (len(labels) + len(heads)), lines, [f"{board.title}.", *board.notes])

@@ -34,6 +34,12 @@ def values(board: Leaderboard, row: Row) -> list[Value]:
     return [value(board, row, cell) for cell in board.cells()]
 
 
+def begins_anchors(board: Leaderboard, row: Row) -> bool:
+    """Whether it is the first anchor below other rows: formats set it apart."""
+    anchors = [one for one in board.rows if one.kind == "anchor"]
+    return bool(anchors) and row is anchors[0] and row is not board.rows[0]
+
+
 def heads(board: Leaderboard, *, costs: bool) -> list[str]:
     """The heads of the columns after the values."""
     return [*(["kept"] if _has_kept(board) else []), "n", "failed", *([*cost_heads(), "wall seconds"] if costs else [])]
@@ -63,9 +69,12 @@ def kept(row: Row) -> str:
 
 
 def tail(board: Leaderboard, row: Row, *, costs: bool) -> list[str]:
-    """The columns after the values, empty for the paper's rows."""
+    """The columns after the values, empty for the paper's rows. Nobody wrote an anchor: only n is of it."""
+    names = heads(board, costs=costs)
+    if row.kind == "anchor":
+        return [str(row.n) if name == "n" and row.n else "" for name in names]
     if row.kind != "run":
-        return [""] * len(heads(board, costs=costs))
+        return [""] * len(names)
     first = [kept(row)] if _has_kept(board) else []
     after = [*costs_of(row.cost), f"{row.wall_seconds:,.0f}"] if costs else []
     if row.imported:

@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 GAP = "  "
 LABEL = 24  # letters that a label may always take; a longer one is broken into lines if there is no room
+RULE: Line = []  # stands for a line over the whole width
 STYLES = {1: "bold", 2: "underline", 0: ""}
 
 
@@ -76,7 +77,10 @@ def _block(
         room = max(min(LABEL, width // 2), width - sum(widths[1:]) - len(GAP) * (len(widths) - 1))
         rows = [_with_label_in(room, lines) for lines in rows]
         widths[0] = min(widths[0], room)
-    return _drawn([head], [line for lines in rows for line in lines], groups, widths)
+    body: list[Line] = []
+    for row, lines in zip(board.rows, rows, strict=True):
+        body += [RULE, *lines] if shared.begins_anchors(board, row) else lines
+    return _drawn([head], body, groups, widths)
 
 
 def _widths(lines: Sequence[Line], groups: Sequence[tuple[str, int]]) -> list[int]:
@@ -100,10 +104,11 @@ def _drawn(head: list[Line], body: list[Line], groups: Sequence[tuple[str, int]]
     text = Text()
     if groups:
         text.append(_groups(groups, widths) + "\n")
-    rule: Line = [("─" * (sum(widths) + len(GAP) * (len(widths) - 1)), "dim")]
-    for line in (*head, rule, *body):
+    for line in (*head, RULE, *body):
+        if line is RULE:
+            text.append("─" * (sum(widths) + len(GAP) * (len(widths) - 1)), "dim")
         for place, (content, style) in enumerate(line):
-            space = "" if line is rule else " " * (widths[place] - cell_len(content))
+            space = " " * (widths[place] - cell_len(content))
             text.append(GAP + space if place else "")
             text.append(content, style)
             text.append("" if place else space)
