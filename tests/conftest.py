@@ -30,6 +30,14 @@ def one_command_line() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def a_busy_machine_says_no_more() -> Iterator[None]:
+    """What a command is busy with is said after two seconds; tests of the rest of its words must not count them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.console.terminal.PATIENCE", 600.0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def require_assets() -> Callable[..., None]:
     """`require_assets("wordnet", ...)`: skips without them; in CI, where they must be, it fails."""

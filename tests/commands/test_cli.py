@@ -477,8 +477,9 @@ def test_help_is_instant(words: list[str]) -> None:
 def test_the_command_is_installed() -> None:
     run = subprocess.run([COMMAND, "run", "--method", "rga"], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout) == (2, "")
-    assert run.stderr.startswith("bench: no method 'rga'; did you mean 'rag'? Known: ")
-    assert len(run.stderr.splitlines()) == 1
+    line = run.stderr.splitlines()[-1]  # a busy machine may say before it that it is reading data
+    assert line.startswith("bench: no method 'rga'; did you mean 'rag'? Known: ")
+    assert "Traceback" not in run.stderr
 
 
 def test_a_reader_who_leaves_early_sees_no_traceback() -> None:
