@@ -24,6 +24,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "bench table --format latex",
     ),
     "compare": ("bench compare dpl rag", "bench compare dpl rag --out other-runs --all"),
+    "judge": (
+        "bench judge rag --against nonperso",
+        "bench judge rag --against nonperso --base-url http://localhost:8000/v1",
+        "bench judge rag --against nonperso --again",
+    ),
     "plot": ("bench plot costs smoke --metric rouge1 --to costs.svg", "bench plot k-sweep --metric bleu"),
     "report": ("bench report", 'bench report smoke --baseline nonperso --to smoke.html --title "Smoke"'),
     "probe": ("bench probe", "bench probe --data bundled --users 10 -k 1,2"),

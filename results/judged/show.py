@@ -1,0 +1,147 @@
+"""The table of `bench judge`, with what calibrates the judge under it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from statistics import fmean, median
+from typing import TYPE_CHECKING
+
+from bench.record.judged import About, Judgement, Pair
+from results.judged import measures
+from results.judged.measures import Calibration, Line
+from results.statistics import inference
+from results.tables import significance
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MARK = "?"  # beside the win rates of a judge that is not shown to tell users apart
+HEADS = ("win rate", "95 % interval", "p", "p (Holm)", "", "wins", "ties", "losses", "unread", "n read", "users")
+READ = (
+    "Win rate of A: (wins + ties / 2) / pairs read. Each pair is asked in both orders; orders that disagree are a tie. "
+    "Intervals: bootstrap over users ({draws:,} draws), Wilson's where all users agree. p: sign flips over users, "
+    "against 0.5, Holm-corrected over the {lines} lines. {better} A wins more often, {worse} less often, level 5 %."
+)
+NOT_SHOWN = (
+    "Not shown by a win rate: that either text is close to the user, and that people would choose as this judge does."
+)
+
+
+def show(console: Console, judgement: Judgement) -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    about, found = judgement.about, measures.lines(judgement.pairs)
+    calibration = measures.calibration(judgement)
+    good = calibration is not None and calibration.good
+    title = f"{about.a}  against  {about.b}, judged by {about.judge}"
+    grid = Table(title=escape(title), box=box.SIMPLE, title_justify="left", pad_edge=False, padding=(0, 1))
+    grid.add_column("Category", no_wrap=True)
+    for head in HEADS:
+        grid.add_column(head, justify="right", no_wrap=True)
+    for line in found:
+        grid.add_row(escape(line.category), *cells(line, good=good))
+    console.print(grid)
+    for note in notes(judgement, found, calibration):
+        console.print(note, style="dim", markup=False)
+
+
+def cells(line: Line, *, good: bool) -> list[str]:
+    counts = [str(number) for number in (line.wins, line.ties, line.losses, line.unread)]
+    if (share := line.share) is None:
+        return ["-", "-", "-", "-", "", *counts, "0", "0"]
+    mark = "" if good else f" {MARK}"
+    values = [f"{share.value:.2f}{mark}", _interval(share.low, share.high), _p(share.p), _p(line.p), _dagger(line)]
+    return [*values, *counts, str(share.n), str(share.users)]
+
+
+def _dagger(line: Line) -> str:
+    if line.share is None or not line.p <= inference.LEVEL:
+        return ""
+    return significance.BETTER if line.share.value > 0.5 else significance.WORSE
+
+
+def notes(judgement: Judgement, found: Sequence[Line], calibration: Calibration | None) -> Iterator[str]:
+    """What stands under the table."""
+    about = judgement.about
+    yield f"Data: {about.data}. Judge: {about.judge}, {about.version}."
+    yield READ.format(draws=inference.DRAWS, lines=len(found), better=significance.BETTER, worse=significance.WORSE)
+    yield from _of_pairs(judgement.pairs)
+    yield from _of_calibration(calibration)
+    yield from _marked(about, calibration)
+    yield NOT_SHOWN
+
+
+def _of_pairs(pairs: Sequence[Pair]) -> Iterator[str]:
+    asked = [one for one in pairs if one.settled == "asked"]
+    empty, same = (sum(one.settled == why for one in pairs) for why in ("empty", "same"))
+    if asked:
+        answers = [choice for one in asked for choice in one.choices]
+        disagree, flips = sum(map(measures.disagree, asked)), sum(map(measures.flipped, asked))
+        unread = sum(one.score is None for one in asked)
+        yield (
+            f"{len(asked)} pairs asked: {unread} unread, in no win rate ({answers.count(None)} of {len(answers)} "
+            f"answers are not A, B or tie); {disagree} ties because the orders disagree, {flips} of them one place in both."
+        )
+        yield _shown(asked)
+    if empty or same:
+        yield (
+            f"Decided without a question: {empty} pairs with an empty text, which loses (two empty ones tie), and "
+            f"{same} with equal texts, which tie."
+        )
+
+
+def _shown(asked: Sequence[Pair]) -> str:
+    both = [one.words[0] / one.words[1] for one in asked if one.words[1]]
+    length = f"; A has {median(both):.2f} times the words of B (median)" if both else ""
+    return (
+        f"The judge saw {fmean(one.reviews for one in asked):.1f} of the user's real reviews (mean), and "
+        f"{sum(one.shortened for one in asked)} pairs with a text cut{length}."
+    )
+
+
+def _of_calibration(found: Calibration | None) -> Iterator[str]:
+    if found is None or found.accuracy is None or found.length is None:
+        return
+    accuracy, length = found.accuracy, found.length
+    yield (
+        f"Calibrated on {found.n} pairs with known answers, this user's real review against a peer's of the same item "
+        f"(ratings within 1 in {found.near}): accuracy {accuracy.value:.2f} ({_interval(accuracy.low, accuracy.high)}; "
+        f"ties count half, chance is 0.5), kappa between the two orders {_number(found.kappa)}, flip rate "
+        f"{found.flips:.2f} (one place wins in both orders), first place chosen {found.first:.2f}, slope on length "
+        f"{length.value:+.2f} ({_interval(length.low, length.high, sign='+')}) log odds per doubling of the words, "
+        f"unread {found.unread}."
+    )
+
+
+def _marked(about: About, found: Calibration | None) -> Iterator[str]:
+    if found is not None and found.good:
+        return
+    if found is None:
+        why = "it was calibrated on nothing: no user has a peer's review of the same item to compare, or --pairs is 0"
+    elif found.accuracy is None:
+        why = f"none of its answers on {found.n} pairs with known answers could be read"
+    elif found.unread > measures.UNREAD * found.n:
+        why = (
+            f"{found.unread} of {found.n} pairs with known answers are unread, more than {100 * measures.UNREAD:.0f} %"
+        )
+    else:
+        why = f"the lower end of its accuracy, {found.accuracy.low:.2f}, is below {measures.LEAST:.2f}"
+    yield (
+        f"{MARK} {about.judge} is not shown to tell this user's text from a peer's: {why}. These win rates say what it "
+        "prefers, and nothing about the user."
+    )
+
+
+def _interval(low: float, high: float, *, sign: str = "") -> str:
+    return f"{low:{sign}.2f} to {high:{sign}.2f}" if math.isfinite(low) else "-"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "-"
+
+
+def _p(value: float) -> str:
+    return f"{value:.4f}" if math.isfinite(value) else "-"
