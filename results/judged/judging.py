@@ -87,7 +87,7 @@ def judge_sides(
     for one, other in pairs:
         found += _judged(judge, written.read(one.folder, corpus), written.read(other.folder, corpus))
     say(f"calibrating on up to {known_pairs} pairs with known answers")
-    calibration = _calibrated(judge, known(corpus, config.split, n=known_pairs) if known_pairs else [])
+    calibration = calibrated(judge, known(corpus, config.split, n=known_pairs) if known_pairs else [])
     about = About(
         a=label_a,
         b=label_b,
@@ -122,7 +122,7 @@ def _judged(judge: PairwiseJudge, a: Written, b: Written) -> list[Pair]:
     ]
 
 
-def _calibrated(judge: PairwiseJudge, pairs: Sequence[Known]) -> list[Pair]:
+def calibrated(judge: PairwiseJudge, pairs: Sequence[Known]) -> list[Pair]:
     """The user's own text is the one, the peer's the other."""
     texts = [(one.target.reference, one.peer.text) for one in pairs]
     verdicts = judge.decide([_case(one.target, *pair) for one, pair in zip(pairs, texts, strict=True)])

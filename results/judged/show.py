@@ -70,7 +70,7 @@ def notes(judgement: Judgement, found: Sequence[Line], calibration: Calibration 
     yield READ.format(draws=inference.DRAWS, lines=len(found), better=significance.BETTER, worse=significance.WORSE)
     yield from _of_pairs(judgement.pairs)
     yield from _of_calibration(calibration)
-    yield from _marked(about, calibration)
+    yield from marked(about, calibration)
     yield NOT_SHOWN
 
 
@@ -83,7 +83,7 @@ def _of_pairs(pairs: Sequence[Pair]) -> Iterator[str]:
         unread = sum(one.score is None for one in asked)
         yield (
             f"{len(asked)} pairs asked: {unread} unread, in no win rate ({answers.count(None)} of {len(answers)} "
-            f"answers are not A, B or tie); {disagree} ties because the orders disagree, {flips} of them one place in both."
+            f"answers are not A, B or tie); {disagree} ties because the orders disagree, {flips} of them by place."
         )
         yield _shown(asked)
     if empty or same:
@@ -116,7 +116,7 @@ def _of_calibration(found: Calibration | None) -> Iterator[str]:
     )
 
 
-def _marked(about: About, found: Calibration | None) -> Iterator[str]:
+def marked(about: About, found: Calibration | None) -> Iterator[str]:
     if found is not None and found.good:
         return
     if found is None:

@@ -56,8 +56,7 @@ def by_user(scores: Array, users: Array) -> tuple[Array, Array]:
     import numpy as np
 
     _, inverse = np.unique(users, return_inverse=True)
-    sums: Array = np.bincount(inverse, weights=scores)
-    return sums, np.bincount(inverse).astype(np.float64)
+    return np.bincount(inverse, weights=scores).astype(np.float64), np.bincount(inverse).astype(np.float64)
 
 
 def wilson(value: float, n: int) -> tuple[float, float]:
