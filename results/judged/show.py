@@ -7,16 +7,14 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean, median
 from typing import TYPE_CHECKING
 
-from bench.record.judged import About, Judgement, Pair
-from results.judged import measures
-from results.judged.measures import Calibration, Line
-from results.statistics import inference
-from results.tables import significance
+from bench.record.judged import Judgement, Pair
+from results.statistics import inference, judged
+from results.statistics.judged import Calibration, Line
+from results.tables import calibrated, significance
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-MARK = "?"  # beside the win rates of a judge that is not shown to tell users apart
 HEADS = ("win rate", "95 % interval", "p", "p (Holm)", "", "wins", "ties", "losses", "unread", "n read", "users")
 READ = (
     "Win rate of A: (wins + ties / 2) / pairs read. Each pair is asked in both orders; orders that disagree are a tie. "
@@ -33,8 +31,8 @@ def show(console: Console, judgement: Judgement) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    about, found = judgement.about, measures.lines(judgement.pairs)
-    calibration = measures.calibration(judgement)
+    about, found = judgement.about, judged.lines(judgement.pairs)
+    calibration = judged.calibration(judgement)
     good = calibration is not None and calibration.good
     title = f"{about.a}  against  {about.b}, judged by {about.judge}"
     grid = Table(title=escape(title), box=box.SIMPLE, title_justify="left", pad_edge=False, padding=(0, 1))
@@ -52,9 +50,9 @@ def cells(line: Line, *, good: bool) -> list[str]:
     counts = [str(number) for number in (line.wins, line.ties, line.losses, line.unread)]
     if (share := line.share) is None:
         return ["-", "-", "-", "-", "", *counts, "0", "0"]
-    mark = "" if good else f" {MARK}"
-    values = [f"{share.value:.2f}{mark}", _interval(share.low, share.high), _p(share.p), _p(line.p), _dagger(line)]
-    return [*values, *counts, str(share.n), str(share.users)]
+    mark = "" if good else f" {calibrated.MARK}"
+    values = [f"{share.value:.2f}{mark}", f"{share.low:.2f} to {share.high:.2f}", _p(share.p), _p(line.p)]
+    return [*values, _dagger(line), *counts, str(share.n), str(share.users)]
 
 
 def _dagger(line: Line) -> str:
@@ -69,8 +67,7 @@ def notes(judgement: Judgement, found: Sequence[Line], calibration: Calibration 
     yield f"Data: {about.data}. Judge: {about.judge}, {about.version}."
     yield READ.format(draws=inference.DRAWS, lines=len(found), better=significance.BETTER, worse=significance.WORSE)
     yield from _of_pairs(judgement.pairs)
-    yield from _of_calibration(calibration)
-    yield from marked(about, calibration)
+    yield from calibrated.said(about.judge, calibration)
     yield NOT_SHOWN
 
 
@@ -79,7 +76,7 @@ def _of_pairs(pairs: Sequence[Pair]) -> Iterator[str]:
     empty, same = (sum(one.settled == why for one in pairs) for why in ("empty", "same"))
     if asked:
         answers = [choice for one in asked for choice in one.choices]
-        disagree, flips = sum(map(measures.disagree, asked)), sum(map(measures.flipped, asked))
+        disagree, flips = sum(map(judged.disagree, asked)), sum(map(judged.flipped, asked))
         unread = sum(one.score is None for one in asked)
         yield (
             f"{len(asked)} pairs asked: {unread} unread, in no win rate ({answers.count(None)} of {len(answers)} "
@@ -100,47 +97,6 @@ def _shown(asked: Sequence[Pair]) -> str:
         f"The judge saw {fmean(one.reviews for one in asked):.1f} of the user's real reviews (mean), and "
         f"{sum(one.shortened for one in asked)} pairs with a text cut{length}."
     )
-
-
-def _of_calibration(found: Calibration | None) -> Iterator[str]:
-    if found is None or found.accuracy is None or found.length is None:
-        return
-    accuracy, length = found.accuracy, found.length
-    yield (
-        f"Calibrated on {found.n} pairs with known answers, this user's real review against a peer's of the same item "
-        f"(ratings within 1 in {found.near}): accuracy {accuracy.value:.2f} ({_interval(accuracy.low, accuracy.high)}; "
-        f"ties count half, chance is 0.5), kappa between the two orders {_number(found.kappa)}, flip rate "
-        f"{found.flips:.2f} (one place wins in both orders), first place chosen {found.first:.2f}, slope on length "
-        f"{length.value:+.2f} ({_interval(length.low, length.high, sign='+')}) log odds per doubling of the words, "
-        f"unread {found.unread}."
-    )
-
-
-def marked(about: About, found: Calibration | None) -> Iterator[str]:
-    if found is not None and found.good:
-        return
-    if found is None:
-        why = "it was calibrated on nothing: no user has a peer's review of the same item to compare, or --pairs is 0"
-    elif found.accuracy is None:
-        why = f"none of its answers on {found.n} pairs with known answers could be read"
-    elif found.unread > measures.UNREAD * found.n:
-        why = (
-            f"{found.unread} of {found.n} pairs with known answers are unread, more than {100 * measures.UNREAD:.0f} %"
-        )
-    else:
-        why = f"the lower end of its accuracy, {found.accuracy.low:.2f}, is below {measures.LEAST:.2f}"
-    yield (
-        f"{MARK} {about.judge} is not shown to tell this user's text from a peer's: {why}. These win rates say what it "
-        "prefers, and nothing about the user."
-    )
-
-
-def _interval(low: float, high: float, *, sign: str = "") -> str:
-    return f"{low:{sign}.2f} to {high:{sign}.2f}" if math.isfinite(low) else "-"
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}" if math.isfinite(value) else "-"
 
 
 def _p(value: float) -> str:

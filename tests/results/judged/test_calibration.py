@@ -9,10 +9,11 @@ import pytest
 from bench.data.corpus import Corpus
 from bench.record.judged import About, Judgement, Pair
 from metrics.pairwise import PairwiseJudge
-from results.judged import measures, show
 from results.judged.judging import calibrated
 from results.judged.known import NEAR, known
-from results.judged.measures import Calibration
+from results.statistics import judged as measures
+from results.statistics.judged import Calibration
+from results.tables import calibrated as told
 from tests.results.judged import stubs
 from tests.results.judged.stubs import Answer, Stub
 
@@ -83,7 +84,7 @@ def test_a_judge_that_is_right_but_seldom_readable_is_not_good(corpus: Corpus) -
     found = found_by(corpus, lambda user: knows(user) if stubs.random(user) == "A" else "hm")
     assert found.accuracy is not None and found.accuracy.value == 1.0 and found.accuracy.low > measures.LEAST
     assert found.unread > 50 and not found.good
-    (line,) = show.marked(judgement([], []).about, found)
+    line = list(told.said("a stub", found))[-1]
     assert f"{found.unread} of 100 pairs with known answers are unread, more than 10 %" in line
 
 
@@ -104,7 +105,7 @@ def test_known_pairs_are_a_user_against_a_peer_of_the_item_with_a_near_rating(co
 
 def test_without_peers_nothing_is_known_and_the_judge_is_marked(corpus: Corpus) -> None:
     assert measures.calibration(judgement([], [])) is None
-    (line,) = show.marked(judgement([], []).about, None)
+    (line,) = told.said("a stub", None)
     assert line.startswith(
-        f"{show.MARK} a stub is not shown to tell this user's text from a peer's: it was calibrated on"
+        f"{told.MARK} a stub is not shown to tell this user's text from a peer's: it was calibrated on"
     )

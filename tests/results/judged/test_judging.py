@@ -16,7 +16,8 @@ from bench.record.judged import Judgement, Pair
 from bench.score.judging import Judges
 from metrics.pairwise import PairwiseJudge
 from results.checks.stand_ins import StoredAnswers
-from results.judged import judging, measures
+from results.judged import judging
+from results.statistics import judged as measures
 from tests import fakes
 from tests.fakes import PROFILE, bench, profile_file
 from tests.generate.fake_server import FakeServer, Reply, completed, refusal, serving
@@ -250,6 +251,27 @@ def test_answers_of_a_judgement_outlive_bench_rm(out: Path, server: FakeServer) 
     assert bench("rm", "--store", "--yes", "--out", out) == 0
     assert judge(out, server, "--pairs", 5) == 0
     assert len(server.bodies) == asked
+
+
+def test_tables_of_a_judges_scores_say_how_good_it_is(
+    out: Path, corpus: Corpus, server: FakeServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server.answer = lambda n, body: Reply(body=completed("Score: 4"))
+    assert bench("score", out, "--metric", "judge", "--set", f"judge.base_url={server.address}") == 0
+    assert "Scores of a judge that is not calibrated here: `bench judge A --against B`" in capfd.readouterr().out
+    for answers, good in ((stubs.first, False), (stubs.perfect(corpus), True)):
+        server.cards[0]["id"] = answers.__name__
+        server.answer = lambda n, body: Reply(body=completed("Score: 4"))
+        assert bench("score", out, "--metric", "judge", "--set", f"judge.base_url={server.address}") == 0
+        server.answer = by(answers)
+        assert judge(out, server, "--pairs", KNOWN) == 0
+        capfd.readouterr()
+        assert bench("table", out, "--metric", "judge") == 0
+        said = capfd.readouterr().out
+        assert (
+            f"{answers.__name__} on openai unreported, asked for pairs by `bench judge`: Calibrated on 20 pairs" in said
+        )
+        assert "not calibrated here" not in said and ("is not shown to tell" in said) != good
 
 
 def test_lines_count_by_category_and_correct_for_all_of_them() -> None:
