@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from statistics import fmean, median
 from typing import TYPE_CHECKING
@@ -15,11 +14,11 @@ from results.tables import calibrated, significance
 if TYPE_CHECKING:
     from rich.console import Console
 
-HEADS = ("win rate", "95 % interval", "p", "p (Holm)", "", "wins", "ties", "losses", "unread", "n read", "users")
+HEADS = ("win rate", "95 % interval", "p", "won-tied-lost", "unread", "users")
 READ = (
-    "Win rate of A: (wins + ties / 2) / pairs read. Each pair is asked in both orders; orders that disagree are a tie. "
-    "Intervals: bootstrap over users ({draws:,} draws), Wilson's where all users agree. p: sign flips over users, "
-    "against 0.5, Holm-corrected over the {lines} lines. {better} A wins more often, {worse} less often, level 5 %."
+    "Win rate of A: (won + tied / 2) / (won + tied + lost). Each pair is asked in both orders; orders that disagree "
+    "are a tie. Intervals: bootstrap over users ({draws:,} draws), Wilson's where all users agree. p: sign flips over "
+    "users, against 0.5, Holm-corrected over the {lines} lines. {better} A wins more often, {worse} less often (5 %)."
 )
 NOT_SHOWN = (
     "Not shown by a win rate: that either text is close to the user, and that people would choose as this judge does."
@@ -36,7 +35,7 @@ def show(console: Console, judgement: Judgement) -> None:
     good = calibration is not None and calibration.good
     title = f"{about.a}  against  {about.b}, judged by {about.judge}"
     grid = Table(title=escape(title), box=box.SIMPLE, title_justify="left", pad_edge=False, padding=(0, 1))
-    grid.add_column("Category", no_wrap=True)
+    grid.add_column("Category", overflow="fold")
     for head in HEADS:
         grid.add_column(head, justify="right", no_wrap=True)
     for line in found:
@@ -47,12 +46,12 @@ def show(console: Console, judgement: Judgement) -> None:
 
 
 def cells(line: Line, *, good: bool) -> list[str]:
-    counts = [str(number) for number in (line.wins, line.ties, line.losses, line.unread)]
+    counts = f"{line.wins}-{line.ties}-{line.losses}"
     if (share := line.share) is None:
-        return ["-", "-", "-", "-", "", *counts, "0", "0"]
-    mark = "" if good else f" {calibrated.MARK}"
-    values = [f"{share.value:.2f}{mark}", f"{share.low:.2f} to {share.high:.2f}", _p(share.p), _p(line.p)]
-    return [*values, _dagger(line), *counts, str(share.n), str(share.users)]
+        return ["-", "-", "-", counts, str(line.unread), "0"]
+    marks = f"{_dagger(line)}{'' if good else calibrated.MARK}"
+    value, interval = f"{share.value:.2f} {marks}".rstrip(), f"{share.low:.2f} to {share.high:.2f}"
+    return [value, interval, f"{line.p:.4f}", counts, str(line.unread), str(share.users)]
 
 
 def _dagger(line: Line) -> str:
@@ -97,7 +96,3 @@ def _shown(asked: Sequence[Pair]) -> str:
         f"The judge saw {fmean(one.reviews for one in asked):.1f} of the user's real reviews (mean), and "
         f"{sum(one.shortened for one in asked)} pairs with a text cut{length}."
     )
-
-
-def _p(value: float) -> str:
-    return f"{value:.4f}" if math.isfinite(value) else "-"

@@ -16,7 +16,7 @@ from bench.record.judged import Judgement, Pair
 from bench.score.judging import Judges
 from metrics.pairwise import PairwiseJudge
 from results.checks.stand_ins import StoredAnswers
-from results.judged import judging
+from results.judged import judging, show
 from results.statistics import judged as measures
 from tests import fakes
 from tests.fakes import PROFILE, bench, profile_file
@@ -289,4 +289,9 @@ def test_lines_count_by_category_and_correct_for_all_of_them() -> None:
     assert (one.share.value, one.share.n, one.share.users) == (1.0, 12, 12)
     assert (other.share.value, other.share.p) == (0.5, 1.0)
     assert one.share.p == 2 / 2**12 and one.p == 2 * one.share.p  # two lines have a share
+    assert show.cells(one, good=True) == ["1.00 †", "0.76 to 1.00", "0.0010", "12-0-0", "1", "12"]
+    assert show.cells(other, good=False)[0] == "0.50 ?"
+    lost = [pair("Books", user, 0.0) for user in range(12)]
+    assert show.cells(measures.lines(lost)[0], good=False)[0] == "0.00 ‡?"
+    assert show.cells(measures.lines([pair("Games", 1, None)])[0], good=True) == ["-", "-", "-", "0-0-0", "1", "0"]
     assert json.loads(books[0].model_dump_json())["score"] == 1.0
