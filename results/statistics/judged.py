@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.record.judged import Judgement, Pair
-from results.statistics import inference, shares
-from results.statistics.shares import Share, Slope
+from results.statistics import choices, inference
+from results.statistics.choices import Share, Slope
 
 if TYPE_CHECKING:
     from results.statistics.inference import Array
@@ -84,7 +84,7 @@ def _line(category: str, share: Share | None, p: float, scores: Counter[float | 
 
 def _share(pairs: Sequence[Pair]) -> Share | None:
     read = [one for one in pairs if one.score is not None]
-    return shares.share(_array(one.score for one in read), _users(read))
+    return choices.share(_array(one.score for one in read), _users(read))
 
 
 def calibration(judgement: Judgement) -> Calibration | None:
@@ -98,7 +98,7 @@ def calibration(judgement: Judgement) -> Calibration | None:
         near=sum(one.near for one in known),
         unread=len(known) - len(read),
         accuracy=_share(read),
-        kappa=shares.kappa(*_orders(read)) if read else math.nan,
+        kappa=choices.kappa(*_orders(read)) if read else math.nan,
         flips=sum(flipped(one) for one in read) / len(read) if read else math.nan,
         first=first(known),
         length=_length(read) if read else None,
@@ -139,7 +139,7 @@ def _length(read: Sequence[Pair]) -> Slope:
     place = np.ones(len(read))
     x = np.concatenate([np.stack([place, ratios, sign * place], axis=1) for sign in (1, -1)])
     y = (np.concatenate(_orders(read)) + 1) / 2
-    return shares.slope(x, y, np.concatenate([_users(read)] * 2), column=1)
+    return choices.slope(x, y, np.concatenate([_users(read)] * 2), column=1)
 
 
 def _array(values: Any) -> Array:
