@@ -51,6 +51,7 @@ BUILTIN: dict[Kind, dict[str, str]] = {
         "bleu": "metrics.bleu:Bleu",
         "bertscore": "metrics.bertscore:BertScore",
         "judge": "metrics.judge:Judge",
+        "aspects": "metrics.aspects:Aspects",
         "habits": "metrics.habits:Habits",
         "length": "metrics.length:Length",
         "equal": "metrics.equal:Equal",

@@ -56,6 +56,10 @@ class Respondent(Protocol):
         """Model and engine, as tables state them."""
         ...
 
+    def fits(self, prompt: Prompt) -> bool:
+        """Whether the model can read the whole prompt."""
+        ...
+
     def answer(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[str | None]:
         """Greedy answers in order; None for a request that failed."""
         ...

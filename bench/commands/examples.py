@@ -27,6 +27,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "compare": ("bench compare dpl rag", "bench compare dpl rag --out other-runs --all"),
     "power": ("bench power", "bench power --method rag,dpl --difference 0.01", "bench power --baseline nonperso"),
     "metrics": ("bench metrics", "bench metrics smoke --all --baseline nonperso"),
+    "judge": (
+        "bench judge rag --against nonperso",
+        "bench judge rag --against nonperso --base-url http://localhost:8000/v1",
+        "bench judge rag --against nonperso --again",
+    ),
     "plot": ("bench plot costs smoke --metric rouge1 --to costs.svg", "bench plot k-sweep --metric bleu"),
     "report": ("bench report", 'bench report smoke --baseline nonperso --to smoke.html --title "Smoke"'),
     "probe": ("bench probe", "bench probe --data bundled --users 10 -k 1,2"),

@@ -11,9 +11,10 @@ from pathlib import Path
 from bench import registry
 from bench.errors import UserError, unknown
 from bench.generate.store import RequestStore
-from bench.record import elsewhere, runs
+from bench.record import elsewhere, judged, runs
 from bench.record.runs import RunFolder
 from bench.score.judging import AskingMetric
+from metrics import pairwise
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,14 @@ def plan(folders: Sequence[RunFolder], out: Path, stack: ExitStack, *, store: bo
             )
     answers = stack.enter_context(closing(_store(out)))
     keys = answers.keys()
-    return Removal(list(chosen.values()), _unused(answers, keys, others), len(keys))
+    compared = {pairwise.SYSTEM} if any((out / judged.FOLDER).glob("*.jsonl")) else set()
+    return Removal(list(chosen.values()), _unused(answers, keys, others, compared), len(keys))
 
 
-def _unused(answers: RequestStore, keys: set[str], folders: Sequence[RunFolder]) -> list[str]:
-    """The keys of these answers that none of the folders needs."""
+def _unused(answers: RequestStore, keys: set[str], folders: Sequence[RunFolder], compared: set[str]) -> list[str]:
+    """The keys of these answers that none of the folders needs, and no `bench judge`: `compared` are its systems."""
     unused = sorted(keys - {key for one in folders for key in _used(one)})
-    systems = {text for one in folders for text in _asked(one)}
+    systems = compared | {text for one in folders for text in _asked(one)}
     if systems:
         unused = [key for key in unused if (prompt := answers.prompt(key)) is None or prompt.system not in systems]
     return unused

@@ -28,14 +28,18 @@ from metrics.judge import Respondent
 Say = Callable[[str], None]
 
 
-@runtime_checkable
-class AskingMetric(Metric, Protocol):
-    """A metric that asks a language model. `base_url` and `model` are options of it; empty means the run's own."""
+class Asking(Protocol):
+    """What asks a language model. `base_url` and `model` are options of it; empty means the run's own."""
 
     base_url: str
     model: str
     max_new_tokens: int
     respondent: Respondent | None
+
+
+@runtime_checkable
+class AskingMetric(Metric, Asking, Protocol):
+    """A metric that asks a language model."""
 
 
 def waiting(profile: Profile) -> list[str]:
@@ -57,16 +61,23 @@ StoredOnly = Callable[[Generator, Mapping[str, Any], RequestStore], Answering]
 
 @dataclass(frozen=True)
 class ServedRespondent:
-    """`metrics.judge.Respondent` over a generation service, on an event loop that outlives the calls."""
+    """`metrics.judge.Respondent` over a generation service, on an event loop that outlives the calls.
+
+    `budget`: the most tokens of a prompt, chat template included.
+    """
 
     service: Answering
     loop: asyncio.Runner
     say: Say
+    budget: int
 
     @property
     def name(self) -> str:
         identity = self.service.identity
         return f"{identity.get('model', 'no model')} on {identity['backend']} {identity['version']}"
+
+    def fits(self, prompt: Prompt) -> bool:
+        return len(self.service.generator.encoder.encode(prompt)) <= self.budget
 
     def answer(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[str | None]:
         answers = self.loop.run(self._all(prompts, Sampling(0.0, 1.0, max_new_tokens)))
@@ -150,11 +161,16 @@ class Judges:
         """
         for metric in metrics.values():
             if isinstance(metric, AskingMetric):
-                service = self._service(metric, config, out)
-                stored = self._stored and self._stored(service.generator, service.identity, service.store)
-                metric.respondent = ServedRespondent(stored or service, self._loop, self._say)
+                metric.respondent = self.respondent(metric, config, out=out)
 
-    def _service(self, metric: AskingMetric, config: RunConfig, out: Path) -> GenerationService:
+    def respondent(self, metric: Asking, config: RunConfig, *, out: Path) -> ServedRespondent:
+        """Who answers: the model that `metric` names, else the run's own. Raises what `bind` raises."""
+        service = self._service(metric, config, out)
+        stored = self._stored and self._stored(service.generator, service.identity, service.store)
+        budget = judging_profile(config.profile, metric).input_budget
+        return ServedRespondent(stored or service, self._loop, self._say, budget)
+
+    def _service(self, metric: Asking, config: RunConfig, out: Path) -> GenerationService:
         profile = judging_profile(config.profile, metric)
         server = json.dumps(config.generator_options, sort_keys=True)
         name = (str(out), metric.base_url, metric.model, config.generator, server, profile.model_dump_json())
@@ -176,7 +192,7 @@ class Judges:
         self._stack.close()
 
 
-def judging_profile(profile: Profile, metric: AskingMetric) -> Profile:
+def judging_profile(profile: Profile, metric: Asking) -> Profile:
     """The run's profile with the judge's model, and an engine as long as the run's: that much is known to fit."""
     length = profile.input_budget + profile.max_new_tokens
     limit = min(metric.max_new_tokens, length - 1)
@@ -187,7 +203,7 @@ def judging_profile(profile: Profile, metric: AskingMetric) -> Profile:
     return profile.model_copy(update={**model, **budgets, **nothing})
 
 
-def _generator(metric: AskingMetric, config: RunConfig, profile: Profile, *, log: Path) -> Generator:
+def _generator(metric: Asking, config: RunConfig, profile: Profile, *, log: Path) -> Generator:
     """The run's kind of generator at the run's server, unless the metric names a server."""
     name = "openai" if metric.base_url else config.generator
     options = {"base_url": metric.base_url} if metric.base_url else dict(config.generator_options)

@@ -29,11 +29,15 @@ class Targets:
     def of(self, metric: Metric, references: Sequence[str]) -> Sequence[Any]:
         """What this metric's `score` gets: `references`, `Target`s or `UserTarget`s."""
         if getattr(metric, "sees_users", False):
-            held_out = tuple(sorted(getattr(metric, "held_out", ())))
-            if held_out not in self._made:
-                self._made[held_out] = list(self._of_users(held_out))
-            return self._made[held_out]
+            return self.users(getattr(metric, "held_out", ()))
         return self._plain if getattr(metric, "sees_samples", False) else references
+
+    def users(self, held_out: Collection[str] = ()) -> list[UserTarget]:
+        """The users of the samples, with the validation and test targets that are named: "peers", "others"."""
+        key = tuple(sorted(held_out))
+        if key not in self._made:
+            self._made[key] = list(self._of_users(key))
+        return self._made[key]
 
     @cached_property
     def _plain(self) -> list[Target]:

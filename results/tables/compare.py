@@ -55,7 +55,7 @@ class Comparison:
 
 def compare(a: str, b: str, out: Path, *, all_columns: bool = False, metrics: Sequence[str] = ()) -> Comparison:
     """The columns that both have. Raises UserError for an unknown name, and for runs that do not pair up."""
-    (name_a, runs_a), (name_b, runs_b) = _find(a, out), _find(b, out)
+    (name_a, runs_a), (name_b, runs_b) = find(a, out), find(b, out)
     shared = _shared(a, b, [run.summary for run in (*runs_a, *runs_b)])
     scores = [[run.scores for run in side if run.scores is not None] for side in (runs_a, runs_b)]
     if [len(side) for side in scores] != [len(runs_a), len(runs_b)]:
@@ -82,7 +82,7 @@ def _lines(scores: Sequence[Sequence[ScoreArrays]], columns: Sequence[Column]) -
     return tuple(Line(*pair, made, p) for pair, made, p in zip(pairs, differences, adjusted, strict=True))
 
 
-def _find(name: str, out: Path) -> tuple[str, list[FinishedRun]]:
+def find(name: str, out: Path) -> tuple[str, list[FinishedRun]]:
     """The label and the seeds of A or B.
 
     `name` is a run folder's path, its name in `out`, a row of the runs of `out` (`find_row`), or the start of a run's.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from results.tables import run_settings, special_notes
+from results.tables import calibrated, run_settings, special_notes
 from results.tables.finished_runs import FinishedRun, Summary
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def of_runs(
         *special_notes.unscored(rows, shared, columns),
         *special_notes.unread(rows, shared),
         *special_notes.copied(rows, shared),
+        *calibrated.of_runs(rows, shared),
         *([f"Commit: {', '.join(commits)}."] if commits else []),
         *_best(columns),
         *([f"{older} older runs of the same cells are left out."] if older else []),
