@@ -19,7 +19,6 @@ from bench.score.written import read_config
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bench.config import RunConfig
     from bench.types import Review, Sample
 
 INDENT = "  "
@@ -38,7 +37,7 @@ def show(console: Console, path: Path, sample_id: str) -> None:
     if not meant:
         raise unknown(f"sample of {path.name}", sample_id, list(rows)[:10])
     row = rows[only("sample", sample_id, meant)]
-    sample, reference = _of_data(read_config(folder), row["sample_id"])
+    sample, reference = _of_data(folder, row["sample_id"])
     page = _Page(console)
     page.section(f"Sample {row['sample_id']} of {path.name}")
     page.pairs(_about(row, sample))
@@ -107,15 +106,16 @@ class _Page:
             self._console.print(Text((further if place else indent) + piece.plain.rstrip(), style), soft_wrap=True)
 
 
-def _of_data(config: RunConfig, sample_id: str) -> tuple[Sample | None, str]:
+def _of_data(folder: RunFolder, sample_id: str) -> tuple[Sample | None, str]:
     """The sample with its history, and the reference; None and why, where the run's data is not here as it was."""
+    config = read_config(folder)
     try:
         corpus = load(config.data)
     except UserError as error:
         return None, f"not known: {error}"
     if corpus.fingerprint != config.data_fingerprint:
         return None, f"not known: data '{config.data}' has changed since"
-    found = (sample for sample in samples_of(config, corpus) if sample.sample_id == sample_id)
+    found = (sample for sample in samples_of(config, corpus, folder) if sample.sample_id == sample_id)
     return next(found, None), corpus.reference(sample_id)
 
 

@@ -201,7 +201,7 @@ set = {{ temperature = 0.5 }}
 [[cells]]
 data = ["{first}", "{second}"]
 methods = ["nonperso", "rag"]
-histories = ["own", "swapped"]
+histories = ["own", "random"]
 seeds = [0, 1]
 [[cells]]
 quick = false
@@ -216,7 +216,7 @@ value = "rouge1"
 [[claims]]
 says = "nothing is gained from others"
 data = ["{second}"]
-better = {{ method = "rag", history = "swapped" }}
+better = {{ method = "rag", history = "random" }}
 worse = {{ method = "nonperso" }}
 value = "rouge1"
 at_most = 0.9
@@ -263,7 +263,7 @@ def test_the_quick_part_is_what_it_says(tmp_path: Path) -> None:
     configs, failures = suite.expand(chosen, lambda name: corpus, Given(profile="tiny"))
     assert failures == []
     assert {(one.method, one.data, one.seed, one.limit, one.history, one.profile.temperature) for one in configs} == {
-        (method, "mixed", 7, 2, history, 0.5) for method in ("nonperso", "rag") for history in ("own", "swapped")
+        (method, "mixed", 7, 2, history, 0.5) for method in ("nonperso", "rag") for history in ("own", "random")
     }
     assert [(one.says, one.data) for one in chosen.claims] == [("past reviews help", ("mixed",))]
     with pytest.raises(UserError, match=r"suite 'toy' has no \[quick\] part; run it without --quick"):
