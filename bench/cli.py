@@ -17,7 +17,21 @@ import typer
 from typer.exceptions import TyperException
 
 from bench import stop
-from bench.commands import data, examples, figures, grid, machine, probe, regress, remove, results, run, tables, train
+from bench.commands import (
+    data,
+    examples,
+    figures,
+    grid,
+    machine,
+    probe,
+    regress,
+    remove,
+    results,
+    run,
+    swap,
+    tables,
+    train,
+)
 from bench.console.terminal import inert, quieten
 from bench.errors import BenchError, of_the_disk
 
@@ -36,6 +50,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "grid": grid.grid,
     "table": tables.table,
     "compare": tables.compare,
+    "swap": swap.swap,
     "plot": figures.plot,
     "report": figures.report,
     "probe": probe.probe,

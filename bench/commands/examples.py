@@ -24,6 +24,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "bench table --format latex",
     ),
     "compare": ("bench compare dpl rag", "bench compare dpl rag --out other-runs --all"),
+    "swap": ("bench swap rag", "bench swap RUN --history random,similar --dry-run"),
     "plot": ("bench plot costs smoke --metric rouge1 --to costs.svg", "bench plot k-sweep --metric bleu"),
     "report": ("bench report", 'bench report smoke --baseline nonperso --to smoke.html --title "Smoke"'),
     "probe": ("bench probe", "bench probe --data bundled --users 10 -k 1,2"),

@@ -42,7 +42,7 @@ def with_column(board: Leaderboard, found: Estimates) -> tuple[Leaderboard, Esti
         if key == OF and (floor, label, key) in found and (ceiling, label, key) in found:
             low, high = found[floor, label, key], found[ceiling, label, key]
             if resampling.difference(high, low).low > 0:
-                made[place, label, COLUMN.key] = _share(one, low, high)
+                made[place, label, COLUMN.key] = share(one, low, high)
     values: list[dict[Cell, float]] = [dict(row.values) for row in board.rows]
     for (place, label, key), one in made.items():
         values[place][label, key] = one.value
@@ -58,7 +58,8 @@ def _only(board: Leaderboard, method: str) -> int | None:
     return places[0] if len(places) == 1 else None
 
 
-def _share(one: Estimate, floor: Estimate, ceiling: Estimate) -> Estimate:
+def share(one: Estimate, floor: Estimate, ceiling: Estimate) -> Estimate:
+    """(one - floor) / (ceiling - floor), of the same samples. The ceiling must be certainly off the floor."""
     resampled = (one.resampled - floor.resampled) / _room(ceiling.resampled - floor.resampled)
     left_out = (one.left_out - floor.left_out) / _room(ceiling.left_out - floor.left_out)
     low, high = inference.interval(resampled, one.users)
