@@ -55,7 +55,8 @@ def _said(config: RunConfig) -> list[object]:
 
 def test_every_shipped_suite_is_whole(tmp_path: Path) -> None:
     assert list(suite.suites()) == [
-        "ablations", "assay", "k-sweep", "retrievers", "smoke", "statistics", "table1", "uniqueness"
+        "ablations", "assay", "k-sweep", "retrievers", "smoke", "statistics", "swap", "table1",
+        "uniqueness",
     ]  # fmt: skip
     corpus = fakes.corpus(tmp_path / "data")
     sizes = {}
@@ -66,8 +67,8 @@ def test_every_shipped_suite_is_whole(tmp_path: Path) -> None:
         sizes[name] = len(configs)
         assert len(suite.keys(loaded)) <= max(1, len(configs))
     assert sizes == {
-        "ablations": 10, "assay": 291, "k-sweep": 18, "retrievers": 4, "smoke": 6, "statistics": 0, "table1": 12,
-        "uniqueness": 3,
+        "ablations": 10, "assay": 291, "k-sweep": 18, "retrievers": 4, "smoke": 6, "statistics": 0, "swap": 30,
+        "table1": 12, "uniqueness": 3,
     }  # fmt: skip
 
 
