@@ -152,7 +152,8 @@ def _recorded(samples: Sequence[Sample], corpus: Corpus, folder: RunFolder) -> l
     if not file.is_file():
         raise UserError(f"{folder.path} has no {runs.HISTORIES}, which says whose histories it shows; run it again")
     try:
-        return with_histories(samples, corpus, folder.read(runs.HISTORIES))
+        chosen = {one: user for one, user in folder.read(runs.HISTORIES).items() if isinstance(user, str)}
+        return with_histories(samples, corpus, chosen)
     except ValueError as error:
         raise UserError(f"{file}: {error}; delete {folder.path} and run the cell again") from error
 

@@ -126,7 +126,7 @@ def _about(row: Row, sample: Sample | None) -> dict[str, str]:
             "item": sample.item.title,
             "rating": f"{sample.rating:g}",
             "title": sample.title,
-            "history": f"{len(sample.history)} past reviews",
+            "history": f"{len(sample.history)} past reviews{_whose(sample)}",
         }
     return {label: value or "-" for label, value in about.items()}
 
@@ -142,6 +142,12 @@ def _prompts(requests: Path, row: Row) -> Iterator[tuple[str, str]]:
             yield f"{title}: system message", prompt.system
             title += ": user message"
         yield title, prompt.text if prompt else "no longer stored"
+
+
+def _whose(sample: Sample) -> str:
+    """' of u2' where the history is another user's."""
+    others = {review.user_id for review in sample.history} - {sample.user_id}
+    return f" of {', '.join(sorted(others))}" if others else ""
 
 
 def _scores(folder: RunFolder, sample_id: str) -> tuple[dict[str, str], dict[str, str]]:

@@ -226,6 +226,22 @@ def test_a_run_keeps_whose_histories_it_shows(tmp_path: Path, embedder: FakeEmbe
         assert bench("verify", folder.path) == 0
 
 
+def test_a_sample_is_shown_with_whose_history_it_saw(
+    tmp_path: Path, embedder: FakeEmbedder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world = World(tmp_path)
+    assert world.run("--history", "similar", method="rag") == 0
+    run = world.folder()
+    first, user = next(iter(run.read(runs.HISTORIES).items()))
+    assert bench("show", run.path, "--sample", first) == 0
+    assert re.search(
+        rf"history +3 past reviews of {user}\b|history: 3 past reviews of {user}\b", capfd.readouterr().out
+    )
+    run.write(runs.HISTORIES, {first: ["no", "text"]})
+    assert bench("score", run.path) == 2
+    assert f"sample {first} has the history of no user; delete" in capfd.readouterr().err
+
+
 def test_other_weights_are_another_run_of_these_histories_alone(tmp_path: Path, embedder: FakeEmbedder) -> None:
     world = World(tmp_path)
     for name in ("fake", "other"):
