@@ -31,6 +31,7 @@ from bench.commands import (
     remove,
     results,
     run,
+    swap,
     tables,
     train,
 )
@@ -58,6 +59,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "power": differences.power,
     "metrics": differences.metrics,
     "judge": judge.judge,
+    "swap": swap.swap,
     "plot": figures.plot,
     "report": figures.report,
     "probe": probe.probe,

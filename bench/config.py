@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
@@ -22,7 +22,7 @@ from bench.profile import EncoderConfig as EncoderConfig
 from bench.profile import Profile as Profile
 from bench.profile import TrainConfig as TrainConfig
 from bench.record import files
-from bench.types import Split
+from bench.types import BY_VECTORS, History, Split
 
 IMPORTED = "imported"  # stands where the method of texts that were made elsewhere is not known
 
@@ -47,7 +47,7 @@ class RunConfig(BaseModel):
     split: Split = "test"
     limit: int | None = Field(None, ge=1)
     limit_seed: int = 0
-    history: Literal["own", "swapped"] = "own"  # swapped: another user's, bench/data/swap.py
+    history: History = "own"  # another user's: bench/data/swap.py
     seed: int = 0
     generator: str = "vllm"
     generator_options: dict[str, Any] = {}
@@ -65,6 +65,11 @@ class RunConfig(BaseModel):
         retriever = f"-{self.retriever}-k{self.k}" if self.retriever else ""
         history = "" if self.history == "own" else f"-{self.history}"
         return f"{Path(self.data).name}-{self.method}{retriever}{history}-seed{self.seed}"
+
+    @property
+    def chooses_by_vectors(self) -> bool:
+        """Whether vectors of the embedder decide whose history a sample shows."""
+        return self.history in BY_VECTORS
 
 
 def fingerprint(value: Mapping[str, Any]) -> str:

@@ -46,7 +46,7 @@ def of(config: RunConfig) -> dict[str, Any]:
     method = registry.create("method", config.method, config.method_options)
     if isinstance(method, SoftPromptMethod):
         found |= {f"train.{key}": value for key, value in train(config).items()}
-    if method.uses_embeddings:
+    if method.uses_embeddings or config.chooses_by_vectors:
         found |= {f"embedder.{key}": value for key, value in profile["embedder"].items()}
     if config.retriever and registry.load("retriever", config.retriever).uses_embeddings:  # type: ignore[attr-defined]
         found |= {f"retrieval_encoder.{key}": value for key, value in profile["retrieval_encoder"].items()}

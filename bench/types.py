@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Split = Literal["train", "val", "test"]
+History = Literal["own", "random", "similar", "dissimilar"]  # whose a sample shows: bench/data/swap.py
+BY_VECTORS: tuple[History, ...] = ("similar", "dissimilar")  # chosen by vectors of the embedder
 
 
 @dataclass(frozen=True, slots=True)

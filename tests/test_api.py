@@ -68,7 +68,7 @@ def test_a_run_is_the_run_of_the_command(world: World, capfd: pytest.CaptureFixt
 
 def test_the_command_that_a_run_keeps_is_the_one_that_makes_it(world: World) -> None:
     odd = {"temperature": 0.5, "rag.order": "chronological"}
-    (made,) = run(world, "rag", k=2, set=odd, limit=2, history="swapped", deterministic=True, metric="rouge")
+    (made,) = run(world, "rag", k=2, set=odd, limit=2, history="random", deterministic=True, metric="rouge")
     words = runs.RunFolder(made.path).read(runs.PROVENANCE)["command"]
     assert words[:3] == ["run", "--method", "rag"] and "--set" in words
     asked = len(FakeGenerator.plan.requests)

@@ -32,6 +32,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "bench judge rag --against nonperso --base-url http://localhost:8000/v1",
         "bench judge rag --against nonperso --again",
     ),
+    "swap": ("bench swap rag", "bench swap RUN --history random,similar --dry-run"),
     "plot": ("bench plot costs smoke --metric rouge1 --to costs.svg", "bench plot k-sweep --metric bleu"),
     "report": ("bench report", 'bench report smoke --baseline nonperso --to smoke.html --title "Smoke"'),
     "probe": ("bench probe", "bench probe --data bundled --users 10 -k 1,2"),

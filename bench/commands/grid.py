@@ -79,7 +79,7 @@ def grid(
         raise UserError(f"suite '{suite}', {failures[0].what}: {failures[0].reason}{more}")
     with Progress() as progress:
         if dry_run:
-            failures += _plan(configs, corpora, out, progress)
+            failures += show_plan(configs, corpora, out, progress)
         else:
             outcome = engines.run(configs, corpora, out, progress=progress, retry=retry)
             failures += outcome.failures
@@ -92,7 +92,8 @@ def grid(
         raise typer.Exit(1)
 
 
-def _plan(configs: list[RunConfig], corpora: engines.Corpora, out: Path, progress: Progress) -> list[Failure]:
+def show_plan(configs: list[RunConfig], corpora: engines.Corpora, out: Path, progress: Progress) -> list[Failure]:
+    """`--dry-run` of cells on any engines. Returns what cannot be planned."""
     from bench.run import engines, planning
     from results.tables import show
 

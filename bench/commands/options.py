@@ -26,7 +26,7 @@ Settings = Annotated[
 ]
 Split = Annotated[str, typer.Option("--split", help="test or val.")]
 History = Annotated[
-    str, typer.Option("--history", help="own, or swapped: another user's, as a floor. Checkpoints stay.")
+    str, typer.Option("--history", help="own; another user's: random, similar, dissimilar. Checkpoints stay.")
 ]
 Metrics = Annotated[str, typer.Option("--metric", help="Names separated by commas.", show_default="the profile's")]
 ShownMetrics = Annotated[

@@ -15,6 +15,7 @@ from bench import plugins, registry
 from bench.config import RunConfig
 from bench.context import comparing
 from bench.context.context import CellResources, SampleContext
+from bench.data import swap
 from bench.data.corpus import Corpus
 from bench.embed.encoders import create as create_encoder
 from bench.embed.store import Progress, StoredEmbedder, VectorStore
@@ -154,6 +155,12 @@ def _ranked(found: Any, sample: Sample, config: RunConfig) -> tuple[Review, ...]
     if len(found) > config.k:
         raise SampleFailure(f"retriever '{config.retriever}' gave {len(found)} reviews where K = {config.k}")
     return tuple(found)
+
+
+def histories(config: RunConfig, corpus: Corpus, *, out: Path, vectors: MakeVectors = StoredEmbedder) -> dict[str, str]:
+    """Sample id -> the user whose history the run shows, where vectors decide that. One embedding of all users."""
+    source = vectors(vector_store(out), create_encoder(config.profile.embedder))
+    return swap.by_vectors(swap.own(config, corpus), corpus, config.history, source)
 
 
 def embed(

@@ -2,6 +2,7 @@
 
     config.json      the resolved configuration and the run's identity
     provenance.json  versions, weights, commit, hardware, times
+    histories.json   sample id -> the user whose history it shows, where vectors decided that (bench.data.swap)
     samples.jsonl    one row per sample, appended as it completes
     scores.jsonl     one row per sample: what each metric's values are made of, and the sample's properties
     scores.npz       the same as arrays, for tables (bench.score.score_arrays); made from scores.jsonl
@@ -26,9 +27,10 @@ from bench.errors import UserError, WrongContent, matches, mistake, only
 from bench.record import contents, files
 from bench.record.contents import FORMAT, Content
 
-CONFIG, PROVENANCE, SAMPLES, SCORES, SUMMARY = (
+CONFIG, PROVENANCE, HISTORIES, SAMPLES, SCORES, SUMMARY = (
     "config.json",
     "provenance.json",
+    "histories.json",
     "samples.jsonl",
     "scores.jsonl",
     "summary.json",

@@ -74,7 +74,7 @@ class Asked:
             set_values=self._set(methods),
             split=cast("Any", match("split", self.split, ("test", "val"))),
             limit=self.limit,
-            history=cast("Any", match("history", self.history, ("own", "swapped"))),
+            history=grid.history(self.history),
             generator=self.generator,
             generator_options=grid.server(self.generator, base_url=self.base_url, model=self.model_name),
             deterministic=self.deterministic,

@@ -11,8 +11,8 @@ from typing import Any
 from bench import registry
 from bench.config import RunConfig, identity
 from bench.context import comparing
+from bench.data import swap
 from bench.data.corpus import Corpus
-from bench.data.swap import samples_of
 from bench.embed.encoders import create as create_encoder
 from bench.errors import UserError
 from bench.generate.service import GenerationService
@@ -100,6 +100,12 @@ class Cell:
         has, profile = self.folder.summary()["metric_versions"], self.config.profile
         return {name: dict(profile.options.get(name, {})) for name in profile.metrics if name not in has}
 
+    def show(self, samples: list[Sample]) -> None:
+        """Takes the same samples with the histories that were chosen for them."""
+        known = {sample.sample_id: sample for sample in samples}
+        self.samples = samples
+        self.pending = [known[sample.sample_id] for sample in self.pending]
+
     def note(self, **about: Any) -> None:
         """Adds these keys to config.json."""
         self.folder.write(runs.CONFIG, {**self.folder.read(runs.CONFIG), **about})
@@ -130,15 +136,15 @@ def plan(
         method = registry.create("method", config.method, config.method_options)
         check_truth(config, corpus, method)
         trained = _checkpoint(config, checkpoint, out) if isinstance(method, SoftPromptMethod) else None
-        samples = samples_of(config, corpus)
-        if not samples:
-            raise UserError(f"data '{config.data}' has no samples in split '{config.split}'")
-        comparing.check(config, samples)
         sources = _sources(config, method, trained)
         if getattr(method, "sees_truth", False):
             sources["truth"] = corpus.truth_digest
         name = identity(config, generator=generator, sources=sources)
         folder = RunFolder(out / f"{config.label}-{name[:8]}")
+        samples = swap.planned(config, corpus, folder)
+        if not samples:
+            raise UserError(f"data '{config.data}' has no samples in split '{config.split}'")
+        comparing.check(config, samples)
         cells.setdefault(name, Cell(config, folder, name, sources, method, samples, trained))
     if checkpoint is not None and all(cell.checkpoint is None for cell in cells.values()):
         names = ", ".join(dict.fromkeys(cell.config.method for cell in cells.values()))
@@ -181,7 +187,7 @@ def _checkpoint(config: RunConfig, path: Path | None, out: Path) -> Checkpoint:
 def _sources(config: RunConfig, method: Method, checkpoint: Checkpoint | None) -> dict[str, str]:
     """What decides a cell's texts besides its configuration: its components' code and its encoders' weights."""
     sources = {"method": source_hash(type(method))}
-    if method.uses_embeddings:
+    if method.uses_embeddings or config.chooses_by_vectors:
         sources["embedder"] = create_encoder(config.profile.embedder).identity()
     if checkpoint is not None:
         sources["checkpoint"] = checkpoints.identity(config)

@@ -13,7 +13,9 @@ from pathlib import Path
 from bench.console.progress import Progress
 from bench.context import comparing, prefetch
 from bench.context.context import CellResources
+from bench.data import swap
 from bench.data.corpus import Corpus
+from bench.embed.store import StoredEmbedder
 from bench.generate.service import GenerationService
 from bench.run.cells import Cell
 from bench.types import Sample
@@ -34,6 +36,9 @@ def prefetched(
 
     All epochs of a checkpoint are validated on the same samples, so these are prefetched once.
     """
+    for cell in cells:
+        if swap.is_open(cell.config, cell.folder):
+            _choose_histories(cell, corpus, out, progress)
     pending: dict[Path, dict[str, Sample]] = {}
     for cell in cells:
         pending.setdefault(_shared(cell), {}).update((sample.sample_id, sample) for sample in cell.pending)
@@ -42,6 +47,16 @@ def prefetched(
         if (place := _shared(cell)) not in found:
             found[place] = _prefetched(cell, list(pending[place].values()), corpus, service, out, progress)
     return [Job(cell, found[_shared(cell)]) for cell in cells]
+
+
+def _choose_histories(cell: Cell, corpus: Corpus, out: Path, progress: Progress) -> None:
+    """Lets vectors decide whose histories the cell shows, and keeps that in its folder."""
+    chosen = prefetch.histories(
+        cell.config, corpus, out=out, vectors=partial(StoredEmbedder, progress=progress.embedding)
+    )
+    swap.record(cell.folder, chosen)
+    cell.show(swap.samples_of(cell.config, corpus, cell.folder))
+    comparing.check(cell.config, cell.samples)
 
 
 def _shared(cell: Cell) -> Path:

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from bench import registry
 from bench.context import prefetch
 from bench.context.context import SlotEncoder
+from bench.data import swap
 from bench.data.corpus import Corpus
 from bench.generate.service import GenerationService
 from bench.models import light
@@ -113,11 +114,14 @@ class _Planner:
 
     def _plan(self, cell: Cell, epoch: int | None, unknown: tuple[str, ...]) -> Plan:
         """`epoch`: whose module a trained cell has; None where that is not known yet."""
-        pending = _pending(cell)
         guesses = Guesses()
+        vectors = partial(KnownVectors, guesses=guesses)
+        if swap.is_open(cell.config, cell.folder):
+            chosen = prefetch.histories(cell.config, self.corpus, out=self.out, vectors=vectors)
+            cell.show(swap.with_histories(swap.own(cell.config, self.corpus), self.corpus, chosen))
+        pending = _pending(cell)
         trained = self._module(cell, epoch) if pending else None
         rehearsal = Rehearsal(self.service, self.measured, guesses, self.asked, trained)
-        vectors = partial(KnownVectors, guesses=guesses)
         resources = prefetch.resources(cell.config, pending, self.corpus, rehearsal, out=self.out, vectors=vectors)
         resources = replace(resources, slot_encoder=rehearsal.slots)
         method = registry.create("method", cell.config.method, cell.config.method_options)

@@ -104,6 +104,6 @@ def digest(summary: Mapping[str, Any]) -> str:
 
 def digests(folder: RunFolder) -> dict[str, str]:
     """sha256 of the files behind a run's row in a table; of those that exist."""
-    names = (runs.CONFIG, runs.PROVENANCE, runs.SAMPLES, runs.SCORES)
+    names = (runs.CONFIG, runs.PROVENANCE, runs.HISTORIES, runs.SAMPLES, runs.SCORES)
     files = {name: folder.path / name for name in names}
     return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items() if file.is_file()}

@@ -10,7 +10,7 @@ from typing import Any
 from bench.config import RunConfig
 from bench.data.corpus import Corpus
 from bench.data.swap import samples_of
-from bench.errors import UserError
+from bench.errors import UserError, mistake
 from bench.record import runs
 from bench.record.runs import RunFolder
 from bench.score.targets import Targets
@@ -26,7 +26,7 @@ def read_config(folder: RunFolder) -> RunConfig:
     try:
         return RunConfig.model_validate(folder.read(runs.CONFIG)["config"])
     except (ValidationError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+        reason = mistake(error) if isinstance(error, ValidationError) else str(error)
         raise UserError(f"{folder.path / runs.CONFIG} is not a configuration of this version: {reason}") from error
 
 
@@ -78,7 +78,7 @@ def read(folder: RunFolder, corpus: Corpus) -> Written:
     config = read_config(folder)
     if corpus.fingerprint != config.data_fingerprint:
         raise UserError(f"data '{config.data}' has changed since {folder.path.name} was written; run the cell again")
-    samples = samples_of(config, corpus)
+    samples = samples_of(config, corpus, folder)
     written = {row["sample_id"]: row for row in folder.rows(runs.SAMPLES)}
     missing = sum(sample.sample_id not in written for sample in samples)
     if missing:

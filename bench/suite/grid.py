@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, cast, get_args
 
 from bench import registry
 from bench import settings as bench_settings
 from bench.config import Profile, RunConfig, load_profile
 from bench.data.corpus import Corpus
-from bench.errors import UserError, shown, unknown
+from bench.errors import UserError, match, shown, unknown
 from bench.models import addresses
 from bench.protocols import SoftPromptMethod
-from bench.types import Split
+from bench.types import BY_VECTORS, History, Split
 
 NOT_IN_ALL = {("method", name) for name in registry.WORLDS_ONLY}
 
@@ -34,6 +34,13 @@ def named(text: str, kind: registry.Kind) -> list[str]:
     if not found:
         raise UserError(f"--{kind} {text!r} names no {kind}; name some, or all: {', '.join(registry.names(kind))}")
     return found
+
+
+def history(text: str) -> History:
+    """'sim' -> 'similar'"""
+    if text.casefold() == "swapped":
+        raise UserError("--history swapped is called random: give --history random")
+    return cast(History, match("history", text, get_args(History)))
 
 
 def metrics(text: str) -> list[str]:
@@ -141,7 +148,7 @@ def expand(
     set_values: Mapping[str, Any],
     split: Split = "test",
     limit: int | None = None,
-    history: Literal["own", "swapped"] = "own",
+    history: History = "own",
     generator: str = "vllm",
     generator_options: Mapping[str, Any] | None = None,
     deterministic: bool = False,
@@ -164,6 +171,8 @@ def expand(
     trained = {method: _profile(method, options.get(method, {}), profile, overrides, fitting) for method in methods}
     wanted = {method: _retrievers(method, options.get(method, {}), retrievers) for method in methods}
     _check_encoders(resolved, wanted, options)
+    if history in BY_VECTORS and not resolved.embedder.model:
+        raise _no_encoder(f"history '{history}'", resolved, "embedder")
     full = _all_options(wanted, options)
     configs = [
         RunConfig(

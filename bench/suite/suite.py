@@ -12,7 +12,7 @@
     seeds = [0, 1]                      # [default: 0]
     profiles = ["paper-7b"]             # [default: paper-7b]
     data = ["mixed"]                    # [default: the suite's]
-    histories = ["own", "swapped"]      # [default: own]
+    histories = ["own", "random"]       # [default: own]; also similar, dissimilar
     set = { "dep.text" = [false, true], temperature = 0 }     # a list is one more axis
     [quick]                             # what `bench grid SUITE --quick` runs instead: only these data, seeds, samples
     data = ["mixed"]
@@ -43,13 +43,12 @@ from bench.data.corpus import Corpus, resolve
 from bench.errors import UserError, full, mistake, no_file
 from bench.record import files
 from bench.suite import grid
-from bench.types import Split
+from bench.types import History, Split
 
 ANY_PROFILE = "tiny"  # where only names and options count
 
 Number = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[^\x00]+$")]
-History = Literal["own", "swapped"]
 
 
 class Block(BaseModel):

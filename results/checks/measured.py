@@ -137,7 +137,7 @@ def _cost(row: dict[str, Any], stage: str, key: str) -> float:
 def _places(run: FinishedRun, rows: Sequence[dict[str, Any]]) -> list[float | None]:
     """Of each sample the mean place of its retrieved reviews in the history that it was shown, the newest 1."""
     config = read_config(run.folder)
-    shown = {sample.sample_id: sample.history for sample in samples_of(config, _corpus(config.data))}
+    shown = {sample.sample_id: sample.history for sample in samples_of(config, _corpus(config.data), run.folder)}
     found: list[float | None] = []
     for row in rows:
         ids = [review.review_id for review in shown.get(row["sample_id"], ())]

@@ -1,4 +1,4 @@
-"""Checks `identity`, `vectors` and `texts`: the run is planned again and written again from the stored answers."""
+"""Checks `identity`, `vectors`, `histories`, `texts`: the run is planned and written again from the stored answers."""
 
 from __future__ import annotations
 
@@ -42,11 +42,16 @@ ON_THE_WAY = ("retrieved", "uncompared", "dropped", "stages", "requests", "finis
 
 
 def checks(
-    folder: RunFolder, config: RunConfig, corpus: Corpus, rows: Sequence[Row], own: VectorStore
+    folder: RunFolder,
+    config: RunConfig,
+    corpus: Corpus,
+    rows: Sequence[Row],
+    samples: list[Sample],
+    own: VectorStore,
 ) -> Iterator[Check]:
     """Whether today's configuration makes this run, and whether its rows follow from the stored answers.
 
-    `own`: the store for vectors that are computed again.
+    `samples`: with the histories that the run shows. `own`: the store for vectors that are computed again.
     """
     about, out = folder.read(runs.CONFIG), folder.path.parent
     kept = out / ".store" / "requests.sqlite"
@@ -56,7 +61,8 @@ def checks(
     try:
         with _service(config, out, str(about.get("date", ""))) as service:
             (cell,) = cells.plan([config], corpus, out, generator=service.identity)
-            yield _identity(replace(cell, folder=folder), about, service.identity, corpus)
+            cell = replace(cell, folder=folder, samples=samples)
+            yield _identity(cell, about, service.identity, corpus)
             answers = StoredAnswers(service.generator, about["generator"], service.store)
             yield from _vectors_and_texts(cell, about, corpus, rows, answers, own)
     except BenchError as error:  # the model, a checkpoint or a server is not here
@@ -105,8 +111,11 @@ def _vectors_and_texts(
     resources = prefetch.resources(cell.config, cell.samples, corpus, answers, out=out, vectors=vectors)
     if texts := prefetch.compared(method, cell.config, cell.samples, resources):
         resources.vectors.embed(texts)
+    again = prefetch.histories(cell.config, corpus, out=out, vectors=vectors) if cell.config.chooses_by_vectors else {}
     if any(one.vectors for one in used):
         yield _vectors(used)
+    if again:
+        yield _histories(cell.folder, again)
     if cell.checkpoint is not None:
         resources = with_slot_encoder(cell, method, resources, about["trained"]["epoch"])
     yield asyncio.run(_texts(method, cell.samples, resources, rows, answers))
@@ -118,6 +127,12 @@ def _vectors(used: Sequence[CheckedVectors]) -> Check:
         says = f"{len(wrong)} of {n} stored vectors are not what the encoder computes: delete vectors.sqlite"
         return Check("vectors", False, says)
     return Check("vectors", True, f"{n} computed again, no stored one differs")
+
+
+def _histories(folder: RunFolder, again: Row) -> Check:
+    wrong = differing_keys(folder.read(runs.HISTORIES), again)
+    says = f"vectors choose other users for {listed(wrong)}" if wrong else f"{len(again)} chosen again, the same users"
+    return Check("histories", not wrong, says)
 
 
 async def _texts(

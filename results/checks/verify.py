@@ -7,6 +7,7 @@ It generates nothing, writes nothing into the run, and trusts nothing that it ca
     samples   samples.jsonl has every sample of the dataset once, in order
     identity  the same configuration makes this run today: sources, weights, engine (results.checks.replay)
     vectors   every stored vector is what the encoder computes
+    histories the users whose histories the run shows are those that vectors choose
     texts     every row is what the method writes from the stored answers, except for durations
               (of an imported run nothing can show how its texts were made: results.checks.elsewhere)
     scores    the scores are those of the texts (results.checks.rescore)
@@ -85,10 +86,10 @@ def _checks(
     if not same:
         return
     rows = list(folder.rows(runs.SAMPLES))
-    samples = samples_of(config, corpus)
+    samples = samples_of(config, corpus, folder)
     yield _samples(rows, samples)
     if config.imported is None:
-        yield from replay.checks(folder, config, corpus, rows, own)
+        yield from replay.checks(folder, config, corpus, rows, samples, own)
     else:
         yield from elsewhere.checks(folder, config, corpus, rows)
     yield from rescore.checks(folder, config, corpus, rows, samples, summary, judges)

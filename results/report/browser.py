@@ -83,7 +83,7 @@ def _samples(shown: Sequence[Shown], meter: Meter, *, prompts: bool) -> Samples:
     if corpus.fingerprint != config.data_fingerprint:
         name = shown[0].run.folder.path.name
         raise UserError(f"data '{config.data}' has changed since {name} was written; run it again")
-    samples = samples_of(config, corpus)
+    samples = samples_of(config, corpus, shown[0].run.folder)
     every = scored.together([one.run.summary for one in shown])["columns"]
     columns = [column for column in every if column["digits"]]
     index = {

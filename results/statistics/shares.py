@@ -21,8 +21,11 @@ def share(one: Estimate, floor: Estimate, ceiling: Estimate) -> Estimate | None:
 
     None where the ceiling is not certainly above the floor (95 % interval of the difference): nothing lies between.
     """
-    if not resampling.difference(ceiling, floor).low > 0:
-        return None
+    return ratio(one, floor, ceiling) if resampling.difference(ceiling, floor).low > 0 else None
+
+
+def ratio(one: Estimate, floor: Estimate, ceiling: Estimate) -> Estimate:
+    """The share, where the ceiling is certainly off the floor; below it where less is better."""
     resampled = (one.resampled - floor.resampled) / _room(ceiling.resampled - floor.resampled)
     left_out = (one.left_out - floor.left_out) / _room(ceiling.left_out - floor.left_out)
     low, high = inference.interval(resampled, one.users)

@@ -127,10 +127,10 @@ def _options(side: Side) -> dict[str, Any]:
 
 
 def _said(side: Side) -> str:
-    """The side in the words of the command line: `dep embeddings=his swapped`."""
+    """The side in the words of the command line: `dep embeddings=his history=random`."""
     uses = registry.load("method", str(side.method)).uses_retriever  # type: ignore[attr-defined]
     options = [f"{key.partition('.')[2]}={value}" for key, value in side.set.items()]
-    other = [side.history] if side.history != "own" else []
+    other = [f"history={side.history}"] if side.history != "own" else []
     return " ".join([str(side.method), *([side.retriever] if uses else []), *options, *other])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from bench.record import runs
 from bench.record.runs import RunFolder
 from bench.types import Column
 from results.statistics import inference, resampling
-from results.statistics.resampling import Difference, Estimate
+from results.statistics.resampling import Difference, Estimate, Estimates
 from results.tables import find_row, finished_runs, notes, run_settings, scored, significance, special_notes
 from results.tables.assemble import leaderboards
 from results.tables.finished_runs import FinishedRun, Summary
@@ -21,8 +21,6 @@ from results.tables.leaderboard import Row
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from bench.score.score_arrays import ScoreArrays
 
 
 @dataclass(frozen=True)
@@ -56,53 +54,61 @@ class Comparison:
 def compare(a: str, b: str, out: Path, *, all_columns: bool = False, metrics: Sequence[str] = ()) -> Comparison:
     """The columns that both have. Raises UserError for an unknown name, and for runs that do not pair up."""
     (name_a, runs_a), (name_b, runs_b) = find(a, out), find(b, out)
-    shared = _shared(a, b, [run.summary for run in (*runs_a, *runs_b)])
+    common = shared(a, b, [run.summary for run in (*runs_a, *runs_b)])
     scores = [[run.scores for run in side if run.scores is not None] for side in (runs_a, runs_b)]
     if [len(side) for side in scores] != [len(runs_a), len(runs_b)]:
         raise UserError(f"{a} or {b} has no {runs.SCORES}; `bench score RUN` writes it")
-    columns = scored.chosen(shared, scored.named(metrics, shared), every=all_columns)
+    columns = scored.chosen(common, scored.named(metrics, common), every=all_columns)
     users = len(set(scores[0][0].user.tolist()))
-    imported = special_notes.imported({name_a: runs_a, name_b: runs_b})
-    return Comparison(name_a, name_b, _lines(scores, columns), users, tuple(imported))
-
-
-def _lines(scores: Sequence[Sequence[ScoreArrays]], columns: Sequence[Column]) -> tuple[Line, ...]:
-    """A line for each category and column that both sides have. `scores` holds the seeds of A and of B."""
     first = scores[0][0]
     groups = {name: first.category == place for place, name in enumerate(first.categories)}
     found = resampling.estimate(scores, groups, [column.key for column in columns])
+    imported = special_notes.imported({name_a: runs_a, name_b: runs_b})
+    return Comparison(name_a, name_b, tuple(corrected(lines(found, list(groups), columns))), users, tuple(imported))
+
+
+def lines(found: Estimates, groups: Sequence[str], columns: Sequence[Column]) -> list[Line]:
+    """Row 0 minus row 1 for each group and column that both have. The p-values are not corrected yet."""
     pairs = [
-        (category, column, found[0, category, column.key], found[1, category, column.key])
-        for category in groups
+        (group, column, found[0, group, column.key], found[1, group, column.key])
+        for group in groups
         for column in columns
-        if (0, category, column.key) in found and (1, category, column.key) in found
+        if (0, group, column.key) in found and (1, group, column.key) in found
     ]
-    differences = [resampling.difference(one, other) for _, _, one, other in pairs]
-    adjusted = inference.holm([one.p for one in differences])
-    return tuple(Line(*pair, made, p) for pair, made, p in zip(pairs, differences, adjusted, strict=True))
+    made = [(pair, resampling.difference(*pair[2:])) for pair in pairs]
+    return [Line(*pair, difference, difference.p) for pair, difference in made]
 
 
-def find(name: str, out: Path) -> tuple[str, list[FinishedRun]]:
+def corrected(found: Sequence[Line]) -> list[Line]:
+    """The lines with Holm-corrected p-values: over all of them."""
+    adjusted = inference.holm([one.p for one in found])
+    return [replace(one, p=p) for one, p in zip(found, adjusted, strict=True)]
+
+
+def find(
+    name: str, out: Path, *, among: Callable[[FinishedRun], bool] = lambda run: True
+) -> tuple[str, list[FinishedRun]]:
     """The label and the seeds of A or B.
 
     `name` is a run folder's path, its name in `out`, a row of the runs of `out` (`find_row`), or the start of a run's.
+    Only rows `among` are looked at.
     """
     for place in (Path(name), out / name):
         if (place / runs.CONFIG).is_file():
             folder = RunFolder(place)
             return place.name, [FinishedRun(folder, folder.summary())]
-    rows = _rows(out)
-    folders = [seeds[0].folder.path.name for _, seeds in rows]
-    labelled = [row for row, _ in rows]
+    known = [row for row in rows(out) if among(row[1][0])]
+    folders = [seeds[0].folder.path.name for _, seeds in known]
+    labelled = [row for row, _ in known]
     number = find_row.find(labelled, name, where=str(out), cure="give a whole label or a run folder", extra=folders)
     if number is not None:
-        return labelled[number].label, rows[number][1]
+        return labelled[number].label, known[number][1]
     if (place := runs.named(Path(name), out)) != Path(name):
         return place.name, [FinishedRun(RunFolder(place), RunFolder(place).summary())]
-    raise unknown("run or row", name, {known for row in labelled for known in (row.method, row.label)})
+    raise unknown("run or row", name, {word for row in labelled for word in (row.method, row.label)})
 
 
-def _rows(out: Path) -> list[tuple[Row, list[FinishedRun]]]:
+def rows(out: Path) -> list[tuple[Row, list[FinishedRun]]]:
     """The rows of all tables of `out` with their seeds. A label also says how its table differs from the others."""
     found = finished_runs.find_finished([out])
     groups = finished_runs.comparable(found)
@@ -117,15 +123,15 @@ def _rows(out: Path) -> list[tuple[Row, list[FinishedRun]]]:
     return list(pairs.values())  # an imported run, which may stand in several tables, once
 
 
-def _shared(a: str, b: str, summaries: Sequence[Summary]) -> list[dict[str, Any]]:
+def shared(a: str, b: str, summaries: Sequence[Summary]) -> list[dict[str, Any]]:
     """The columns that both have. Raises UserError where they do not pair up; engine and model may differ."""
     first = summaries[0]
     if any(one["data"] != first["data"] for one in summaries):
         raise UserError("A and B differ in their data, so they do not pair up; run both on the same samples")
     if not scored.agree(summaries):
         raise UserError("A and B differ in the versions or options of a metric; `bench score` scores both the same way")
-    if shared := scored.shared(summaries):
-        return shared
+    if common := scored.shared(summaries):
+        return common
     names = ",".join(dict.fromkeys(name for one in summaries for name in one["metric_versions"]))
     raise UserError(f"{a} and {b} have no metric in common; `bench score RUN --metric {names}` for both adds them")
 
@@ -142,7 +148,7 @@ def show(console: Console, comparison: Comparison) -> None:
     for head in ("Metric", "A", "B", "A - B", "95 % interval", "p", "p (Holm)", "", "n", "users"):
         grid.add_column(head, justify="left" if head == "Metric" else "right", no_wrap=True)
     for line in comparison.lines:
-        grid.add_row(escape(line.category), line.column.label, *_numbers(line))
+        grid.add_row(escape(line.category), line.column.label, *numbers(line))
     console.print(grid)
     console.print(
         f"Paired by sample. Intervals: bootstrap over users ({inference.DRAWS:,} draws). p: t-test over users, "
@@ -154,7 +160,7 @@ def show(console: Console, comparison: Comparison) -> None:
         console.print(note, style="dim", markup=False)
 
 
-def _numbers(line: Line) -> list[str]:
+def numbers(line: Line) -> list[str]:
     digits, made = line.column.digits, line.difference
     ends = f"{made.low:+.{digits}f} to {made.high:+.{digits}f}" if math.isfinite(made.low) else "-"
     values = [f"{line.a.value:.{digits}f}", f"{line.b.value:.{digits}f}", f"{made.value:+.{digits}f}"]

@@ -19,7 +19,6 @@ from bench.score.written import read_config
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bench.config import RunConfig
     from bench.types import Review, Sample
 
 INDENT = "  "
@@ -39,7 +38,7 @@ def show(console: Console, path: Path, sample_id: str) -> None:
         raise unknown(f"sample of {path.name}", sample_id, list(rows)[:10])
     row = rows[only("sample", sample_id, meant)]
     config = read_config(folder)
-    sample, reference = _of_data(config, row["sample_id"])
+    sample, reference = _of_data(folder, row["sample_id"])
     page = _Page(console)
     page.section(f"Sample {row['sample_id']} of {path.name}")
     page.pairs(_about(row, sample))
@@ -117,15 +116,16 @@ class _Page:
             self._console.print(Text((further if place else indent) + piece.plain.rstrip(), style), soft_wrap=True)
 
 
-def _of_data(config: RunConfig, sample_id: str) -> tuple[Sample | None, str]:
+def _of_data(folder: RunFolder, sample_id: str) -> tuple[Sample | None, str]:
     """The sample with its history, and the reference; None and why, where the run's data is not here as it was."""
+    config = read_config(folder)
     try:
         corpus = load(config.data)
     except UserError as error:
         return None, f"not known: {error}"
     if corpus.fingerprint != config.data_fingerprint:
         return None, f"not known: data '{config.data}' has changed since"
-    found = (sample for sample in samples_of(config, corpus) if sample.sample_id == sample_id)
+    found = (sample for sample in samples_of(config, corpus, folder) if sample.sample_id == sample_id)
     return next(found, None), corpus.reference(sample_id)
 
 
@@ -136,7 +136,7 @@ def _about(row: Row, sample: Sample | None) -> dict[str, str]:
             "item": sample.item.title,
             "rating": f"{sample.rating:g}",
             "title": sample.title,
-            "history": f"{len(sample.history)} past reviews",
+            "history": f"{len(sample.history)} past reviews{_whose(sample)}",
         }
     return {label: value or "-" for label, value in about.items()}
 
@@ -152,6 +152,12 @@ def _prompts(requests: Path, row: Row) -> Iterator[tuple[str, str]]:
             yield f"{title}: system message", prompt.system
             title += ": user message"
         yield title, prompt.text if prompt else "no longer stored"
+
+
+def _whose(sample: Sample) -> str:
+    """' of u2' where the history is another user's."""
+    others = {review.user_id for review in sample.history} - {sample.user_id}
+    return f" of {', '.join(sorted(others))}" if others else ""
 
 
 def _scores(folder: RunFolder, sample_id: str) -> tuple[dict[str, str], dict[str, str]]:

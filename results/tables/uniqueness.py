@@ -101,7 +101,7 @@ def cut(run: FinishedRun, within: Mask) -> dict[str, Mask]:
 
     source = _source_of(run)
     unique = unique_users(source.samples, source.vectors)
-    samples = samples_of(read_config(run.folder), source.corpus)
+    samples = samples_of(read_config(run.folder), source.corpus, run.folder)
     mask = np.array([(sample.category, sample.user_id) in unique for sample in samples])
     return {OTHERS: within & ~mask, UNIQUE: within & mask}
 

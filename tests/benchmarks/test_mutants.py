@@ -43,7 +43,7 @@ def test_a_place_that_is_gone_is_named() -> None:
 
 def test_the_suite_of_a_fault_is_a_part_of_the_quick_assay(tmp_path: Path) -> None:
     path = tmp_path / "cells.toml"
-    mutants.write_suite(path, ["rag bm25 own", "nonperso - own", "dep recency swapped"])
+    mutants.write_suite(path, ["rag bm25 own", "nonperso - own", "dep recency random"])
     corpus = fakes.corpus(tmp_path / "data")
     quick, _ = suites.expand(suites.load("assay").quickened(), lambda name: corpus, suites.Given())
     made, failures = suites.expand(suites.load(str(path)), lambda name: corpus, suites.Given())

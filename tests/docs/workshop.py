@@ -55,7 +55,8 @@ class Workshop:
     def _filled(self, word: str) -> str:
         if word not in ("RUN", "SAMPLE_ID"):
             return word
-        run = next(found for found in runs.find(self.folder / "runs") if "-rag-" in found.path.name and found.done)
+        done = (found for found in runs.find(self.folder / "runs") if "-rag-" in found.path.name and found.done)
+        run = next(found for found in done if "history=" not in found.summary()["variant"])
         return run.path.name if word == "RUN" else next(run.rows(runs.SAMPLES))["sample_id"]
 
 

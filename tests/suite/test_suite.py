@@ -55,7 +55,8 @@ def _said(config: RunConfig) -> list[object]:
 
 def test_every_shipped_suite_is_whole(tmp_path: Path) -> None:
     assert list(suite.suites()) == [
-        "ablations", "assay", "k-sweep", "retrievers", "smoke", "statistics", "table1", "uniqueness"
+        "ablations", "assay", "k-sweep", "retrievers", "smoke", "statistics", "swap", "table1",
+        "uniqueness",
     ]  # fmt: skip
     corpus = fakes.corpus(tmp_path / "data")
     sizes = {}
@@ -66,8 +67,8 @@ def test_every_shipped_suite_is_whole(tmp_path: Path) -> None:
         sizes[name] = len(configs)
         assert len(suite.keys(loaded)) <= max(1, len(configs))
     assert sizes == {
-        "ablations": 10, "assay": 291, "k-sweep": 18, "retrievers": 4, "smoke": 6, "statistics": 0, "table1": 12,
-        "uniqueness": 3,
+        "ablations": 10, "assay": 291, "k-sweep": 18, "retrievers": 4, "smoke": 6, "statistics": 0, "swap": 30,
+        "table1": 12, "uniqueness": 3,
     }  # fmt: skip
 
 
@@ -201,7 +202,7 @@ set = {{ temperature = 0.5 }}
 [[cells]]
 data = ["{first}", "{second}"]
 methods = ["nonperso", "rag"]
-histories = ["own", "swapped"]
+histories = ["own", "random"]
 seeds = [0, 1]
 [[cells]]
 quick = false
@@ -216,7 +217,7 @@ value = "rouge1"
 [[claims]]
 says = "nothing is gained from others"
 data = ["{second}"]
-better = {{ method = "rag", history = "swapped" }}
+better = {{ method = "rag", history = "random" }}
 worse = {{ method = "nonperso" }}
 value = "rouge1"
 at_most = 0.9
@@ -263,7 +264,7 @@ def test_the_quick_part_is_what_it_says(tmp_path: Path) -> None:
     configs, failures = suite.expand(chosen, lambda name: corpus, Given(profile="tiny"))
     assert failures == []
     assert {(one.method, one.data, one.seed, one.limit, one.history, one.profile.temperature) for one in configs} == {
-        (method, "mixed", 7, 2, history, 0.5) for method in ("nonperso", "rag") for history in ("own", "swapped")
+        (method, "mixed", 7, 2, history, 0.5) for method in ("nonperso", "rag") for history in ("own", "random")
     }
     assert [(one.says, one.data) for one in chosen.claims] == [("past reviews help", ("mixed",))]
     with pytest.raises(UserError, match=r"suite 'toy' has no \[quick\] part; run it without --quick"):

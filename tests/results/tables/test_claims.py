@@ -83,25 +83,25 @@ def test_sides_are_told_apart_by_retriever_history_options_and_data(make: Make) 
     found = [
         make("rag", 0.7),
         make("rag", 0.3, retriever="bm25"),
-        make("rag", 0.3, history="swapped"),
+        make("rag", 0.3, history="random"),
         make("rag", 0.3, set={"order": "chronological"}),
         make("rag", 0.3, data="drifting"),
     ]
     rag = {"method": "rag"}
-    others = [{"retriever": "bm25"}, {"history": "swapped"}, {"set": {"rag.order": "chronological"}}]
+    others = [{"retriever": "bm25"}, {"history": "random"}, {"set": {"rag.order": "chronological"}}]
     assert states(found, *(claim(rag, rag | other) for other in others)) == ["holds"] * 3
     assert states(found, claim(rag, rag | {"retriever": "contriever"})) == ["not run"]
     assert states(found, claim(rag, rag, data=("contextual",))) == ["not run"]
     said = [(one.better, one.worse) for one in checked(found, *(claim(rag, rag | other) for other in others))]
     assert said == [
-        ("rag recency", f"rag {words}") for words in ("bm25", "recency swapped", "recency order=chronological")
+        ("rag recency", f"rag {words}") for words in ("bm25", "recency history=random", "recency order=chronological")
     ]
 
 
 def test_methods_fill_the_open_sides_and_p_is_corrected_over_all(make: Make) -> None:
     names = ("rag", "pag", "dpl")
-    swapped = [make(name, 0.55, history="swapped") for name in names]
-    found = checked([*(make(name, 0.6) for name in names), *swapped], claim({}, {"history": "swapped"}, methods=names))
+    swapped = [make(name, 0.55, history="random") for name in names]
+    found = checked([*(make(name, 0.6) for name in names), *swapped], claim({}, {"history": "random"}, methods=names))
     assert [one.better for one in found] == [f"{name} recency" for name in names]
     assert all(one.p >= one.difference.p for one in found if one.difference is not None)
     assert min(one.p for one in found) == pytest.approx(3 * min(one.difference.p for one in found if one.difference))
@@ -154,8 +154,10 @@ def test_the_assay_s_claims_name_what_it_runs() -> None:
         for side in (one.better, one.worse):
             method, *rest = side.split()
             retriever = rest[0] if rest and rest[0] in registry.names("retriever") else None
-            options = ", ".join(word if "=" not in word else f"{method}.{word}" for word in rest if word != retriever)
-            assert (method, retriever, options.replace("swapped", "history=swapped")) in cells
+            options = ", ".join(
+                word if word.startswith("history=") else f"{method}.{word}" for word in rest if word != retriever
+            )
+            assert (method, retriever, options) in cells
     quick = assay.quickened()
     assert {block.data for block in quick.cells} == {("mixed",)} and quick.limit == 150
     assert all(one.data == "mixed" for one in claims.check(quick, []))
