@@ -175,7 +175,7 @@ def test_the_judge_sees_the_real_history_where_the_method_saw_anothers(
     out: Path, corpus: Corpus, server: FakeServer, tmp_path: Path
 ) -> None:
     more = ["--profile", tmp_path / "fake.toml", "--generator", "fake", "--limit", LIMIT, "--out", out]
-    assert bench("run", "--method", "rag", "--data", str(corpus._world), *more, "--history", "swapped") == 0
+    assert bench("run", "--method", "rag", "--data", str(corpus._world), *more, "--history", "random") == 0
     server.answer = by(stubs.first)
     swapped, own = sorted(folder.path.name for folder in runs.find(out) if "-rag-" in folder.path.name)[::-1]
     assert "swapped" in swapped and "swapped" not in own
