@@ -52,6 +52,9 @@ BUILTIN: dict[Kind, dict[str, str]] = {
         "bertscore": "metrics.bertscore:BertScore",
         "judge": "metrics.judge:Judge",
         "habits": "metrics.habits:Habits",
+        "identify": "metrics.identify:Identify",
+        "peers": "metrics.peers:Peers",
+        "responsive": "metrics.responsive:Responsive",
     },
     "generator": {
         "vllm": "bench.generate.engine.vllm:VllmGenerator",
