@@ -17,7 +17,21 @@ import typer
 from typer.exceptions import TyperException
 
 from bench import stop
-from bench.commands import data, examples, figures, grid, machine, probe, regress, remove, results, run, tables, train
+from bench.commands import (
+    data,
+    examples,
+    figures,
+    grid,
+    machine,
+    probe,
+    regress,
+    remove,
+    results,
+    run,
+    tables,
+    train,
+    validity,
+)
 from bench.console.terminal import inert, quieten
 from bench.errors import BenchError, of_the_disk
 
@@ -39,6 +53,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "plot": figures.plot,
     "report": figures.report,
     "probe": probe.probe,
+    "validity": validity.validity,
     "regress": regress.regress,
     "show": results.show,
     "score": results.score,

@@ -16,12 +16,11 @@ from bench.embed import encoders
 from bench.embed.store import StoredEmbedder
 from bench.errors import UserError
 from bench.models.assets import resolve
-from bench.protocols import Metric
 from metrics.authorship.choice import Chosen
 
 
 @runtime_checkable
-class ComparingMetric(Metric, Protocol):
+class ComparingMetric(Protocol):
     """A metric with scorers of authorship. `model` is an option of it: an encoder's name or folder, "" for none."""
 
     model: str
@@ -37,7 +36,7 @@ class Encoders:
 
     _made: dict[tuple[Path, EncoderConfig], StoredEmbedder] = field(default_factory=dict)
 
-    def bind(self, metric: Metric, profile: Profile, *, out: Path) -> None:
+    def bind(self, metric: object, profile: Profile, *, out: Path) -> None:
         """Gives the metric the encoders of its scorers; nothing is loaded yet. Raises UserError for an unfit model."""
         if isinstance(metric, ComparingMetric):
             if "model" in metric.chosen.names:

@@ -13,7 +13,7 @@ from statistics import fmean
 from bench.errors import unknown
 from bench.record.runs import RunFolder
 from bench.types import Column, StageCost
-from results.tables import finished_runs, labels, notes, run_settings, scored, significance
+from results.tables import finished_runs, labels, notes, run_settings, scored, significance, validity
 from results.tables import unfinished as unfinished_runs
 from results.tables.finished_runs import FinishedRun, Summary
 from results.tables.leaderboard import Leaderboard, Row
@@ -49,6 +49,7 @@ def leaderboards(
         if names and not columns:
             continue
         board = _leaderboard(rows, shared, columns, older=len(group) - len(latest), distinction=distinction)
+        board = validity.without_unfit(board, rows, named=names, every=all_columns)
         made = significance.measured(board, rows, slice_by=slice_by, baseline=baseline, intervals=intervals)
         boards += made
         data += [shared["data"]["fingerprint"]] * len(made)
