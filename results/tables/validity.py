@@ -129,9 +129,9 @@ def show(console: Console, title: str, lines: Sequence[Valid], *, nobody: int, c
 
 NOTE = (
     "Real texts of the test samples: which of {candidates} users of the category wrote them? ± half the width of the "
-    "95 % interval (bootstrap over users). Chance: AUC 0.5, top-1 {chance:.2g}. another's: the AUC where another user's real "
-    "text stands for the user's, of the same item where there is one. fit: the interval of the AUC is above {least}. Users "
-    "are told by how they write and by what they write of; nothing here says which."
+    "95 % interval (bootstrap over users). Chance: AUC 0.5, top-1 {chance:.2g}. another's: the AUC of another user's "
+    "real text, of the same item where there is one. fit: the interval of the AUC is above {least}. Users are told by "
+    "how they write and by what they write of; nothing here says which."
 )
 
 
