@@ -49,7 +49,7 @@ def leaderboards(
         if names and not columns:
             continue
         board = _leaderboard(rows, shared, columns, older=len(group) - len(latest), distinction=distinction)
-        board = validity.without_unfit(board, rows, named=names, every=all_columns)
+        board = validity.checked(board, rows, named=names, every=all_columns)
         made = significance.measured(board, rows, slice_by=slice_by, baseline=baseline, intervals=intervals)
         boards += made
         data += [shared["data"]["fingerprint"]] * len(made)

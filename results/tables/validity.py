@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
+    from bench.score.score_arrays import ScoreArrays
     from bench.types import UserTarget
+    from results.statistics.resampling import Estimate
     from results.tables.finished_runs import FinishedRun
     from results.tables.leaderboard import Leaderboard
 
@@ -161,40 +163,48 @@ def as_json(title: str, lines: Sequence[Valid], *, nobody: int) -> dict[str, Any
 # ---------------------------------------------------------------- in tables
 
 
-def without_unfit(
+def checked(
     board: Leaderboard, runs: Sequence[Sequence[FinishedRun]], *, named: Sequence[str], every: bool
 ) -> Leaderboard:
-    """The board without the columns of scorers that are fit in no category of it.
+    """The board with what real texts have, and without the columns of scorers that are fit in no category of it.
 
-    They stay where `every` column is asked for, where one of them is `named`, and where they are the only ones.
-
-    Notes say which scorers are unfit where. Boards without scores of samples stay as they are.
+    They stay where `every` column is asked for, where one of them is `named`, and where they are the only ones. Boards
+    without scores of samples stay as they are.
     """
     shown = [name for name in LABELS if any(_is_of(column.key, name) for column in board.columns)]
     scores = [run.scores for seeds in runs for run in seeds if run.scores and "identify" in run.scores.places][:1]
-    if not shown or not scores:
-        return board
-    masks = {name: scores[0].category == place for place, name in enumerate(scores[0].categories)}
-    found = resampling.estimate([scores], masks, [_ceiling(name) for name in shown])
     columns, notes = board.columns, list(board.notes)
-    for name in shown:
-        ceilings = {label: one for (_, label, key), one in found.items() if key == _ceiling(name)}
-        unfit = {label: one for label, one in ceilings.items() if one.low <= LEAST}
+    for name in shown if scores else ():
+        real = _of_real_texts(scores[0], name)
+        notes += [REAL.format(name=LABELS[name], of=_listed(real))] if real else []
+        unfit = [label for label, (ceiling, _) in real.items() if ceiling.low <= LEAST]
         if unfit:
             rest = tuple(one for one in columns if not _is_of(one.key, name))
-            stays = every or not rest or len(unfit) < len(ceilings) or any(_is_of(key, name) for key in named)
+            stays = every or not rest or len(unfit) < len(real) or any(_is_of(key, name) for key in named)
             columns = columns if stays else rest
-            of = ", ".join(f"{label} {one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" for label, one in unfit.items())
-            notes.append(UNFIT.format(name=LABELS[name], of=of, least=LEAST, out="" if stays else LEFT_OUT))
+            out = "" if stays else LEFT_OUT
+            notes.append(UNFIT.format(name=LABELS[name], where=", ".join(unfit), least=LEAST, out=out))
     return replace(board, columns=columns, notes=tuple(notes))
 
 
-def _ceiling(scorer: str) -> str:
-    return COLUMNS.key(scorer, "auc", "_ceiling")
+REAL = "Real texts, identified by {name}: the user's own (ceiling) and another user's (floor) have AUC {of}."
+UNFIT = "{name} tells no users in {where}: the ceiling is not certainly above {least}. It says nothing there{out}."
+LEFT_OUT = ", and its columns are left out; --all shows them"
 
 
-UNFIT = "{name} tells no users by their real texts (AUC {of}, not certainly above {least}), and says nothing here{out}."
-LEFT_OUT = ": its columns are left out, --all shows them"
+def _of_real_texts(scores: ScoreArrays, name: str) -> dict[str, tuple[Estimate, Estimate | None]]:
+    """category -> ceiling and floor. The first run's: those of all runs are the same."""
+    masks = {label: scores.category == place for place, label in enumerate(scores.categories)}
+    top, floor = (COLUMNS.key(name, "auc", kind) for kind in ("_ceiling", "_floor"))
+    found = resampling.estimate([[scores]], masks, [top, floor])
+    return {label: (found[0, label, top], found.get((0, label, floor))) for label in masks if (0, label, top) in found}
+
+
+def _listed(real: Mapping[str, tuple[Estimate, Estimate | None]]) -> str:
+    return ", ".join(
+        f"{label} {top.value:.3f} [{top.low:.3f}, {top.high:.3f}] and {'-' if floor is None else f'{floor.value:.3f}'}"
+        for label, (top, floor) in real.items()
+    )
 
 
 def _is_of(key: str, scorer: str) -> bool:

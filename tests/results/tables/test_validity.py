@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -90,40 +91,55 @@ def keys(board: Leaderboard) -> set[str]:
     return {column.key for column in board.columns}
 
 
+def test_what_real_texts_have_is_said() -> None:
+    before = board("delta")
+    after = validity.checked(before, [[run(delta=(0.8, 0.7))]], named=(), every=False)
+    assert after.columns == before.columns
+    (note,) = after.notes[1:]
+    assert re.fullmatch(
+        r"Real texts, identified by Delta: the user's own \(ceiling\) and another user's \(floor\) have AUC "
+        r"c 0\.(79|80|81)\d \[.*\] and -, d 0\.(69|70|71)\d \[.*\] and -\.",
+        note,
+    )
+    assert validity.checked(replace(before, columns=before.columns[:1]), [[run()]], named=(), every=False).notes == (
+        "A note.",
+    )
+
+
 def test_an_unfit_scorer_is_left_out_and_said() -> None:
     before = board("delta", "lambdag")
-    after = validity.without_unfit(before, [[run(delta=(0.5, 0.52), lambdag=(0.9, 0.9))]], named=(), every=False)
+    after = validity.checked(before, [[run(delta=(0.5, 0.52), lambdag=(0.9, 0.9))]], named=(), every=False)
     assert keys(before) - keys(after) == {"identify_delta_auc", "identify_delta_top1"}
-    note = after.notes[-1]
-    assert note.startswith("Delta tells no users by their real texts (AUC c 0.")
-    assert note.endswith("and says nothing here: its columns are left out, --all shows them.")
-    fit = validity.without_unfit(before, [[run(delta=(0.8, 0.7), lambdag=(0.9, 0.9))]], named=(), every=False)
-    assert fit == before
+    assert after.notes[2] == (
+        "Delta tells no users in c, d: the ceiling is not certainly above 0.55. It says nothing there, and its columns "
+        "are left out; --all shows them."
+    )
 
 
 @pytest.mark.parametrize(
-    ("named", "every", "scorers", "means"),
+    ("named", "every", "means", "where"),
     [
-        ((), True, ("delta", "lambdag"), (0.5, 0.5)),
-        (("identify_delta_auc",), False, ("delta", "lambdag"), (0.5, 0.5)),
-        ((), False, ("delta", "lambdag"), (0.5, 0.9)),  # fit in one category
+        ((), True, (0.5, 0.5), "c, d"),
+        (("identify_delta_auc",), False, (0.5, 0.5), "c, d"),
+        ((), False, (0.5, 0.9), "c"),
     ],
 )
-def test_it_stays_where_it_is_asked_for_and_is_said(
-    named: tuple[str, ...], every: bool, scorers: tuple[str, ...], means: tuple[float, float]
+def test_it_stays_where_it_is_asked_for_or_fit_somewhere(
+    named: tuple[str, ...], every: bool, means: tuple[float, float], where: str
 ) -> None:
-    before = board(*scorers)
-    after = validity.without_unfit(before, [[run(delta=means, lambdag=(0.9, 0.9))]], named=named, every=every)
+    before = board("delta", "lambdag")
+    after = validity.checked(before, [[run(delta=means, lambdag=(0.9, 0.9))]], named=named, every=every)
     assert keys(after) == keys(before)
-    assert after.notes[-1].startswith("Delta tells no users by their real texts (AUC c 0.")
-    assert after.notes[-1].endswith("and says nothing here.")
+    assert after.notes[2] == (
+        f"Delta tells no users in {where}: the ceiling is not certainly above 0.55. It says nothing there."
+    )
 
 
 def test_a_table_is_never_left_without_a_column() -> None:
     before = replace(board("delta"), columns=board("delta").columns[1:])
-    after = validity.without_unfit(before, [[run(delta=(0.5, 0.5))]], named=("identify",), every=False)
+    after = validity.checked(before, [[run(delta=(0.5, 0.5))]], named=("identify",), every=False)
     assert after.columns == before.columns
-    assert len(after.notes) == len(before.notes) + 1
+    assert len(after.notes) == len(before.notes) + 2
 
 
 def test_the_command(capfd: pytest.CaptureFixture[str]) -> None:
