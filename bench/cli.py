@@ -34,6 +34,7 @@ from bench.commands import (
     swap,
     tables,
     train,
+    validity,
 )
 from bench.console.terminal import inert, quieten
 from bench.errors import BenchError, of_the_disk
@@ -63,6 +64,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "plot": figures.plot,
     "report": figures.report,
     "probe": probe.probe,
+    "validity": validity.validity,
     "regress": regress.regress,
     "show": results.show,
     "score": results.score,

@@ -57,6 +57,9 @@ BUILTIN: dict[Kind, dict[str, str]] = {
         "equal": "metrics.equal:Equal",
         "copying": "metrics.copying:Copying",
         "distinct": "metrics.distinct:Distinct",
+        "identify": "metrics.identify:Identify",
+        "peers": "metrics.peers:Peers",
+        "responsive": "metrics.responsive:Responsive",
     },
     "generator": {
         "vllm": "bench.generate.engine.vllm:VllmGenerator",

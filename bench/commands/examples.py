@@ -36,6 +36,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "plot": ("bench plot costs smoke --metric rouge1 --to costs.svg", "bench plot k-sweep --metric bleu"),
     "report": ("bench report", 'bench report smoke --baseline nonperso --to smoke.html --title "Smoke"'),
     "probe": ("bench probe", "bench probe --data bundled --users 10 -k 1,2"),
+    "validity": ("bench validity --limit 60 --scorers delta", "bench validity --data data/mine --json"),
     "regress": ("bench regress my-baseline.json smoke --write", "bench regress my-baseline.json smoke"),
     "show": ("bench show RUN", "bench show RUN --sample SAMPLE_ID", "bench show RUN --provenance"),
     "score": (

@@ -134,6 +134,10 @@ class StoredEmbedder:
     progress: Progress | None = None
     _memory: dict[str, Vectors] = field(default_factory=dict, init=False, repr=False, compare=False)
 
+    def identity(self) -> str:
+        """That of the embedder."""
+        return self.embedder.identity()
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         """(n, d) fp32, in order; (0, 0) for no texts."""
         new = [text for text in dict.fromkeys(texts) if text not in self._memory]

@@ -22,6 +22,7 @@ from bench.generate.service import Completer, GenerationService
 from bench.generate.store import RequestStore
 from bench.protocols import Generator, Metric, Releasing
 from bench.score import scoring
+from bench.score.encoding import Encoders
 from bench.types import Prompt, Request, Sampling
 from metrics.judge import Respondent
 
@@ -116,6 +117,7 @@ class Judges:
         self._stack = ExitStack()
         self._loop = self._stack.enter_context(asyncio.Runner())
         self._services: dict[tuple[str, ...], GenerationService] = {}
+        self._encoders = Encoders()
         self._holding: dict[tuple[str, str], Metric] = {}  # a model, by name and options
 
     def check(self, config: RunConfig, *, out: Path) -> None:
@@ -155,11 +157,12 @@ class Judges:
                 metric.release()
 
     def bind(self, metrics: Mapping[str, Metric], config: RunConfig, *, out: Path) -> None:
-        """Gives every metric that asks a model its respondent. Starts no engine.
+        """Gives every metric that asks a model its respondent, and its encoders to one that compares. Starts no engine.
 
-        Raises UserError for a model that is not here, EngineError for a server that does not answer.
+        Raises UserError for a model that is not here or unfit, EngineError for a server that does not answer.
         """
         for metric in metrics.values():
+            self._encoders.bind(metric, config.profile, out=out)
             if isinstance(metric, AskingMetric):
                 metric.respondent = self.respondent(metric, config, out=out)
 

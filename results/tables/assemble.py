@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bench.errors import unknown
 from bench.record.runs import RunFolder
 from bench.types import Column, StageCost
-from results.tables import finished_runs, labels, notes, run_settings, scored, significance
+from results.tables import finished_runs, labels, notes, run_settings, scored, significance, validity
 from results.tables import unfinished as unfinished_runs
 from results.tables.finished_runs import FinishedRun, Summary
 from results.tables.leaderboard import Leaderboard, Row
@@ -56,7 +56,8 @@ def leaderboards(
         if names and not columns:
             continue
         board = _leaderboard(rows, shared, columns, older=len(group) - len(latest), distinction=distinction)
-        real = anchors.of(latest, shared, columns, ask=bool(names)) if anchors else None
+        board = validity.checked(board, rows, named=names, every=all_columns)
+        real = anchors.of(latest, shared, board.columns, ask=bool(names)) if anchors else None
         made = significance.measured(
             real.below(board) if real else board,
             rows,
