@@ -14,6 +14,7 @@ from results.swap.differences import Gain, Swap
 from results.tables import compare
 from results.tables.compare import Line
 from results.tables.formats import markdown
+from results.tables.notes import SYNTHETIC
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -152,6 +153,7 @@ def notes(swaps: Sequence[Swap]) -> list[str]:
     failed = [sum(one.failed[side] for one in swaps) for side in (0, 1)]
     seeds = sorted({seed for one in swaps for seed in one.seeds})
     return [
+        *([SYNTHETIC] if any(one.synthetic for one in swaps) else []),
         f"Paired by sample. Intervals: bootstrap over users ({inference.DRAWS:,} draws). p: t-test over users, "
         f"Holm-corrected over the {lines} lines. † own is better, ‡ own is worse, level 5 %.",
         f"Seeds {', '.join(map(str, seeds))}. Failed samples (they score 0): {failed[0]} with own histories, "
