@@ -26,7 +26,7 @@ HEADS = (
 )  # fmt: skip
 LEFT = 4  # columns of words
 MEANING = (
-    "What survives the swap is register, not person: any user's history gives it. What is lost hangs on whose history "
+    "What survives the swap is register, not person: another user's history gives it too. What is lost hangs on whose history "
     "is shown; that a reader would know the user by it is not shown here. A difference without a dagger is not shown "
     "to be 0."
 )
@@ -135,17 +135,19 @@ def _worth(gain: Gain, history: str) -> str:
         return f"{over} {_interval(gain.own, digits)}, which is not certain, so nothing can be said of what survives."
     low, high = 100 * share.low, 100 * share.high
     part = f"{100 * share.value:.0f} % of it survives the swap (95 % interval {low:.0f} to {high:.0f} %)"
-    return f"{over} with the own history and {gain.swapped.value:+.{digits}f} with {history} ones: {part}{_so(share)}."
+    return f"{over} with the own history and {gain.swapped.value:+.{digits}f} with {history} ones: {part}{_so(share, history)}."
 
 
 def _interval(one: Difference, digits: int) -> str:
     return f"(95 % interval {one.low:+.{digits}f} to {one.high:+.{digits}f})"
 
 
-def _so(share: Estimate) -> str:
+def _so(share: Estimate, history: str) -> str:
+    """What the interval decides. What a similar user's history gives may be habits that both have."""
+    kind = "register, or shared with the most similar user" if history == "similar" else "register, not person"
     if share.low > 0:
-        return ": that much is register, not person" if share.high < 1 else ": it may all be register, not person"
-    return ": no part of it is shown to be register" if share.high < 1 else ": nothing is decided"
+        return f": part of it is {kind}" if share.high < 1 else f": it may all be {kind}"
+    return f": no part of it is shown to be {kind}" if share.high < 1 else ": nothing is decided"
 
 
 def notes(swaps: Sequence[Swap]) -> list[str]:
