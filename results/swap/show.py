@@ -26,8 +26,8 @@ HEADS = (
 )  # fmt: skip
 LEFT = 4  # columns of words
 MEANING = (
-    "What survives the swap is register, not person: another user's history gives it too. What is lost hangs on whose history "
-    "is shown; that a reader would know the user by it is not shown here. A difference without a dagger is not shown "
+    "What survives the swap is register, not person: another user's history gives it too. What is lost hangs on whose "
+    "history is shown; that a reader would know the user by it is not shown here. A difference without a dagger is not shown "
     "to be 0."
 )
 
@@ -135,7 +135,8 @@ def _worth(gain: Gain, history: str) -> str:
         return f"{over} {_interval(gain.own, digits)}, which is not certain, so nothing can be said of what survives."
     low, high = 100 * share.low, 100 * share.high
     part = f"{100 * share.value:.0f} % of it survives the swap (95 % interval {low:.0f} to {high:.0f} %)"
-    return f"{over} with the own history and {gain.swapped.value:+.{digits}f} with {history} ones: {part}{_so(share, history)}."
+    other = f"{gain.swapped.value:+.{digits}f} with {history} ones"
+    return f"{over} with the own history and {other}: {part}{_so(share, history)}."
 
 
 def _interval(one: Difference, digits: int) -> str:

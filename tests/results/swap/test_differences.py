@@ -111,7 +111,8 @@ def test_the_share_that_survives_is_the_ratio_of_the_gains(sides: dict[str, tupl
     assert f"{100 * gain.survives.value:.0f} % of it survives the swap" in said
     assert said.endswith("part of it is register, not person.")
     (similar,) = differences.measured([replace(pair(sides), history="similar")], metrics=["rouge1"])
-    assert show.words([similar])[0].endswith("part of it is register, or shared with the most similar user.")
+    shared = "part of it is register, or shared with the most similar user."
+    assert show.words([similar])[0].endswith(shared)
 
 
 def test_no_certain_gain_is_not_divided(tmp_path: Path) -> None:
