@@ -27,8 +27,8 @@ HEADS = (
 LEFT = 4  # columns of words
 MEANING = (
     "What survives the swap is register, not person: another user's history gives it too. What is lost hangs on whose "
-    "history is shown; that a reader would know the user by it is not shown here. A difference without a dagger is not shown "
-    "to be 0."
+    "history is shown; that a reader would know the user by it is not shown here. A difference without a dagger is not "
+    "shown to be 0."
 )
 
 
