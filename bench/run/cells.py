@@ -136,15 +136,15 @@ def plan(
         method = registry.create("method", config.method, config.method_options)
         check_truth(config, corpus, method)
         trained = _checkpoint(config, checkpoint, out) if isinstance(method, SoftPromptMethod) else None
+        if not (own := swap.own(config, corpus)):
+            raise UserError(f"data '{config.data}' has no samples in split '{config.split}'")
+        comparing.check(config, own)
         sources = _sources(config, method, trained)
         if getattr(method, "sees_truth", False):
             sources["truth"] = corpus.truth_digest
         name = identity(config, generator=generator, sources=sources)
         folder = RunFolder(out / f"{config.label}-{name[:8]}")
         samples = swap.planned(config, corpus, folder)
-        if not samples:
-            raise UserError(f"data '{config.data}' has no samples in split '{config.split}'")
-        comparing.check(config, samples)
         cells.setdefault(name, Cell(config, folder, name, sources, method, samples, trained))
     if checkpoint is not None and all(cell.checkpoint is None for cell in cells.values()):
         names = ", ".join(dict.fromkeys(cell.config.method for cell in cells.values()))

@@ -56,7 +56,6 @@ def _choose_histories(cell: Cell, corpus: Corpus, out: Path, progress: Progress)
     )
     swap.record(cell.folder, chosen)
     cell.show(swap.samples_of(cell.config, corpus, cell.folder))
-    comparing.check(cell.config, cell.samples)
 
 
 def _shared(cell: Cell) -> Path:

@@ -55,6 +55,7 @@ class Swap:
     failed: tuple[int, int]  # samples of own and of swapped
     same: int  # samples whose text is the same with both histories
     texts: int
+    synthetic: bool
 
     @property
     def whole(self) -> str:
@@ -96,6 +97,7 @@ def _measured(pair: Pair, *, every: bool, metrics: Sequence[str]) -> Swap:
         failed=(sum(run.summary["failed"] for run in pair.own), sum(run.summary["failed"] for run in pair.swapped)),
         same=same,
         texts=texts,
+        synthetic=any(run.summary["data"]["synthetic"] for run in both),
     )
 
 

@@ -14,6 +14,7 @@ from results.swap.differences import Gain, Swap
 from results.tables import compare
 from results.tables.compare import Line
 from results.tables.formats import markdown
+from results.tables.notes import SYNTHETIC
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,9 +26,9 @@ HEADS = (
 )  # fmt: skip
 LEFT = 4  # columns of words
 MEANING = (
-    "What survives the swap is register, not person: any user's history gives it. What is lost hangs on whose history "
-    "is shown; that a reader would know the user by it is not shown here. A difference without a dagger is not shown "
-    "to be 0."
+    "What survives the swap is register, not person: another user's history gives it too. What is lost hangs on whose "
+    "history is shown; that a reader would know the user by it is not shown here. A difference without a dagger is not "
+    "shown to be 0."
 )
 
 
@@ -134,17 +135,20 @@ def _worth(gain: Gain, history: str) -> str:
         return f"{over} {_interval(gain.own, digits)}, which is not certain, so nothing can be said of what survives."
     low, high = 100 * share.low, 100 * share.high
     part = f"{100 * share.value:.0f} % of it survives the swap (95 % interval {low:.0f} to {high:.0f} %)"
-    return f"{over} with the own history and {gain.swapped.value:+.{digits}f} with {history} ones: {part}{_so(share)}."
+    other = f"{gain.swapped.value:+.{digits}f} with {history} ones"
+    return f"{over} with the own history and {other}: {part}{_so(share, history)}."
 
 
 def _interval(one: Difference, digits: int) -> str:
     return f"(95 % interval {one.low:+.{digits}f} to {one.high:+.{digits}f})"
 
 
-def _so(share: Estimate) -> str:
+def _so(share: Estimate, history: str) -> str:
+    """What the interval decides. What a similar user's history gives may be habits that both have."""
+    kind = "register, or shared with the most similar user" if history == "similar" else "register, not person"
     if share.low > 0:
-        return ": that much is register, not person" if share.high < 1 else ": it may all be register, not person"
-    return ": no part of it is shown to be register" if share.high < 1 else ": nothing is decided"
+        return f": part of it is {kind}" if share.high < 1 else f": it may all be {kind}"
+    return f": no part of it is shown to be {kind}" if share.high < 1 else ": nothing is decided"
 
 
 def notes(swaps: Sequence[Swap]) -> list[str]:
@@ -152,6 +156,7 @@ def notes(swaps: Sequence[Swap]) -> list[str]:
     failed = [sum(one.failed[side] for one in swaps) for side in (0, 1)]
     seeds = sorted({seed for one in swaps for seed in one.seeds})
     return [
+        *([SYNTHETIC] if any(one.synthetic for one in swaps) else []),
         f"Paired by sample. Intervals: bootstrap over users ({inference.DRAWS:,} draws). p: t-test over users, "
         f"Holm-corrected over the {lines} lines. † own is better, ‡ own is worse, level 5 %.",
         f"Seeds {', '.join(map(str, seeds))}. Failed samples (they score 0): {failed[0]} with own histories, "

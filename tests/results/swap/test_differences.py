@@ -109,7 +109,10 @@ def test_the_share_that_survives_is_the_ratio_of_the_gains(sides: dict[str, tupl
     assert (gain.survives.low, gain.survives.high) == pytest.approx((low, high), rel=1e-3)
     said = show.words([found])[0]
     assert f"{100 * gain.survives.value:.0f} % of it survives the swap" in said
-    assert said.endswith("that much is register, not person.")
+    assert said.endswith("part of it is register, not person.")
+    (similar,) = differences.measured([replace(pair(sides), history="similar")], metrics=["rouge1"])
+    shared = "part of it is register, or shared with the most similar user."
+    assert show.words([similar])[0].endswith(shared)
 
 
 def test_no_certain_gain_is_not_divided(tmp_path: Path) -> None:
