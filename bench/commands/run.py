@@ -88,6 +88,8 @@ def run(
     with Progress() as progress:
         cells, service = asked.plan(corpus, configs, progress)
         if dry_run:
+            for line in runner.warnings(cells, corpus):
+                progress.say(line)
             show.plan(console(), planning.plan(cells, corpus, service, out))
             return
         summaries = runner.run(cells, corpus, service, out, progress=progress, retry=retry)

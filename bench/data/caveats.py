@@ -29,8 +29,9 @@ UNTIMED = (
 
 def of(config: RunConfig, corpus: Corpus) -> dict[str, Any]:
     """As a summary keeps them; empty where there is nothing to say."""
+    here = config.imported is None and config.generator != "openai"  # else another model writes than the profile's
     found = {
-        "no_world": config.imported is None and config.profile.llm == WORLDS_MODEL and not corpus.is_world,
+        "no_world": here and config.profile.llm == WORLDS_MODEL and not corpus.is_world,
         "copyable": copyable(corpus),
         "untimed": untimed(corpus),
     }

@@ -88,14 +88,14 @@ def _opening(todo: Sequence[Cell], corpus: Corpus, service: GenerationService) -
     """What is worth knowing before hours of work: what is odd about the data and model, values that no profile gives,
     and memory that is short.
     """
-    yield from _warnings(todo, corpus)
+    yield from warnings(todo, corpus)
     yield from dict.fromkeys(filter(None, (fitted(cell.config.profile) for cell in todo)))
     if todo and (foreseen := service.warning()):
         yield foreseen
 
 
-def _warnings(cells: Sequence[Cell], corpus: Corpus) -> Iterator[str]:
-    """Of all cells of one engine the first stands for all: they share data and model."""
+def warnings(cells: Sequence[Cell], corpus: Corpus) -> Iterator[str]:
+    """What is odd about data and model. The first cell stands for all of one engine and dataset."""
     for cell in cells[:1]:
         yield from (f"warning: {line}" for line in caveats.lines(caveats.of(cell.config, corpus)))
 
@@ -113,7 +113,7 @@ def train(
     """The first half of `run`: trains and validates. Returns every trained cell with the chosen epoch, in order."""
     with ExitStack() as stack:
         judges = stack.enter_context(Judges(say=progress.say))
-        for line in _warnings(cells, corpus):
+        for line in warnings(cells, corpus):
             progress.say(line)
         selections, validated = trained(cells, corpus, service, say=progress.say)
         lock(validated, stack)

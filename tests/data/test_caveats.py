@@ -66,6 +66,7 @@ def test_nothing_is_said_of_targets_where_none_can_be_copied(tmp_path: Path) -> 
     (tmp_path / "kept").mkdir()
     kept = run(tmp_path / "kept", rows(), replace(LOOSE, drop_leaked=False))
     assert caveats.copyable(load(str(kept.out))) == {}
+    assert manifest(kept.out)["title"] == manifest(clean.out)["title"]
 
 
 def test_an_older_build_with_leaks_kept_is_said_not_to_be_counted(tmp_path: Path) -> None:
@@ -124,6 +125,8 @@ def test_they_are_said_at_the_start_once_and_below_the_table(world: World, capfd
     jsonl.write(world.data, about, tables)
     text = fakes.PROFILE.replace('llm = "none"', 'llm = "micro"').replace("Nothing real", "Small. Not which method is.")
     world.profile.write_text(text.replace("Not which method is.", "It shows that, not which method is better."))
+    assert world.run("--dry-run", method="nonperso,rag") == 0
+    assert "warning: the model micro knows planted worlds alone" in capfd.readouterr().err
     assert world.run(method="nonperso,rag") == 0
     out, err = capfd.readouterr()
     said = "Books: 15 of 15 reviews have no time, so newest first is the order of the file"

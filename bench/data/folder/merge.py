@@ -67,7 +67,7 @@ def _origin(categories: Sequence[str], by_key: Mapping[str, Mapping[str, Any]]) 
         return "raw reviews, each category by rules of its own"
     one = rules[0]
     chosen = f" where {' '.join(one['where'].split())}," if one.get("where") else ""
-    leaks = "" if one.get("drop_leaked", True) else ", targets kept that can be copied"
+    leaks = ", targets kept that can be copied" if any(by_key["copyable"].values()) else ""
     return (
         f"raw reviews{chosen} of at least {one['min_chars']} characters, "
         f"users of at least {one['min_user_reviews']} reviews, items of at least {one['min_item_users']} users{leaks}"
