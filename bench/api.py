@@ -16,9 +16,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, overload
 
 from bench import plugins
-from bench.commands.options import DATA, PROFILE
 from bench.commands.output import tell_failures, tell_truncated, to_stderr
 from bench.console.terminal import quieten
+from bench.defaults import DATA
 from bench.errors import UserError, of_the_disk
 from bench.record import provenance
 
@@ -111,7 +111,7 @@ def run(
     retriever: Names = "recency",
     k: Numbers | None = None,
     data: str | Path = DATA,
-    profile: str | Path = PROFILE,
+    profile: str | Path = "",
     limit: int | None = None,
     seed: Numbers = 0,
     set: Mapping[str, Any] | Sequence[str] = (),
@@ -200,7 +200,7 @@ def import_predictions(
     limit_seed: int = 0,
     seed: Numbers | None = None,
     metric: Names = "",
-    profile: str | Path = PROFILE,
+    profile: str | Path = "",
     allow_missing: bool = False,
     ignore_unknown: bool = False,
     last: bool = False,

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.commands.options import DATA, PROFILE, Limit, Metrics, Out, Plugin
+from bench.commands.options import Limit, Metrics, Out, Plugin
 from bench.commands.output import print_boards, to_stderr, working
+from bench.defaults import DATA, PROFILE_SAID
 from bench.errors import UserError
 
 DataOption = Annotated[str, typer.Option("--data", help="A dataset's name or folder.")]
@@ -28,8 +29,14 @@ def import_predictions(
     seed: Annotated[str, typer.Option("--seed", help="A seed for each file; comma list.", show_default="0,1,...")] = "",
     metric: Metrics = "",
     profile: Annotated[
-        str, typer.Option("--profile", "-p", help="Its metrics and their options; a judge's model. No text is its.")
-    ] = PROFILE,
+        str,
+        typer.Option(
+            "--profile",
+            "-p",
+            help="Its metrics and their options; a judge's model. No text is its.",
+            show_default=PROFILE_SAID,
+        ),
+    ] = "",
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Samples without a text count as failed: score 0, in n.")
     ] = False,
@@ -80,7 +87,7 @@ def export_samples(
         int | None, typer.Option("-k", help="Of --prompts: retrieved reviews.", min=0, show_default="the profile's")
     ] = None,
     profile: Annotated[
-        str, typer.Option("--profile", "-p", help="Of --prompts: its budget and tokenizer.", show_default=PROFILE)
+        str, typer.Option("--profile", "-p", help="Of --prompts: its budget, tokenizer.", show_default=PROFILE_SAID)
     ] = "",
     generator: Annotated[
         str, typer.Option("--generator", help="Of --prompts: whose tokenizer counts.", show_default="vllm")
@@ -113,7 +120,7 @@ def export_samples(
                 method=prompts,
                 retriever=retriever or "recency",
                 k=k,
-                profile=profile or PROFILE,
+                profile=profile,
                 generator=generator or "vllm",
             )
             made = of_methods.of_method(config, samples, corpus, out)

@@ -51,6 +51,6 @@ def report(
 
     with working("reading finished runs") as meter:
         _, found = which_runs.select(places, say=meter.say)
-        unfinished = which_runs.unfinished(places)
+        unfinished = which_runs.unfinished(places, found)
         pages.write(found, to, title=title, baseline=baseline, prompts=prompts, unfinished=unfinished, meter=meter)
     print(to)

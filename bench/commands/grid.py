@@ -94,13 +94,15 @@ def grid(
 
 def show_plan(configs: list[RunConfig], corpora: engines.Corpora, out: Path, progress: Progress) -> list[Failure]:
     """`--dry-run` of cells on any engines. Returns what cannot be planned."""
-    from bench.run import engines, planning
+    from bench.run import engines, planning, runner
     from results.tables import show
 
     outcome = engines.Outcome()
     for group in engines.by_engine(configs):
         ready = engines.prepare(group, corpora, out, progress=progress, outcome=outcome)
         if ready:
+            for line in runner.warnings(ready.cells, ready.corpus):
+                progress.say(line)
             show.plan(console(), planning.plan(ready.cells, ready.corpus, ready.service, out))
     return outcome.failures
 

@@ -7,13 +7,17 @@ from typing import Annotated
 
 import typer
 
-# Where nothing is said: the planted world and the model that were made for each other, as in `make demo`.
-DATA, PROFILE = "mixed", "micro"
+from bench.defaults import PROFILE_SAID
 
 Method = Annotated[str, typer.Option("--method", "-m", help="Names separated by commas, or all.")]
 Retriever = Annotated[str, typer.Option("--retriever", "-r", help="Names separated by commas, or all.")]
 K = Annotated[str, typer.Option("-k", help="Retrieved reviews; comma list.", show_default="the profile's")]
-Profile = Annotated[str, typer.Option("--profile", "-p", help="Models, budgets, sampling: a name or a TOML file.")]
+Profile = Annotated[
+    str,
+    typer.Option(
+        "--profile", "-p", help="Models, budgets, sampling: a name or a TOML file.", show_default=PROFILE_SAID
+    ),
+]
 SuiteProfile = Annotated[str, typer.Option("--profile", "-p", help="For all cells.", show_default="the suite's")]
 Seeds = Annotated[str, typer.Option("--seed", help="Run seeds; comma list.")]
 SuiteSeeds = Annotated[str, typer.Option("--seed", help="Run seeds; comma list.", show_default="the suite's")]

@@ -83,8 +83,10 @@ def tell_failures(folders: list[RunFolder], again: str) -> bool:
 
 def tell_truncated(summaries: Iterable[Mapping[str, Any]]) -> None:
     """Warns in one line of runs in which more than `TRUNCATED` of the answers ended at their limit of new tokens."""
+    from bench.score import lengths
     from bench.types import StageCost
 
+    truncated = []
     cut: list[tuple[float, str, int]] = []
     for summary in summaries:
         total = StageCost()
@@ -93,15 +95,27 @@ def tell_truncated(summaries: Iterable[Mapping[str, Any]]) -> None:
         if (share := total.truncated or 0.0) > TRUNCATED:
             said = f"{summary['run']} {100 * share:.0f} % ({total.capped} of {total.requests})"
             cut.append((share, said, summary["sampling"]["max_new_tokens"]))
+            truncated.append(summary)
     if cut:
         worst = sorted(cut, reverse=True)
         more = f" and {len(cut) - MOST_RUNS} more runs" if len(cut) > MOST_RUNS else ""
+        references, tokens = lengths.said(truncated)
+        limit = max(limit for *_, limit in cut)
         to_stderr(
             f"warning: answers were cut off at their limit of new tokens: "
-            f"{', '.join(said for _, said, _ in worst[:MOST_RUNS])}{more}; "
-            f"--set max_new_tokens={2 * max(limit for *_, limit in cut)} allows longer ones, where the method sets no "
-            "limit of its own"
+            f"{', '.join(said for _, said, _ in worst[:MOST_RUNS])}{more}"
+            f"{f'; {references}' if references else ''}; {_longer(limit, tokens)}"
         )
+
+
+def _longer(limit: int, tokens: float | None) -> str:
+    """What to do about cut answers. `tokens`: what the references would need; None where that is not known."""
+    from bench.score import lengths
+
+    if tokens is not None and tokens <= limit:
+        return f"the limit of {limit} holds these: cut are answers longer than users write, or stages before the last"
+    value = "N" if tokens is None else lengths.limit(tokens)
+    return f"--set max_new_tokens={value} allows longer ones, where the method sets no limit of its own"
 
 
 def console() -> Console:

@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import DATA, PROFILE, Data, Out, Plugin, Profile
+from bench.commands.options import Data, Out, Plugin, Profile
 from bench.commands.output import console, to_stderr, working
+from bench.defaults import DATA
 from bench.errors import UserError, match
 
 
 def probe(
     data: Data = DATA,
-    profile: Profile = PROFILE,
+    profile: Profile = "",
     k: Annotated[str, typer.Option("-k", help="Newest reviews of a user; comma list.")] = "1,2,4,8",
     target: Annotated[
         str, typer.Option("--target", help="habits or identity.", show_default="habits where they are planted")
@@ -29,6 +30,7 @@ def probe(
     """Tell habits or identities from users' vectors by a linear probe: what soft prompts over them could carry."""
     import json
 
+    from bench import defaults
     from bench.config import load_profile
     from bench.console.meter import Meter
     from bench.context.prefetch import vector_store
@@ -46,7 +48,7 @@ def probe(
         corpus = load(data)
     what = match("target of a probe", target or ("habits" if corpus.is_world else "identity"), ("habits", "identity"))
     samples = told.users(corpus, ks=ks, what=what, n=users if what == "identity" else None, seed=seed)
-    encoder = create(load_profile(profile).embedder)
+    encoder = create(load_profile(profile or defaults.profile(world=corpus.is_world)).embedder)
     with Meter(shown=True) as meter:
         texts = told.texts(corpus, samples)
         meter.start(f"embedding up to {len(texts):,} texts", len(texts))

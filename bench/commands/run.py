@@ -7,8 +7,6 @@ from pathlib import Path
 import typer
 
 from bench.commands.options import (
-    DATA,
-    PROFILE,
     BaseUrl,
     Checkpoint,
     Data,
@@ -31,6 +29,7 @@ from bench.commands.options import (
     Split,
 )
 from bench.commands.output import console, print_boards, tell_failures, tell_truncated, to_stderr, working
+from bench.defaults import DATA
 
 
 def run(
@@ -38,7 +37,7 @@ def run(
     retriever: Retriever = "recency",
     k: K = "",
     data: Data = DATA,
-    profile: Profile = PROFILE,
+    profile: Profile = "",
     limit: Limit = None,
     seed: Seeds = "0",
     set_: Settings = None,
@@ -89,6 +88,8 @@ def run(
     with Progress() as progress:
         cells, service = asked.plan(corpus, configs, progress)
         if dry_run:
+            for line in runner.warnings(cells, corpus):
+                progress.say(line)
             show.plan(console(), planning.plan(cells, corpus, service, out))
             return
         summaries = runner.run(cells, corpus, service, out, progress=progress, retry=retry)

@@ -78,7 +78,7 @@ def table(
             slice_by=slice_by,
             baseline=baseline,
             intervals=intervals,
-            unfinished=which_runs.unfinished(places),
+            unfinished=which_runs.unfinished(places, found),
             anchors=scorer,
             normalized=normalized,
         )

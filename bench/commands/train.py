@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import DATA, PROFILE, Data, Method, Out, Plugin, Profile, Retriever, Seeds
+from bench.commands.options import Data, Method, Out, Plugin, Profile, Retriever, Seeds
 from bench.commands.output import console, to_stderr, working
+from bench.defaults import DATA
 from bench.errors import UserError, shown
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def train(
         typer.Option("--limit", help="At most N training samples: train.limit.", min=1, show_default="the profile's"),
     ] = None,
     data: Data = DATA,
-    profile: Profile = PROFILE,
+    profile: Profile = "",
     seed: Seeds = "0",
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value: train.lr=1e-4, train.k=2, dep.embeddings=his.")
@@ -76,7 +77,15 @@ def train(
     for cell, choice in choices:
         if cell.checkpoint is not None:
             show.training(console(), cell.checkpoint, choice)
-            others = ["--data", data, "--profile", profile, "--generator", generator, "--out", str(out)]
+            others = [
+                "--data",
+                data,
+                *(["--profile", profile] if profile else []),
+                "--generator",
+                generator,
+                "--out",
+                str(out),
+            ]
             others += [word for pair in set_ or [] if not pair.startswith("train.") for word in ("--set", pair)]
             others += [word for file in plugin or [] for word in ("--plugin", str(file))]
             others += ["--deterministic"] if deterministic else []

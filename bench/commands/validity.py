@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import DATA, PROFILE, Data, Limit, Out, Plugin, Profile
+from bench.commands.options import Data, Limit, Out, Plugin, Profile
 from bench.commands.output import console, working
+from bench.defaults import DATA
 
 
 def validity(
     data: Data = DATA,
-    profile: Profile = PROFILE,
+    profile: Profile = "",
     scorers: Annotated[
         str, typer.Option("--scorers", help="delta, lambdag, embedder; comma list.")
     ] = "delta,lambdag,embedder",
@@ -26,6 +27,7 @@ def validity(
     """Tell users by their real reviews: which scorers are fit to judge generated ones."""
     import json
 
+    from bench import defaults
     from bench.config import load_profile
     from bench.data.corpus import load
     from bench.score.encoding import Encoders
@@ -35,9 +37,9 @@ def validity(
 
     metric = Identify(scorers=scorers, model=model)
     with working(f"reading data {data}") as meter:
-        Encoders().bind(metric, load_profile(profile), out=out)
-        metric.versions()  # a model that is not here is said before anything is computed
         corpus = load(data)
+        Encoders().bind(metric, load_profile(profile or defaults.profile(world=corpus.is_world)), out=out)
+        metric.versions()  # a model that is not here is said before anything is computed
         targets = Targets(corpus.samples("test", limit=limit), corpus).of(metric, [])  # type: ignore[arg-type]
         lines, nobody = told.measure(metric, targets, say=meter.start)
     title = f"{corpus.name}: real texts, 1 of {metric.candidates} users"

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from bench import plugins, registry
 from bench.data.folder.manifest import read_manifest
@@ -51,6 +52,7 @@ class Corpus:
     _users: Mapping[str, tuple[str, ...]] = field(repr=False)
     _held_out: tuple[Review, ...] = field(repr=False)
     _world: Path | None = field(default=None, repr=False)  # its folder, where its habits are planted
+    _manifest: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def samples(self, split: Split, *, limit: int | None = None, limit_seed: int = 0) -> list[Sample]:
         """The samples of a split in corpus order; with `limit`, min(limit, n) of them.
@@ -132,6 +134,11 @@ class Corpus:
             raise UserError(f"{self._world / world.KEY} says nothing of {target}; make the world again")
         return known[target]
 
+    def built(self, key: str) -> Mapping[str, Any]:
+        """category -> what its build recorded in dataset.json under this key; empty for other data."""
+        found = self._manifest.get(key)
+        return found if isinstance(found, dict) else {}
+
     def target(self, sample_id: str) -> Review:
         """The sample's target review with its text: to look at a dataset, never to write."""
         return self._targets[sample_id]
@@ -182,7 +189,19 @@ def load(name_or_dir: str) -> Corpus:
         _users=_users(written),
         _held_out=tuple(review for review in linked.reviews if review.review_id in linked.held_out),
         _world=folder if stored.manifest.get("world") else None,
+        _manifest=stored.manifest,
     )
+
+
+def holds_world(name_or_dir: str) -> bool:
+    """Whether a dataset is a planted world, without reading its tables. False for one that is not here."""
+    name = _meant(name_or_dir)
+    if name in world.named():
+        return True
+    try:
+        return bool(read_manifest(Path(name)).get("world"))
+    except UserError:
+        return False
 
 
 def _folder(name_or_dir: str) -> Path:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from bench.data.caveats import order
 from bench.data.corpus import Corpus, load
 from bench.data.leaks import SHORTEST, plain
 from bench.data.time_column import SAME_TIME, TIES, Times
@@ -77,8 +78,8 @@ def times(corpus: Corpus) -> list[str]:
         if missing := len(reviews) - len(dated):
             samples = sum(sample.category == category for split in SPLITS for sample in corpus.samples(split))
             notes.append(
-                f"{category}: {missing} of {len(reviews)} reviews have no time: `recency` is the order of the file in "
-                f"up to {samples} samples"
+                f"{category}: {missing} of {len(reviews)} reviews have no time: `recency` is {order(corpus, category)} "
+                f"in up to {samples} samples"
             )
         users = Counter((review.user_id, review.timestamp) for review in dated)
         ties = sum(n for n in users.values() if n > 1)

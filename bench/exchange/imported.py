@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from bench import defaults
 from bench.config import IMPORTED, RunConfig, fingerprint, load_profile
 from bench.data.corpus import Corpus, load, resolve
 from bench.errors import UserError, match, shown
@@ -36,7 +37,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Asked:
-    """Options of `bench import predictions`. `metrics`: the profile's where there are none."""
+    """Options of `bench import predictions`. `metrics`: the profile's where there are none.
+
+    Without a profile, the data's default one.
+    """
 
     name: str
     data: str
@@ -128,7 +132,10 @@ def _config(asked: Asked, corpus: Corpus, seed: int) -> RunConfig:
         limit=asked.limit,
         limit_seed=asked.limit_seed,
         seed=seed,
-        profile=load_profile(asked.profile, {"metrics": list(asked.metrics)} if asked.metrics else {}),
+        profile=load_profile(
+            asked.profile or defaults.profile(world=corpus.is_world),
+            {"metrics": list(asked.metrics)} if asked.metrics else {},
+        ),
         imported=name,
     )
 

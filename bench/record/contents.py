@@ -219,6 +219,30 @@ class Kept(Content):
     n: Count
 
 
+class References(Content):
+    """Words of the references (`bench.score.lengths`), and new tokens a word of the texts."""
+
+    median: Number
+    long: Count
+    tokens_per_word: Number | None
+
+
+class Untimed(Content):
+    """Reviews of a category without a time, and what orders them."""
+
+    n: Count
+    of: Count
+    order: Text
+
+
+class Caveats(Content):
+    """What must be said of data and model (`bench.data.caveats`)."""
+
+    no_world: bool = False
+    copyable: dict[Text, dict[Text, Count] | None] = {}  # category -> split -> targets
+    untimed: dict[Text, Untimed] = {}
+
+
 class EngineUse(Content):
     """What `bench run --dry-run` reads of `engine_use`. No part of Summary: `bench score` keeps it, right or wrong."""
 
@@ -266,6 +290,9 @@ class Summary(Content):
     uncompared: dict[Text, Count]  # why the retriever had nothing to compare -> samples
     kept: Kept | None
     shortened_before: Count | None
+    caveats: Caveats = Caveats()
+    echoed: Count = 0  # texts that hold labels of the prompt
+    references: References | None = None
     stages: dict[Text, Cost]
     wall_seconds: Number | None
     columns: list[Column]

@@ -17,6 +17,7 @@ from typing import Any
 from bench import registry
 from bench.config import Profile, RunConfig
 from bench.console.progress import Progress
+from bench.data import caveats
 from bench.data.corpus import Corpus
 from bench.generate.service import GenerationService
 from bench.generate.store import RequestStore
@@ -66,7 +67,7 @@ def run(
         for cell in cells:
             judges.check(cell.config, out=out)
         todo = unfinished(cells, retry=retry)
-        for line in _opening(todo, service):
+        for line in _opening(todo, corpus, service):
             progress.say(line)
         selections, validated = trained(todo, corpus, service, say=progress.say)
         lock([*validated, *todo], stack)
@@ -83,11 +84,20 @@ def run(
         return [cell.folder.summary() for cell in cells]
 
 
-def _opening(todo: Sequence[Cell], service: GenerationService) -> Iterator[str]:
-    """What is worth knowing before hours of work: values that no profile gives, and memory that is short."""
+def _opening(todo: Sequence[Cell], corpus: Corpus, service: GenerationService) -> Iterator[str]:
+    """What is worth knowing before hours of work: what is odd about the data and model, values that no profile gives,
+    and memory that is short.
+    """
+    yield from warnings(todo, corpus)
     yield from dict.fromkeys(filter(None, (fitted(cell.config.profile) for cell in todo)))
     if todo and (foreseen := service.warning()):
         yield foreseen
+
+
+def warnings(cells: Sequence[Cell], corpus: Corpus) -> Iterator[str]:
+    """What is odd about data and model. The first cell stands for all of one engine and dataset."""
+    for cell in cells[:1]:
+        yield from (f"warning: {line}" for line in caveats.lines(caveats.of(cell.config, corpus)))
 
 
 def fitted(profile: Profile) -> str:
@@ -103,6 +113,8 @@ def train(
     """The first half of `run`: trains and validates. Returns every trained cell with the chosen epoch, in order."""
     with ExitStack() as stack:
         judges = stack.enter_context(Judges(say=progress.say))
+        for line in warnings(cells, corpus):
+            progress.say(line)
         selections, validated = trained(cells, corpus, service, say=progress.say)
         lock(validated, stack)
         opened = [cell.open(service) for cell in validated]

@@ -10,8 +10,10 @@ from typing import Any
 
 from bench import registry, settings
 from bench.config import IMPORTED, fingerprint, variant
+from bench.data import caveats
 from bench.data.corpus import Corpus
 from bench.record.contents import FORMAT, OF_A_MODEL
+from bench.score import echoes, lengths
 from bench.score.written import Rows, Written
 from bench.types import StageCost
 
@@ -58,6 +60,9 @@ def describe(run: Written, corpus: Corpus, *, metrics: Mapping[str, Mapping[str,
         "empty": sum(row["error"] is None and not row["text"] for row in rows),
         "uncompared": dict(Counter(row["uncompared"] for row in rows if row["uncompared"])),
         "kept": _kept(rows) if config.retriever else None,
+        "caveats": caveats.of(config, corpus),
+        "echoed": echoes.count(run.texts),
+        "references": lengths.of(run.references, rows),
         "stages": {stage: asdict(cost) for stage, cost in stages.items()},
         **(_made_here(run) if config.imported is None else _made_elsewhere(run)),
     }

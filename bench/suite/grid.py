@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast, get_args
 
-from bench import registry
+from bench import defaults, registry
 from bench import settings as bench_settings
 from bench.config import Profile, RunConfig, load_profile
 from bench.data.corpus import Corpus
@@ -155,12 +155,13 @@ def expand(
 ) -> list[RunConfig]:
     """Every combination once, in the order given. A method without a retriever appears once a seed.
 
-    `ks` None means the profile's K.
+    `ks` None means the profile's K, and no `profile` the data's default one.
 
     A method whose options imply a retriever (`dpl.released`) gets that one, whatever `retrievers` says.
     """
     if limit is not None and limit < 1:
         raise UserError(f"--limit {limit} leaves no sample; give at least 1, or no limit for all")
+    profile = profile or defaults.profile(world=corpus.is_world)
     generator = registry.meant("generator", generator)
     components: dict[str, registry.Kind] = dict.fromkeys(registry.names("retriever"), "retriever")
     components.update(dict.fromkeys(methods, "method"))

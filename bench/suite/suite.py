@@ -10,7 +10,7 @@
     retrievers = ["recency"]            # [default: recency]
     ks = [0, 4, 8]                      # [default: the profile's]
     seeds = [0, 1]                      # [default: 0]
-    profiles = ["paper-7b"]             # [default: paper-7b]
+    profiles = ["paper-7b"]             # [default: micro for planted worlds, else tiny]
     data = ["mixed"]                    # [default: the suite's]
     histories = ["own", "random"]       # [default: own]; also similar, dissimilar
     set = { "dep.text" = [false, true], temperature = 0 }     # a list is one more axis
@@ -37,9 +37,9 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
-from bench import registry
+from bench import defaults, registry
 from bench.config import RunConfig, variant
-from bench.data.corpus import Corpus, resolve
+from bench.data.corpus import Corpus, holds_world, resolve
 from bench.errors import UserError, full, mistake, no_file
 from bench.record import files
 from bench.suite import grid
@@ -60,7 +60,7 @@ class Block(BaseModel):
     retrievers: tuple[str, ...] = Field(("recency",), min_length=1)
     ks: tuple[Number, ...] | None = Field(None, min_length=1)
     seeds: tuple[Number, ...] = Field((0,), min_length=1)
-    profiles: tuple[str, ...] = Field(("paper-7b",), min_length=1)
+    profiles: tuple[str, ...] | None = Field(None, min_length=1)
     data: tuple[Name, ...] | None = Field(None, min_length=1)
     histories: tuple[History, ...] = Field(("own",), min_length=1)
     set: dict[str, JsonValue] = {}
@@ -233,6 +233,7 @@ def expand(suite: Suite, corpora: Callable[[str], Corpus], given: Given) -> tupl
     failures: dict[Failure, None] = {}
     for block, data, method, profile, values in _choices(suite, given):
         corpus = corpora(data)
+        profile = profile or defaults.profile(world=corpus.is_world)
         try:
             configs = _configs(suite, corpus, given, block, data=data, method=method, profile=profile, values=values)
         except UserError as error:
@@ -246,7 +247,7 @@ def expand(suite: Suite, corpora: Callable[[str], Corpus], given: Given) -> tupl
 def _choices(suite: Suite, given: Given) -> Iterator[tuple[Block, str, str, str, dict[str, Any]]]:
     for block in suite.cells:
         names = (given.data,) if given.data else block.data or (suite.data,)
-        profiles = block.profiles if given.profile is None else (given.profile,)
+        profiles = (given.profile,) if given.profile else block.profiles or ("",)
         for name, profile, method, values in itertools.product(
             names, profiles, block.methods, _combinations(block.set)
         ):
@@ -316,7 +317,9 @@ def own(suite: Suite, *, profile: str | None = None) -> dict[Key, list[RunConfig
     found: dict[Key, list[RunConfig]] = {}
     for block in suite.cells:
         one = suite.model_copy(update={"cells": (block,)})
-        configs, _ = expand(one, lambda name: cast(Corpus, _AnyData()), Given(profile=profile, seeds=(0,)))
+        configs, _ = expand(
+            one, lambda name: cast(Corpus, _AnyData(holds_world(name))), Given(profile=profile, seeds=(0,))
+        )
         for config in configs:
             k = config.k if block.ks is not None or config.retriever is None else None
             found.setdefault((config.method, config.retriever, variant(config), k), []).append(config)
@@ -327,4 +330,5 @@ def own(suite: Suite, *, profile: str | None = None) -> dict[Key, list[RunConfig
 class _AnyData:
     """The part of a corpus that `grid.expand` needs."""
 
+    is_world: bool
     fingerprint: str = ""

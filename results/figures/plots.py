@@ -57,7 +57,7 @@ def draw(
 
     kind = match("plot", kind, KINDS)
     matplotlib.use("Agg")
-    names = scored.named(metrics, [column for run in found for column in run.summary["columns"]])
+    names = scored.of_runs(metrics, found)
     groups = [group for group in finished_runs.comparable(found) if _has(group, names)]
     meter = meter or Meter()
     if kind in SLICED and (slice_by := slices.parse(kind)):

@@ -47,7 +47,7 @@ def leaderboards(
     boards: list[Leaderboard] = []
     data: list[str] = []
     groups = finished_runs.comparable(found)
-    names = scored.named(metrics, [column for run in found for column in run.summary["columns"]])
+    names = scored.of_runs(metrics, found)
     for group, distinction in zip(groups, run_settings.distinctions(groups), strict=True):
         latest = finished_runs.newest(group)
         rows = finished_runs.by_row(latest)

@@ -58,7 +58,7 @@ def compare(a: str, b: str, out: Path, *, all_columns: bool = False, metrics: Se
     scores = [[run.scores for run in side if run.scores is not None] for side in (runs_a, runs_b)]
     if [len(side) for side in scores] != [len(runs_a), len(runs_b)]:
         raise UserError(f"{a} or {b} has no {runs.SCORES}; `bench score RUN` writes it")
-    columns = scored.chosen(common, scored.named(metrics, common), every=all_columns)
+    columns = scored.chosen(common, scored.named(metrics, common, who="only one or none of them"), every=all_columns)
     users = len(set(scores[0][0].user.tolist()))
     first = scores[0][0]
     groups = {name: first.category == place for place, name in enumerate(first.categories)}

@@ -10,10 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import match
+from bench import registry
+from bench.errors import UserError, match, matches
 from bench.types import Column
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from results.tables.finished_runs import FinishedRun, Summary
 
 Facts = dict[tuple[str, str], str]
@@ -87,16 +90,34 @@ def shared(summaries: Sequence[Summary]) -> list[dict[str, Any]]:
 # ---------------------------------------------------------------- which columns are shown
 
 
-def named(words: Sequence[str], columns: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Metrics and columns as `--metric` names them, in full. Raises UserError for an unknown or an unclear one.
+def of_runs(words: Sequence[str], found: Sequence[FinishedRun]) -> list[str]:
+    """`named`, among the columns of these runs."""
+    columns = [column for run in found for column in run.summary["columns"]]
+    return named(words, columns, places=(run.folder.path.parent for run in found))
+
+
+def named(
+    words: Sequence[str], columns: Iterable[Mapping[str, Any]], *, places: Iterable[Path] = (), who: str = "no run here"
+) -> list[str]:
+    """Metrics and columns as `--metric` names them, in full. Raises UserError for an unknown or an unclear one,
+    and for a metric that these columns lack: `who` was scored with it; `places` have the runs to score.
 
     A column goes by its key and by its label. The start of a metric's name means the metric, not one of its columns.
     """
     known = list(columns)
     metrics = [column["metric"] for column in known]
     keys = {label: column["key"] for column in known for label in (column["label"], column["key"])}
-    found = [match(KIND, word, metrics, keys) for word in words]
+    found = [_one(word, metrics, keys, places, who) for word in words]
     return list(dict.fromkeys(one if one in metrics else keys[one] for one in found))
+
+
+def _one(word: str, metrics: Sequence[str], keys: Mapping[str, str], places: Iterable[Path], who: str) -> str:
+    if not matches(word, metrics, keys) and len(others := matches(word, registry.names("metric"))) == 1:
+        runs = " ".join(dict.fromkeys(map(str, places))) or "RUN"
+        raise UserError(
+            f"{who} was scored with metric '{others[0]}'; `bench score {runs} --metric {others[0]}` adds it"
+        )
+    return match(KIND, word, metrics, keys)
 
 
 def chosen(columns: Sequence[Mapping[str, Any]], names: Sequence[str], *, every: bool = False) -> tuple[Column, ...]:

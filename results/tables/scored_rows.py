@@ -39,7 +39,7 @@ def tables(found: Sequence[FinishedRun], *, all_columns: bool = False, metrics: 
 
     Raises UserError where none has, and for runs without scores or of different samples.
     """
-    names = scored.named(metrics, [column for run in found for column in run.summary["columns"]])
+    names = scored.of_runs(metrics, found)
     groups = [group for group in finished_runs.comparable(found) if _has(group, names, every=all_columns)]
     boards = leaderboards(
         [run for group in groups for run in group], all_columns=all_columns, metrics=names, intervals=False

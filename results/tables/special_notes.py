@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from bench.data import caveats
+from bench.score import lengths
 from bench.settings import of_row
 from bench.types import Column, StageCost
 from results.tables import run_settings
@@ -35,6 +37,8 @@ COPIES = (
     "Non-Perso, which is shown no review, and in the reference (--anchors): what exceeds both was copied, and the "
     "likeness that it earns is not writing."
 )
+
+NO_RANKING = "not which method is better"  # in the title of a profile whose tables rank nothing
 
 SIDES = {"reference": "references", "prediction": "texts"}
 
@@ -122,7 +126,9 @@ def truncated(rows: Rows) -> Iterator[str]:
     found = {label: cut for label, seeds in rows.items() if (cut := _truncated(seeds))}
     if found:
         said = "; ".join(f"{label} {cut}" for label, cut in found.items())
-        yield f"Truncated, answers that ended at their limit of new tokens: {said}."
+        references, _ = lengths.said(run.summary for label in found for run in rows[label])
+        told = f" {references[0].upper()}{references[1:]}." if references else ""
+        yield f"Truncated, answers that ended at their limit of new tokens: {said}.{told}"
 
 
 def _truncated(seeds: Sequence[FinishedRun]) -> str:
@@ -139,6 +145,33 @@ def _truncated(seeds: Sequence[FinishedRun]) -> str:
     parts = [f"{stage} {one.capped} of {one.requests}" for stage, one in stages.items() if one.capped]
     by_stage = f": {', '.join(parts)}" if len(stages) > 1 else ""
     return f"{shared.truncated(total)} ({total.capped} of {total.requests}{by_stage})"
+
+
+def echoed(rows: Rows) -> Iterator[str]:
+    """How many texts of each row repeat labels of the prompt."""
+    parts = []
+    for label, seeds in rows.items():
+        if count := sum(run.summary.get("echoed", 0) for run in seeds):
+            n = sum(sum(run.summary["n"].values()) for run in seeds)
+            parts.append(f"{label} {count} of {n} texts")
+    if parts:
+        yield f"Labels of the prompt, as [Item Title], stand in texts that repeat it: {'; '.join(parts)}."
+
+
+def of_data(rows: Rows) -> Iterator[str]:
+    """What must be said of the data and the model for it (`bench.data.caveats`), as any of the runs recorded it."""
+    found: dict[str, None] = {}
+    for run in (run for seeds in rows.values() for run in seeds):
+        found.update(dict.fromkeys(caveats.lines(run.summary.get("caveats", {}))))
+    for line in found:
+        yield f"{line[0].upper()}{line[1:]}."
+
+
+def of_profile(rows: Rows) -> Iterator[str]:
+    """What the title of the profile says its tables do not show."""
+    titles = dict.fromkeys(run.summary["profile"].get("title", "") for seeds in rows.values() for run in seeds)
+    for sentence in (one for title in titles for one in title.split(". ") if NO_RANKING in one):
+        yield f"{sentence.rstrip('.')}."
 
 
 def uncompared(rows: Rows) -> Iterator[str]:

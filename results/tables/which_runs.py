@@ -41,23 +41,43 @@ def select(places: Sequence[Path] | None, *, say: Say = lambda text: None) -> tu
     return chosen, _with_own_settings(chosen, kept, say)
 
 
-def unfinished(places: Sequence[Path] | None) -> list[RunFolder]:
-    """The runs of `[SUITE] [PLACE ...]` that are not finished."""
+def unfinished(places: Sequence[Path] | None, shown: Sequence[FinishedRun] = ()) -> list[RunFolder]:
+    """The runs of `[SUITE] [PLACE ...]` that are not finished.
+
+    Of a suite those of its cells that have its own settings, or data and settings of a run that is `shown`.
+    """
     chosen, rest = suite_of(places)
     found = [folder for place in rest for folder in runs.find(runs.named(place)) if not folder.done]
-    wanted = suite.keys(chosen) if chosen and chosen.cells else None
-    return [folder for folder in found if wanted is None or _is_of(folder, wanted)]
+    if not found or chosen is None or not chosen.cells:
+        return found
+    parts = [suite.own(part) for part in _parts(chosen)]
+    others = [_of_table(read_config(run.folder)) for run in shown]
+    return [folder for folder in found if _is_of(folder, parts, others)]
 
 
-def _is_of(folder: RunFolder, wanted: Container[suite.Key]) -> bool:
+def _is_of(
+    folder: RunFolder, parts: Sequence[dict[suite.Key, list[RunConfig]]], shown: Container[dict[str, Any]]
+) -> bool:
     """Whether it is a cell of the suite. One whose configuration cannot be read is not known to be."""
     try:
         one = read_config(folder)
-        changes = variant(one)
+        changes, about = variant(one), _of_table(one)
     except UserError:
         return False
     own = [None] if one.retriever and one.k == one.profile.k else []
-    return any((one.method, one.retriever, changes, k) in wanted for k in (one.k, *own))
+    keys = [(one.method, one.retriever, changes, k) for k in (one.k, *own)]
+    cells = [config for part in parts for key in keys for config in part.get(key, [])]
+    return bool(cells) and (about in shown or any(not _differing(one, config) for config in cells))
+
+
+def _of_table(config: RunConfig) -> dict[str, Any]:
+    """The data and settings that the runs of one table share."""
+    return {key: value for key, value in _settings(config).items() if not settings.of_row(key)}
+
+
+def _parts(chosen: Suite) -> list[Suite]:
+    """The whole suite, and its quick part where it has one."""
+    return [chosen, chosen.quickened()] if chosen.quick else [chosen]
 
 
 def suite_of(places: Sequence[Path] | None) -> tuple[Suite | None, list[Path]]:
@@ -72,7 +92,7 @@ def suite_of(places: Sequence[Path] | None) -> tuple[Suite | None, list[Path]]:
 
 def _with_own_settings(chosen: Suite, kept: list[FinishedRun], say: Say) -> list[FinishedRun]:
     """The runs with the suite's own settings; all runs if there are none."""
-    parts = [suite.own(part) for part in ([chosen, chosen.quickened()] if chosen.quick else [chosen])]
+    parts = [suite.own(part) for part in _parts(chosen)]
     differing = [_differences(run, parts[0]) for run in kept]
     each = [[run for run in kept if not _differences(run, cells)] for cells in parts]
     own = next(filter(None, each), [])  # the whole suite's runs before those of its quick part

@@ -43,11 +43,12 @@ def test_truncated_answers_are_on_the_row_in_the_table_in_show_and_in_a_warning(
     assert rows["Books/u0/r4"] == [["profile", "length"], ["review", "length"]]
     assert rows["Films/u0/r4"] == [["profile", "stop"], ["review", "stop"]]
     said = "Truncated, answers that ended at their limit of new tokens: PAG 50.0 % (6 of 12: "
-    assert f"{said}profile 3 of 6, review 3 of 6)." in out
+    assert f"{said}profile 3 of 6, review 3 of 6). References have 4 words (median)" in out
     warned = [line for line in err.splitlines() if line.startswith("warning: ")]
     assert warned == [
         f"warning: answers were cut off at their limit of new tokens: {folder.path.name} 50 % (6 of 12); "
-        "--set max_new_tokens=24 allows longer ones, where the method sets no limit of its own"
+        "references have 4 words (median), 4 (95th percentile): about 4 tokens at the 1.0 a word of these answers; the "
+        "limit of 12 holds these: cut are answers longer than users write, or stages before the last"
     ]
     api.run("pag", data=world.data, profile=world.profile, generator="fake", out=world.out)
     assert warned[0] in capfd.readouterr().err
@@ -70,9 +71,7 @@ def test_a_few_truncated_answers_are_no_warning(capfd: pytest.CaptureFixture[str
     assert capfd.readouterr().err == ""
     tell_truncated(summary(capped, 40) for capped in (2, 3, 4, 5, 6, 7))
     err = capfd.readouterr().err
-    assert (
-        "run7 18 % (7 of 40), run6 15 % (6 of 40), run5 12 % (5 of 40) and 2 more runs; --set max_new_tokens=200" in err
-    )
+    assert "run7 18 % (7 of 40), run6 15 % (6 of 40), run5 12 % (5 of 40) and 2 more runs; --set max_new" in err
     assert err.count("\n") == 1
 
 
@@ -108,3 +107,18 @@ def test_wall_seconds_leave_out_pauses_and_count_what_overlaps_once() -> None:
 
     assert _wall_seconds([row(100, 10), row(95, 10), row(96, 1), row(500, 2)]) == 15 + 2
     assert _wall_seconds([]) == 0
+
+
+def test_the_proposed_limit_holds_the_references_of_the_runs_that_are_cut(capfd: pytest.CaptureFixture[str]) -> None:
+    """300 words at 1.5 tokens a word are 450 tokens, and 480 is the next multiple of 32; twice the limit is 128."""
+    cost = {**dict.fromkeys(StageCost.__dataclass_fields__, 0), "requests": 10, "capped": 8}
+    references = {"median": 120.5, "long": 300, "tokens_per_word": 1.5}
+    cut = {"run": "r", "stages": {"review": cost}, "sampling": {"max_new_tokens": 64}, "references": references}
+    fine = {**cut, "stages": {"review": {**cost, "capped": 0}}, "references": {**references, "long": 9000}}
+    tell_truncated([cut, fine])
+    said = "references have 120.5 words (median), 300 (95th percentile): about 450 tokens at the 1.5 a word of these"
+    err = capfd.readouterr().err
+    assert said in err and "--set max_new_tokens=480 allows longer ones" in err
+    tell_truncated([{**cut, "references": {**references, "tokens_per_word": None}}])
+    err = capfd.readouterr().err
+    assert "300 (95th percentile); --set max_new_tokens=N allows" in err

@@ -1,4 +1,4 @@
-"""Drops the targets of a build that a method could copy: their text stands in what it may read.
+"""Finds, and drops, the targets of a build that a method could copy: their text stands in what it may read.
 
 That is what `bench data validate` looks for: the user's own history, and other users' reviews of the items in it and
 of the target's item, but not those that are held out.
@@ -12,16 +12,22 @@ from bench.data.leaks import SHORTEST, Openings, openings, plain
 ROWS = 2000  # texts at once: some megabytes
 
 
-def drop(database: Database) -> int:
-    """Takes such targets out of `final`, whose positions count from 0 again. Returns their number."""
+def find(database: Database) -> dict[str, int]:
+    """split -> the number of such targets in `final`. They are in `leaked`."""
     _make_plain(database)
     _find_openings(database)
     database.run(_LEAKED)
-    found = database.count("leaked")
+    database.run("DROP TABLE plain_texts; DROP TABLE carries")
+    return dict(database.rows(_BY_SPLIT))
+
+
+def drop(database: Database) -> int:
+    """Takes such targets out of `final`, whose positions count from 0 again. Returns their number."""
+    found = sum(find(database).values())
     database.run("""CREATE TABLE clean AS
         SELECT * REPLACE (row_number() OVER (ORDER BY position)::INTEGER - 1 AS position)
         FROM final ANTI JOIN leaked USING (position)""")
-    database.run("DROP TABLE final; ALTER TABLE clean RENAME TO final; DROP TABLE plain_texts; DROP TABLE carries")
+    database.run("DROP TABLE final; ALTER TABLE clean RENAME TO final")
     database.run("DELETE FROM used WHERE item NOT IN (SELECT item FROM final)")
     database.run("DELETE FROM review_texts WHERE (file, number) NOT IN (SELECT (file, number) FROM final)")
     return found
@@ -80,4 +86,8 @@ _LEAKED = """
             WHERE others.person <> targets.person AND coalesce(others.place > 2, true)
                 AND past.position >= targets.position AND contains(others.plain, targets.plain))
     SELECT DISTINCT position FROM (FROM own UNION ALL FROM peers)
+"""
+_BY_SPLIT = """
+    SELECT CASE place WHEN 1 THEN 'test' WHEN 2 THEN 'val' ELSE 'train' END AS split, count(*)
+    FROM leaked JOIN final USING (position) GROUP BY split ORDER BY min(place)
 """

@@ -65,11 +65,15 @@ def build(
         _read(selection, item_files, review_files, conditions, progress)
         _filter(selection)
         _read_texts(database, item_files, review_files, progress)
+        leaked: dict[str, int] = {}
         if rules.drop_leaked:
             selection.note_leaks(leaks.drop(database))
+        else:
+            leaked = leaks.find(database)
+            selection.note_kept(leaked)
         digests = export.write(database, scratch, category, progress)
         samples = dict(database.rows("SELECT split, count(*) FROM samples GROUP BY split ORDER BY min(place)"))
-        entries = _manifest_entries(selection, [*review_files, *item_files], digests)
+        entries = _manifest_entries(selection, [*review_files, *item_files], digests, leaked)
         selection.note_ties(clock.ties(database))
         fingerprint = merge.add_category(out, category, scratch, entries)
         selection.note_ratings()
@@ -129,6 +133,8 @@ def _filter(selection: Selection) -> None:
         record(f"where {' '.join(rules.where.split())}", "SELECT user_id, item_id FROM raw_reviews", "where")
     selection.note_times(clock.settle(database))
     timed = bool(database.one("SELECT bool_or(timestamp IS NOT NULL) FROM raw_reviews"))
+    ordered = bool(database.one("SELECT bool_or(source_order <> 0) FROM raw_reviews"))
+    selection.order = "timestamp" if timed else "source_order" if ordered else "file"
     selection.note_files(timed=timed)
     timestamp = "AND timestamp IS NOT NULL" if timed else ""
     complete = f"SELECT user_id, item_id FROM raw_reviews WHERE lacks = '' {timestamp}"
@@ -159,12 +165,16 @@ def _read_texts(
     )
 
 
-def _manifest_entries(selection: Selection, files: Sequence[Source], digests: dict[str, str]) -> dict[str, Any]:
+def _manifest_entries(
+    selection: Selection, files: Sequence[Source], digests: dict[str, str], leaked: dict[str, int]
+) -> dict[str, Any]:
     """What dataset.json says of this category."""
     return {
         "counts": export.counts(selection.database),
         "steps": [asdict(step) for step in selection.steps],
         "thresholds": asdict(selection.rules),
+        "order": selection.order,
+        "copyable": leaked,
         "sources": [export.source(file) for file in files],
         "split": split_definition(selection.rules.train_inputs),
         "digests": digests,

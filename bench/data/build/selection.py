@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.data.build import queries
@@ -22,6 +22,7 @@ class Selection:
     category: str
     rules: Rules
     broken: Broken
+    order: str = ""  # what newest first is by: timestamp, source_order or file
     steps: list[Step] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -50,6 +51,15 @@ class Selection:
             raise UserError(
                 f"{self.category}: the texts of all {dropped} targets are in their history or in peers' reviews; check "
                 "the review files, or add --no-drop-leaked and run `bench data build` again"
+            )
+
+    def note_kept(self, leaked: Mapping[str, int]) -> None:
+        """Notes how many targets of each split a method could copy, which `drop_leaked` would have left out."""
+        if leaked:
+            said = ", ".join(f"{split} {n}" for split, n in leaked.items())
+            self.notes.append(
+                f"targets kept that a method can copy: {sum(leaked.values())} ({said}), whose text is in their own "
+                "history or in a peer's review"
             )
 
     def note_files(self, *, timed: bool) -> None:
@@ -92,7 +102,8 @@ class Selection:
             if odd := self._mistyped(name):
                 self.notes.append(f"{odd} reviews whose {name} is no text: read as without one")
         if not timed:
-            self.notes.append("no review has a timestamp: newest first is by source_order, else by place in the file")
+            by = "source_order" if self.order == "source_order" else "place in the file"
+            self.notes.append(f"no review has a timestamp: newest first is by {by}")
 
     def _mistyped(self, field: str) -> int:
         """Reviews in which this field has another type than it should."""

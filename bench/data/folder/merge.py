@@ -11,9 +11,9 @@ from bench.data.folder import manifest, parquet, writing
 from bench.errors import UserError
 from bench.record import files
 
-# Entries of dataset.json with a value per category: `steps` and `thresholds` where the category was built, `published`
-# where it was imported.
-PER_CATEGORY = ("counts", "steps", "thresholds", "published", "sources", "split", "digests")
+# Entries of dataset.json with a value per category: from `steps` to `copyable` where the category was built,
+# `published` where it was imported.
+PER_CATEGORY = ("counts", "steps", "thresholds", "order", "copyable", "published", "sources", "split", "digests")
 
 
 def check_category(out: Path, category: str) -> list[str]:
@@ -67,9 +67,10 @@ def _origin(categories: Sequence[str], by_key: Mapping[str, Mapping[str, Any]]) 
         return "raw reviews, each category by rules of its own"
     one = rules[0]
     chosen = f" where {' '.join(one['where'].split())}," if one.get("where") else ""
+    leaks = ", targets kept that can be copied" if any(by_key["copyable"].values()) else ""
     return (
         f"raw reviews{chosen} of at least {one['min_chars']} characters, "
-        f"users of at least {one['min_user_reviews']} reviews, items of at least {one['min_item_users']} users"
+        f"users of at least {one['min_user_reviews']} reviews, items of at least {one['min_item_users']} users{leaks}"
     )
 
 

@@ -155,10 +155,20 @@ def test_every_column_of_a_metric(found: list[FinishedRun]) -> None:
 
 
 def test_an_unknown_metric_is_named_with_those_that_are_there(found: list[FinishedRun]) -> None:
-    with pytest.raises(UserError, match=r"no metric or column 'meteor'.* Known: .*bleu.*rouge"):
-        leaderboards(found, metrics=["meteor"])
+    with pytest.raises(UserError, match=r"no metric or column 'metoer'.* Known: .*bleu.*rouge"):
+        leaderboards(found, metrics=["metoer"])
     with pytest.raises(UserError, match=r"'rouge[.]*' may be|no metric or column"):
         leaderboards(found, metrics=["x"])
+
+
+@pytest.mark.parametrize(("word", "metric"), [("meteor", "meteor"), ("bertscore", "bertscore"), ("JUD", "judge")])
+def test_a_metric_that_no_run_has_is_named_with_the_command_that_adds_it(
+    found: list[FinishedRun], word: str, metric: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = found[0].folder.path.parent
+    assert bench("table", out, "--metric", word) == 2
+    said = f"no run here was scored with metric '{metric}'; `bench score {out} --metric {metric}` adds it"
+    assert said in capfd.readouterr().err
 
 
 def test_the_command_chooses_columns_and_counts_only_their_comparisons(
@@ -180,7 +190,9 @@ def test_compare_uses_what_both_have(found: list[FinishedRun], tmp_path: Path) -
     out = tmp_path / "runs"
     assert [line.column.key for line in compare("PAG", "RAG", out).lines] == ["rouge1", "rouge1"]
     assert {line.column.key for line in compare("RAG", "NONPERSO", out, metrics=["bleu"]).lines} == {"bleu"}
-    with pytest.raises(UserError, match="no metric or column 'bleu'"):
+    with pytest.raises(
+        UserError, match="only one or none of them was scored with metric 'bleu'; `bench score RUN --metric bleu`"
+    ):
         compare("PAG", "RAG", out, metrics=["bleu"])
 
 

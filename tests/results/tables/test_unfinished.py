@@ -52,8 +52,32 @@ def test_it_stands_under_the_table_of_its_data_and_else_under_the_last(world: Wo
     assert "and 2 more;" in unfinished.notes([mine], [folder] * 7)[0]
 
 
-def test_a_suite_s_table_names_the_suite_s_runs_only(world: World, tmp_path: Path) -> None:
-    for method in ("rag", "nonperso"):
-        (tmp_path / f"{method}.toml").write_text(f'title = "x"\n[[cells]]\nmethods = ["{method}"]\n')
-    assert len(of_places([tmp_path / "rag.toml", world.out])) == 1
-    assert of_places([tmp_path / "nonperso.toml", world.out]) == []
+def suite_file(folder: Path, *methods: str) -> Path:
+    file = folder / f"{'-'.join(methods)}.toml"
+    file.write_text(f'title = "x"\n[[cells]]\nmethods = {list(methods)}\n'.replace("'", '"'))
+    return file
+
+
+def of_suite(world: World, *methods: str) -> list[str]:
+    """The unfinished runs that the suite's table names, without their identities."""
+    places = [suite_file(world.path, *methods), world.out]
+    return [folder.path.name.rpartition("-")[0] for folder in of_places(places, select(places)[1])]
+
+
+def test_a_suite_s_table_names_the_suite_s_runs_only(world: World) -> None:
+    assert of_suite(world, "nonperso", "rag") == ["data-rag-recency-k2-seed0"]
+    assert of_suite(world, "nonperso") == []
+
+
+def test_a_suite_s_table_names_no_run_of_its_cells_on_other_data_or_samples(world: World) -> None:
+    """Non-Perso is Non-Perso on any data: the cell alone does not tell whose run it is."""
+    (world.path / "elsewhere").mkdir()
+    other = World(world.path / "elsewhere")
+    other.out = world.out
+    assert other.run("--limit", 2) == 0
+    assert world.run("--limit", 4) == 0
+    for folder in runs.find(world.out):
+        if folder.path.name.startswith("data-nonperso") and folder.read(runs.CONFIG)["config"]["limit"]:
+            (folder.path / runs.SUMMARY).unlink()
+    assert len(of_places([world.out])) == 3
+    assert of_suite(world, "nonperso", "rag") == ["data-rag-recency-k2-seed0"]
