@@ -107,7 +107,7 @@ def test_many_cells_fit_on_the_terminal(halfway: Progress, width: int, height: i
     assert len(lines) < height
     assert max(map(len, lines)) <= width
     shown = sum("0 of 5" in line for line in lines)
-    assert shown >= 2
+    assert shown >= 1
     assert f"... and {45 - shown} more cells are being written" in lines
     assert any(line.startswith("... and ") and line.endswith(" more stages") for line in lines)
     assert any(line.startswith("cells: 1 finished, 46 being written, 21 waiting, 1 failed") for line in lines)
