@@ -120,8 +120,20 @@ def show(console: Console, comparison: Comparison) -> None:
         style="dim",
         markup=False,
     )
-    for note in comparison.imported:
+    for note in (*_disagreement(comparison.lines), *comparison.imported):
         console.print(note, style="dim", markup=False)
+
+
+def _disagreement(lines: Sequence[Line]) -> list[str]:
+    """A note on lines whose interval leaves out 0 while they have no dagger, or the other way round."""
+    directed = [
+        line for line in lines if line.column.higher_is_better is not None and math.isfinite(line.difference.low)
+    ]
+    odd = [line for line in directed if bool(line.significance) == (line.difference.low <= 0 <= line.difference.high)]
+    listed = ", ".join(f"{line.category} {line.column.label}" for line in odd)
+    return [f"Daggers follow p (Holm) and not the interval, which is not corrected. They disagree in {listed}."] * bool(
+        odd
+    )
 
 
 def numbers(line: Line) -> list[str]:

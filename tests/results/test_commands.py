@@ -129,3 +129,25 @@ def test_a_mistake_is_one_line(out: Path, capfd: pytest.CaptureFixture[str], wor
     assert printed == ""
     assert err.startswith(f"bench: {message}")
     assert len(err.splitlines()) == 1
+
+
+def test_bold_is_spoken_of_only_where_it_is_shown(out: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    said = {}
+    for form in ("terminal", "json", "markdown", "html"):
+        assert bench("table", out, "--format", form) == 0
+        said[form] = "Best in bold" in capfd.readouterr().out
+    assert said == {"terminal": False, "json": False, "markdown": True, "html": True}  # no terminal here
+
+
+def test_costs_name_the_rows_whose_answers_were_stored(out: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    cost = {"requests": 10, "prompt_tokens": 1, "new_tokens": 1, "engine_seconds": 1.0}
+    for method, stored in (("pag", 9), ("dpl", 1)):
+        stages = {"review": {**cost, "from_store": stored}}
+        scored.finished(out / method, summary(method, stages=stages), scored.rows(0.5))
+    note = "Answers from the store cost no engine seconds here"
+    for form in ("terminal", "markdown", "html"):
+        assert bench("table", out, "--format", form, "--costs") == 0
+        (line,) = [line for line in capfd.readouterr().out.splitlines() if note in line]
+        assert "not to be compared: pag (90 % stored). Runs" in line
+    assert bench("table", out) == 0
+    assert note not in capfd.readouterr().out

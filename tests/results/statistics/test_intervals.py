@@ -252,6 +252,20 @@ def test_compare_averages_seeds_and_finds_no_difference_where_none_is(found: lis
     assert [line.significance for line in made.lines] == [""] * 4
 
 
+def test_compare_names_lines_whose_dagger_and_interval_disagree() -> None:
+    column = Column("rouge1", "R-1", digits=4, higher_is_better=True)
+    side = Estimate(0.5, 0.4, 0.6, n=10, users=5)
+
+    def line(low: float, p: float, column: Column = column) -> Line:
+        return Line("Books", column, side, side, Difference(0.1, low, 0.2, p), p)
+
+    says = compare_module._disagreement
+    assert says([line(0.05, 0.01), line(-0.05, 0.3)]) == []
+    (said,) = says([line(0.05, 0.051), line(-0.05, 0.3)])
+    assert said.endswith("They disagree in Books R-1.")
+    assert says([line(0.05, 0.3, replace(column, higher_is_better=None))]) == []  # has no dagger at all
+
+
 def test_compare_refuses_runs_that_do_not_pair_up(found: list[FinishedRun]) -> None:
     out = out_of(found)
     with pytest.raises(UserError, match="no run or row 'dpl'"):
