@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from bench.types import StageCost
 from tests.fakes import bench
 from tests.results import scored
 from tests.results.tables.test_leaderboard import summary
@@ -140,9 +142,8 @@ def test_bold_is_spoken_of_only_where_it_is_shown(out: Path, capfd: pytest.Captu
 
 
 def test_costs_name_the_rows_whose_answers_were_stored(out: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    cost = {"requests": 10, "prompt_tokens": 1, "new_tokens": 1, "engine_seconds": 1.0}
     for method, stored in (("pag", 9), ("dpl", 1)):
-        stages = {"review": {**cost, "from_store": stored}}
+        stages = {"review": asdict(StageCost(requests=10, from_store=stored))}
         scored.finished(out / method, summary(method, stages=stages), scored.rows(0.5))
     note = "Answers from the store cost no engine seconds here"
     for form in ("terminal", "markdown", "html"):

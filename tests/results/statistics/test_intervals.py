@@ -6,6 +6,7 @@ import json
 import math
 import os
 import statistics as plain
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ from scipy import stats
 from bench.errors import UserError
 from bench.record import runs
 from bench.score import score_arrays
+from bench.types import Column
+from results.statistics.resampling import Difference, Estimate
+from results.tables import compare as comparing
 from results.tables import slices
 from results.tables.assemble import leaderboards
-from results.tables.compare import compare
+from results.tables.compare import Line, compare
 from results.tables.finished_runs import FinishedRun
 from tests.results import scored
 from tests.results.tables.test_leaderboard import summary
@@ -254,12 +258,12 @@ def test_compare_averages_seeds_and_finds_no_difference_where_none_is(found: lis
 
 def test_compare_names_lines_whose_dagger_and_interval_disagree() -> None:
     column = Column("rouge1", "R-1", digits=4, higher_is_better=True)
-    side = Estimate(0.5, 0.4, 0.6, n=10, users=5)
+    side = Estimate(0.5, 0.4, 0.6, 10, np.zeros(5), np.zeros(9))
 
     def line(low: float, p: float, column: Column = column) -> Line:
         return Line("Books", column, side, side, Difference(0.1, low, 0.2, p), p)
 
-    says = compare_module._disagreement
+    says = comparing._disagreement
     assert says([line(0.05, 0.01), line(-0.05, 0.3)]) == []
     (said,) = says([line(0.05, 0.051), line(-0.05, 0.3)])
     assert said.endswith("They disagree in Books R-1.")
