@@ -7,6 +7,8 @@ a row with its `error`, no exception. Names that this page documents stay; new o
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ from bench import plugins
 from bench.commands.output import tell_failures, tell_truncated, to_stderr
 from bench.console.terminal import quieten
 from bench.defaults import DATA
-from bench.errors import UserError, of_the_disk
+from bench.errors import BenchError, UserError, of_the_disk
 from bench.record import provenance
 
 if TYPE_CHECKING:
@@ -82,13 +84,19 @@ class Runs(Sequence[Run]):
     def __repr__(self) -> str:
         return f"Runs({', '.join(one.name for one in self._runs)})"
 
-    def table(self, *, all: bool = False, baseline: str = "", by: str = "") -> Rows:
-        """The rows of `bench table`, with the ends of intervals. Raises UserError for an unknown baseline or slice."""
+    def table(self, *, all: bool = False, metric: Names = "", baseline: str = "", by: str = "") -> Rows:
+        """The rows of `bench table`, with the ends of intervals. `metric`: the metrics or columns, not the main ones.
+
+        Raises UserError for an unknown metric, baseline or slice.
+        """
+        from bench.suite import grid
         from results.tables import frames, slices
         from results.tables.assemble import leaderboards
 
         found = [one._found for one in self._runs]
-        return frames.board(leaderboards(found, all_columns=all, baseline=baseline, slice_by=slices.parse(by)))
+        metrics, slice_by = grid.comma_list(_words(metric)), slices.parse(by)
+        boards = leaderboards(found, all_columns=all, metrics=metrics, baseline=baseline, slice_by=slice_by)
+        return frames.board(boards)
 
     @property
     def scores(self) -> Rows:
@@ -179,7 +187,7 @@ def _run(asked: Asked, *, retry: bool) -> Runs:
 
 
 def load_runs(*places: str | Path, plugin: Files = ()) -> Runs:
-    """The finished runs that `bench table [SUITE] [RUNS]...` shows; without a place those of runs/.
+    """The finished runs that `bench table [SUITE] [RUN]...` shows; without a place those of runs/.
 
     Raises UserError where there are none, or where a file of a run is damaged.
     """
@@ -239,7 +247,10 @@ def import_predictions(
 
 @contextmanager
 def _as_a_command(plugin: Files) -> Iterator[None]:
-    """What bench.cli does around every command: quiet libraries, plug-ins, an error of the disk as one line."""
+    """What bench.cli does around every command: quiet libraries, plug-ins, an error of the disk as one line.
+
+    Errors speak of arguments where the command line's speak of options.
+    """
     quieten()
     plugins.load([str(plugin)] if isinstance(plugin, str | Path) else map(str, plugin))
     try:
@@ -248,6 +259,24 @@ def _as_a_command(plugin: Files) -> Iterator[None]:
         if (refused := of_the_disk(error)) is None:
             raise
         raise refused from error
+    except BenchError as error:
+        error.args = (_of_arguments(str(error)),)
+        raise
+
+
+def _of_arguments(message: str) -> str:
+    """`add --set bm25.fields=full` -> `add set={"bm25.fields": "full"}`; commands in backquotes stay as they are."""
+
+    def said(found: re.Match[str]) -> str:
+        key, value, option = found.group("key", "value", "option")
+        if key:
+            read = grid.settings([f"{key}={value}"])[key]
+            return f"set={{{json.dumps(key)}: {read!r}}}".replace("'", '"')
+        return option.replace("-", "_") if option else found[0]
+
+    from bench.suite import grid
+
+    return re.sub(r"`[^`]*`|--set (?P<key>[\w.]+)=(?P<value>[^\s;,]+)|--(?P<option>[a-z][a-z-]*)", said, message)
 
 
 def _words(given: Names | Numbers) -> str:

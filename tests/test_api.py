@@ -150,11 +150,11 @@ def test_data_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     ("options", "said"),
     [
         ({"method": "rga"}, "no method 'rga'; did you mean 'rag'"),
-        ({"method": []}, "--method '' names no method"),
+        ({"method": []}, "method '' names no method"),
         ({"retriever": "bm24"}, "no retriever 'bm24'"),
         ({"k": "two"}, "-k 'two': whole numbers are expected"),
-        ({"seed": 1.5}, "--seed '1.5'"),
-        ({"limit": 0}, "--limit 0 leaves no sample"),
+        ({"seed": 1.5}, "seed '1.5'"),
+        ({"limit": 0}, "limit 0 leaves no sample"),
         ({"limit": "4"}, "limit='4': a whole number is expected"),
         ({"limit": True}, "limit=True: a whole number is expected"),
         ({"set": {"temperatur": 0}}, "no setting 'temperatur'"),
@@ -167,7 +167,7 @@ def test_data_frames(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"profile": "nothing.toml"}, "profile file nothing.toml does not exist"),
         ({"plugin": "nothing.py"}, "nothing.py is no Python file"),
         ({"checkpoint": "nothing"}, "takes none; name a trained method"),
-        ({"base_url": "http://localhost:1"}, "go with --generator openai"),
+        ({"base_url": "http://localhost:1"}, "go with generator openai"),
         ({"out": "/proc/nothing"}, "/proc/nothing"),
     ],
 )  # fmt: skip
@@ -254,3 +254,26 @@ def test_importing_bench_is_instant_and_its_names_are_the_functions() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("add --set bm25.fields=full; or stop", 'add set={"bm25.fields": "full"}; or stop'),
+        ("raise --set input_budget=2048, or", 'raise set={"input_budget": 2048}, or'),
+        ("--limit 0 leaves no sample", "limit 0 leaves no sample"),
+        (
+            "add --base-url; `bench score RUN --metric bleu` adds it",
+            "add base_url; `bench score RUN --metric bleu` adds it",
+        ),
+        ("raise --set train.lr, not --model-name", "raise set train.lr, not model_name"),
+    ],
+)
+def test_errors_speak_of_arguments(message: str, said: str) -> None:
+    assert api._of_arguments(message) == said
+
+
+def test_a_table_of_some_metrics(world: World) -> None:
+    made = run(world, "nonperso", metric=["rouge", "bleu"])
+    (row,) = made.table(metric="bleu")
+    assert {key.partition("/")[2] for key in row if "/" in key and key.count("/") == 1} == {"bleu"}

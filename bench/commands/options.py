@@ -59,12 +59,14 @@ Out = Annotated[Path, typer.Option("--out", help="Folder of all runs and of the 
 Data = Annotated[str, typer.Option("--data", help="A shipped dataset or a folder made by `bench data build`.")]
 Runs = Annotated[
     list[Path] | None,
-    typer.Argument(help="Run folders, names of runs below --out, or output folders. Default: --out."),
+    typer.Argument(
+        metavar="RUN", help="Run folders, runs or methods of those in --out, or output folders. Default: --out."
+    ),
 ]
 SuiteRuns = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="[SUITE] [RUNS]...", help="Run or output folders, default runs/. With a SUITE, only runs of its cells."
+        metavar="SUITE|RUN", help="Run or output folders, default runs/. With a SUITE, only runs of its cells."
     ),
 ]
 

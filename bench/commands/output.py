@@ -133,12 +133,13 @@ def console() -> Console:
 
 
 def print_boards(boards: list[Leaderboard], *, costs: bool = False) -> None:
+    from results.tables.formats import shared
     from results.tables.formats.terminal import terminal
 
     out = console()
     for board in boards:
         out.print(terminal(board, costs=costs, width=out.width if out.is_terminal else None))
-        for note in board.notes:
+        for note in shared.notes(board, costs=costs, styled=out.is_terminal):
             out.print(note, style="dim", markup=False)
         out.print()
 

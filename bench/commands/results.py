@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def show(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or its name below --out.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run folder, its name below --out, or a method with one run there.")
+    ],
     sample: Annotated[
         str | None, typer.Option("--sample", help="Sample id: prompt, retrieved reviews, text, reference.")
     ] = None,
@@ -31,11 +33,10 @@ def show(
     plugin: Plugin = None,
 ) -> None:
     """Show a run: configuration, costs, failures, scores. Or its provenance, or one of its samples."""
-    from bench.record import runs
+    from results.tables import named_rows, show_sample
     from results.tables import show as views
-    from results.tables import show_sample
 
-    folder = runs.named(folder, out)
+    folder = named_rows.folder(folder, out)
     if sample:
         show_sample.show(console(), folder, sample)
     elif provenance:
@@ -137,13 +138,14 @@ def _again(folder: RunFolder, metrics: list[str], say: Callable[[str], None]) ->
 
 def _folders(places: list[Path] | None, out: Path) -> list[RunFolder]:
     """The run folders that the arguments name. Raises UserError if there are none."""
-    from bench.record import elsewhere, runs
+    from bench.record import elsewhere
+    from results.tables import named_rows
 
-    folders = [folder for place in places or [out] for folder in runs.find(runs.named(place, out))]
+    folders = [folder for place in places or [out] for folder in named_rows.folders(place, out)]
     if not folders:
         others = elsewhere.said(out)
         there = f"; there are runs in {others}" if others else ""
         raise UserError(
-            f"no runs in {', '.join(map(str, places or [out]))}; name a run folder or an output folder{there}"
+            f"no runs in {', '.join(map(str, places or [out]))}; name a run folder, a method or an output folder{there}"
         )
     return folders

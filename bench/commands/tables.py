@@ -128,6 +128,7 @@ def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="A run folder, or a method or row of the runs in --out.")],
     b: Annotated[str, typer.Argument(metavar="B", help="What A is compared with.")],
     out: Out = Path("runs"),
+    data: Annotated[str, typer.Option("--data", help="Only rows of this dataset: its name or folder.")] = "",
     all_columns: Annotated[bool, typer.Option("--all", help="Every column, not only those of the paper.")] = False,
     metric: ShownMetrics = "",
     plugin: Plugin = None,
@@ -137,5 +138,5 @@ def compare(
     from results.tables import compare as comparing
 
     with working(f"comparing {a} with {b}: intervals by resampling users"):
-        found = comparing.compare(a, b, out, all_columns=all_columns, metrics=comma_list(metric))
+        found = comparing.compare(a, b, out, data=data, all_columns=all_columns, metrics=comma_list(metric))
     comparing.show(console(), found)

@@ -37,7 +37,8 @@ def start(state: GridState, stderr: TextIO) -> Live:
 
 def view(state: GridState, *, height: int, seconds: float) -> Group:
     """The state after so many seconds, in at most `height` lines."""
-    room = max(2, height - FIXED - bool(state.embedded))
+    waiting = state.in_engine()
+    room = max(2, height - FIXED - bool(state.embedded) - bool(waiting))
     tasks = state.in_work()
     stages = sorted(state.stages_in_work().items(), key=lambda item: item[0][0])  # a method's in their own order
     shown = stages[: max(1, room // 2, room - len(tasks))]
@@ -49,6 +50,8 @@ def view(state: GridState, *, height: int, seconds: float) -> Group:
         parts += [_line(cells), _bar(*embedded, state.speed())]
     else:
         parts.append(_line(cells, state.speed()))
+    if waiting:
+        parts.append(_line(waiting))
     parts.append(_bar(state.done, state.total, state.samples(), clock(seconds), state.left()))
     return Group(*parts)
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from bench.console import terminal
 from bench.console.state import GridState, Pace, Task
 from bench.console.terminal import Throttle, inert, voices
 from bench.types import EngineUse, StageCost
@@ -29,20 +31,26 @@ class Progress:
         self._stderr = os.fdopen(os.dup(sys.stderr.fileno()), "w")
         self._live: Live | None = None
         self._plain = Throttle()
+        self._closed = threading.Event()
 
     def __enter__(self) -> Progress:
         voices.append(self.say)
         return self
 
-    def follow(self, use: EngineUse) -> None:
-        """The engine whose tokens a second are shown."""
-        self.state.use = use
+    def follow(self, use: EngineUse, waiting: Callable[[], tuple[int, float]] = lambda: (0, 0.0)) -> None:
+        """The engine whose speed is shown. `waiting` gives (the requests in it, seconds without an answer)."""
+        self.state.use, self.state.waiting = use, waiting
+        self.state.answers.clear()
 
     def expect(self, tasks: Iterable[Task]) -> None:
         """Names all work, finished work included. The live view starts when some is left."""
         state = self.state
         state.tasks.update((task.name, task) for task in tasks)
-        if self._live is None and state.done < state.total and sys.stderr.isatty() and not self._quiet:
+        if self._quiet or state.done == state.total:
+            return
+        if not sys.stderr.isatty():
+            self._watch()
+        elif self._live is None:
             from bench.console import live
 
             self._live = live.start(state, self._stderr)
@@ -53,7 +61,10 @@ class Progress:
 
     def answered(self, method: str, stage: str, cost: StageCost) -> None:
         """One request is answered. Methods of several stages finish no sample for a long time."""
-        self.state.stages.setdefault((method, stage), StageCost()).add(cost)
+        state = self.state
+        state.stages.setdefault((method, stage), StageCost()).add(cost)
+        if not state.answers or state.answers[-1][1] != state.use.generated:
+            state.answers.append((state.use.engine_seconds, state.use.generated))
         self._show()
 
     def step(self, task: Task, *, failed: bool, requests: int) -> None:
@@ -89,6 +100,7 @@ class Progress:
 
     def close(self) -> None:
         """Nothing is being written any more."""
+        self._closed.set()
         for task in self.state.tasks.values():
             task.begun = False
         if self._live is not None:
@@ -101,6 +113,18 @@ class Progress:
         self.close()
         voices.remove(self.say)
         self._stderr.close()
+
+    def _watch(self) -> None:
+        """From now on also shows lines while the engine answers nothing: long answers may take minutes."""
+        self._closed.set()  # one watch at a time
+        self._closed = closed = threading.Event()
+
+        def watch() -> None:
+            while not closed.wait(terminal.PLAIN_SECONDS) and not terminal.stopping.is_set():
+                if self.state.waiting()[0]:
+                    self._show()
+
+        threading.Thread(target=watch, daemon=True).start()
 
     def _show(self, *, last: bool = False) -> None:
         if self._live is None and not self._quiet and (last or self._plain.due()):

@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from bench.types import EngineUse, StageCost
+
+FEW = 8  # answers from which no time left is told
+RECENT = 4096  # at most so many of the last answers say how fast the engine is
+PATIENCE = 15.0  # seconds without an answer after which it is said
 
 Status = Literal["finished", "being written", "waiting", "failed"]
 STATUSES: tuple[Status, ...] = ("finished", "being written", "waiting", "failed")
@@ -49,13 +54,17 @@ class Pace:
 class GridState:
     """`later` counts cells that wait for another engine, `unplanned` those that could not even be planned.
 
-    `use` is that of the engine at work. `embedded` is (texts done, texts in all) while vectors are computed.
+    `use` is that of the engine at work, `waiting` gives (the requests in it, seconds in which it has answered none),
+    `answers` are the last (engine seconds, requests generated), one for each answer. `embedded` is (texts done, texts
+    in all) while vectors are computed.
     """
 
     tasks: dict[str, Task] = field(default_factory=dict)
     stages: dict[tuple[str, str], StageCost] = field(default_factory=dict)  # (method, stage) -> cost so far
     paces: dict[str, Pace] = field(default_factory=dict)  # by method
     use: EngineUse = field(default_factory=EngineUse)
+    waiting: Callable[[], tuple[int, float]] = lambda: (0, 0.0)
+    answers: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=RECENT))
     embedded: tuple[int, int] | None = None
     later: int = 0
     unplanned: int = 0
@@ -102,12 +111,37 @@ class GridState:
             return ""
         return f"{self.use.generated} requests generated, {self.use.tokens_per_second:.0f} tokens/s"
 
+    def in_engine(self) -> str:
+        """'36 requests in the engine, none answered for 1:20', so that long answers do not look like a dead engine."""
+        inside, seconds = self.waiting()
+        silent = f", none answered for {clock(seconds)}" if seconds >= PATIENCE else ""
+        return f"{inside} requests in the engine{silent}" if inside else ""
+
+    def seconds_each(self) -> float | None:
+        """Seconds of the engine for one request: of the later half of its answers, as the first ones wait for a batch
+        to fill.
+
+        None while more requests are in the engine than have come out of it: those that are almost done count for
+        nothing yet.
+        """
+        generated = self.use.generated
+        if generated < max(FEW, self.waiting()[0]):
+            return None
+        earlier = [mark for mark in list(self.answers) if mark[1] <= generated // 2]
+        seconds, before = earlier[-1] if earlier else (0.0, 0)
+        if len(self.answers) == RECENT and not earlier:
+            seconds, before = self.answers[0]
+        return (self.use.engine_seconds - seconds) / (generated - before)
+
     def seconds_left(self) -> float | None:
-        """The requests that are left, at the speed of the engine so far. A sample takes as many requests as its
+        """The requests that are left, at the recent speed of the engine. A sample takes as many requests as its
         method's samples took so far.
 
-        None until each method that has work left has finished a sample.
+        None until each method that has work left has finished a sample, and while the speed is not known.
         """
+        each = self.seconds_each()
+        if each is None:
+            return None
         unwritten: Counter[str] = Counter()
         for task in self.runnable():
             unwritten[task.method] += task.total - task.done
@@ -119,7 +153,7 @@ class GridState:
             asked = sum(cost.requests for (name, _), cost in list(self.stages.items()) if name == method)
             if samples:
                 left += max(0.0, samples * pace.requests / pace.samples - (asked - pace.requests))
-        return left * self.use.engine_seconds / self.use.generated if self.use.generated else None
+        return left * each
 
     def left(self) -> str:
         """'about 0:02 left'"""
@@ -131,7 +165,7 @@ class GridState:
     def lines(self) -> list[str]:
         """The plain form of the live view."""
         cells = f"cells: {self.cells()}" if len(self.tasks) + self.later > 1 else ""
-        parts = [self.samples(), cells, self.speed(), self.left()]
+        parts = [self.samples(), cells, self.speed(), self.in_engine(), self.left()]
         stages = [f"{method} {stage} {briefly(cost)}" for (method, stage), cost in self.stages_in_work().items()]
         return ["; ".join(filter(None, parts)), *(["  " + "; ".join(stages)] if stages else [])]
 

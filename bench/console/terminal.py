@@ -52,11 +52,13 @@ class Throttle:
 
     def __init__(self) -> None:
         self._last = time.monotonic()
+        self._lock = threading.Lock()
 
     def due(self) -> bool:
         """Whether the next line is due. The caller prints it then."""
-        now = time.monotonic()
-        if now - self._last < PLAIN_SECONDS:
-            return False
-        self._last = now
-        return True
+        with self._lock:
+            now = time.monotonic()
+            if now - self._last < PLAIN_SECONDS:
+                return False
+            self._last = now
+            return True

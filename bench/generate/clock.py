@@ -17,12 +17,15 @@ class EngineClock:
         self.worked = 0.0
         self._now = now
         self._inside = 0
+        self._quiet_since = 0.0  # the last exit, or the entry into an empty engine
         self._at = 0.0  # the last entry or exit
         self._each = 0.0  # what a request that was always inside would have been given
 
     def enter(self) -> float:
         """A request goes into the engine. Returns what `leave` takes."""
         self._advance()
+        if not self._inside:
+            self._quiet_since = self._at
         self._inside += 1
         return self._each
 
@@ -30,7 +33,12 @@ class EngineClock:
         """The request comes out. Returns its share, in seconds."""
         self._advance()
         self._inside -= 1
+        self._quiet_since = self._at
         return self._each - entered
+
+    def waiting(self) -> tuple[int, float]:
+        """(requests in the engine, seconds in which it has answered none of them)"""
+        return self._inside, self._now() - self._quiet_since if self._inside else 0.0
 
     def _advance(self) -> None:
         now = self._now()

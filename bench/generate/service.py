@@ -64,6 +64,10 @@ class GenerationService:
         """The date in its prompts; "" where its chat template prints none, or a server renders it."""
         return self.date if getattr(self.generator.encoder, "dated", False) else ""
 
+    def waiting(self) -> tuple[int, float]:
+        """(requests in the engine, seconds in which it has answered none of them)"""
+        return self._clock.waiting()
+
     async def complete(self, prompt: Prompt, request: Request) -> tuple[Completion, bool, str]:
         """(completion, came from the store, key). Equal requests that run at the same time run once."""
         key = request_key(request, self.identity)

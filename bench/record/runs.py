@@ -215,6 +215,18 @@ def named(given: Path, out: Path = Path("runs")) -> Path:
     return out / only("run", str(given), found) if found else given
 
 
+def of_method(method: str, out: Path) -> list[RunFolder]:
+    """The runs in `out` of a method, finished or not, whatever the case of its name. Unreadable ones are left out."""
+    return [folder for folder in find(out) if _method(folder).casefold() == method.casefold()]
+
+
+def _method(folder: RunFolder) -> str:
+    try:
+        return str(folder.read(CONFIG)["config"]["method"])
+    except UserError:
+        return ""
+
+
 def find(out: Path) -> list[RunFolder]:
     """The run folders in `out`, by name; or `out` itself, if it is a run folder."""
     if (out / CONFIG).is_file():

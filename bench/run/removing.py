@@ -40,6 +40,9 @@ def named(place: Path, out: Path) -> RunFolder:
         return RunFolder(path)
     if inside := runs.find(path):
         raise UserError(f"{place} is a folder of {len(inside)} runs; name the runs to remove")
+    if of_method := runs.of_method(str(place), out):
+        names = ", ".join(one.path.name for one in of_method)
+        raise UserError(f"'{place}' is a method; name the runs to remove, of {names}")
     here = [one.path.name for one in runs.find(out)]
     others = elsewhere.said(out)
     there = f"; there are runs in {others}: add --out FOLDER" if others and not here else ""

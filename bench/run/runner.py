@@ -43,7 +43,7 @@ def open_service(config: RunConfig, out: Path, *, progress: Progress, date: str 
     generator = make(profile, deterministic=config.deterministic, log=kept / "engine.log", **config.generator_options)
     store = RequestStore(kept / "requests.sqlite")
     service = GenerationService(generator, store, say=progress.say, date=str(profile.date))
-    progress.follow(service.use)
+    progress.follow(service.use, service.waiting)
     return service
 
 

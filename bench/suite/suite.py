@@ -13,7 +13,7 @@
     profiles = ["paper-7b"]             # [default: micro for planted worlds, else tiny]
     data = ["mixed"]                    # [default: the suite's]
     histories = ["own", "random"]       # [default: own]; also similar, dissimilar
-    set = { "dep.text" = [false, true], temperature = 0 }     # a list is one more axis
+    set = { "dep.text" = [false, true], temperature = 0 }     # a list is one more axis; options go to their owners
     [quick]                             # what `bench grid SUITE --quick` runs instead: only these data, seeds, samples
     data = ["mixed"]
     [[claims]]                          # what must come out; results/tables/claims.py tests and prints it
@@ -285,7 +285,7 @@ def _configs(
             ks=block.ks,
             seeds=block.seeds if given.seeds is None else given.seeds,
             profile=profile,
-            set_values={**metrics, **values, **by_hand},
+            set_values={**metrics, **_fitting(values, method, block), **by_hand},
             split=suite.split,
             limit=suite.limit if given.limit is None else given.limit,
             history=history,
@@ -296,8 +296,22 @@ def _configs(
     ]
 
 
+def _fitting(values: Mapping[str, Any], method: str, block: Block) -> dict[str, Any]:
+    """The block's settings without the options of its other methods and retrievers, as `bench run` applies them.
+
+    An option that concerns no method of the block stays, to be refused.
+    """
+    known = registry.names("method")
+    others = [other for other in block.methods if other in known]
+    return {
+        key: value
+        for key, value in values.items()
+        if _concerns(key, method, block) or not any(_concerns(key, other, block) for other in others)
+    }
+
+
 def _concerns(key: str, method: str, block: Block) -> bool:
-    """Whether a setting by hand concerns this method: `dep.text` does not concern RAG."""
+    """Whether a setting concerns this method: `dep.text` does not concern RAG, nor `bm25.fields` Non-Perso."""
     head = key.partition(".")[0]
     others = {*registry.names("method"), *registry.names("retriever")} - {method}
     used = set(block.retrievers) if registry.load("method", method).uses_retriever else set()  # type: ignore[attr-defined]

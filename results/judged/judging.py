@@ -17,7 +17,7 @@ from bench.score.written import Written
 from bench.types import UserTarget
 from metrics.pairwise import Case, PairwiseJudge, Verdict
 from results.judged.known import Known, known
-from results.tables import compare
+from results.tables import named_rows
 from results.tables.finished_runs import FinishedRun
 
 Say = Callable[[str], None]
@@ -26,7 +26,7 @@ Sides = list[tuple[FinishedRun, FinishedRun]]  # A and B, of one seed each
 
 def sides(a: str, b: str, out: Path) -> tuple[str, str, Sides]:
     """The labels of A and of B, and their runs in pairs. Raises UserError where they do not pair up."""
-    (label_a, runs_a), (label_b, runs_b) = compare.find(a, out), compare.find(b, out)
+    (label_a, runs_a), (label_b, runs_b) = named_rows.pair(a, b, out)
     if any(run.summary["data"] != runs_a[0].summary["data"] for run in (*runs_a, *runs_b)):
         raise UserError(f"{a} and {b} differ in their data, so they do not pair up; run both on the same samples")
     if {run.folder.path.resolve() for run in runs_a} & {run.folder.path.resolve() for run in runs_b}:

@@ -21,7 +21,7 @@ from bench.run import engines
 from bench.score.written import read_config
 from bench.types import History
 from results.checks.check import differing_keys, listed
-from results.tables import compare, finished_runs
+from results.tables import finished_runs, named_rows
 from results.tables.finished_runs import FinishedRun
 
 FLOOR = "nonperso"
@@ -56,11 +56,11 @@ def find(names: Sequence[str], out: Path) -> list[Own]:
     for name in names:
         folder = Path(name)
         if runs.find(folder) and not (folder / runs.CONFIG).is_file():
-            rows = [(row.label, seeds) for row, seeds in compare.rows(folder) if not _refusal(row.label, seeds)]
+            rows = [(row.label, seeds) for row, seeds in named_rows.rows(folder) if not _refusal(row.label, seeds)]
             if not rows:
                 raise UserError(f"{name} has no run whose history can be swapped; `bench run --method rag` makes one")
         else:
-            rows = [compare.find(name, out, among=lambda run: "history=" not in run.summary["variant"])]
+            rows = [named_rows.find(name, out, among=lambda run: "history=" not in run.summary["variant"])]
             if refusal := _refusal(name, rows[0][1]):
                 raise UserError(refusal)
         for label, seeds in rows:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError
 from bench.record import runs
-from bench.record.runs import RunFolder
 from bench.types import Column
 from results.statistics import inference, resampling
 from results.statistics.resampling import Difference, Estimate, Estimates
-from results.tables import find_row, finished_runs, notes, run_settings, scored, significance, special_notes
-from results.tables.assemble import leaderboards
-from results.tables.finished_runs import FinishedRun, Summary
-from results.tables.leaderboard import Row
+from results.tables import named_rows, notes, scored, significance, special_notes
+from results.tables.finished_runs import Summary
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,9 +48,14 @@ class Comparison:
     imported: tuple[str, ...] = ()  # notes on sides that were made elsewhere
 
 
-def compare(a: str, b: str, out: Path, *, all_columns: bool = False, metrics: Sequence[str] = ()) -> Comparison:
-    """The columns that both have. Raises UserError for an unknown name, and for runs that do not pair up."""
-    (name_a, runs_a), (name_b, runs_b) = find(a, out), find(b, out)
+def compare(
+    a: str, b: str, out: Path, *, data: str = "", all_columns: bool = False, metrics: Sequence[str] = ()
+) -> Comparison:
+    """The columns that both have. `a`, `b` and `data` are as in `named_rows.pair`.
+
+    Raises UserError for an unknown name, and for runs that do not pair up.
+    """
+    (name_a, runs_a), (name_b, runs_b) = named_rows.pair(a, b, out, data=data)
     common = shared(a, b, [run.summary for run in (*runs_a, *runs_b)])
     scores = [[run.scores for run in side if run.scores is not None] for side in (runs_a, runs_b)]
     if [len(side) for side in scores] != [len(runs_a), len(runs_b)]:
@@ -83,44 +85,6 @@ def corrected(found: Sequence[Line]) -> list[Line]:
     """The lines with Holm-corrected p-values: over all of them."""
     adjusted = inference.holm([one.p for one in found])
     return [replace(one, p=p) for one, p in zip(found, adjusted, strict=True)]
-
-
-def find(
-    name: str, out: Path, *, among: Callable[[FinishedRun], bool] = lambda run: True
-) -> tuple[str, list[FinishedRun]]:
-    """The label and the seeds of A or B.
-
-    `name` is a run folder's path, its name in `out`, a row of the runs of `out` (`find_row`), or the start of a run's.
-    Only rows `among` are looked at.
-    """
-    for place in (Path(name), out / name):
-        if (place / runs.CONFIG).is_file():
-            folder = RunFolder(place)
-            return place.name, [FinishedRun(folder, folder.summary())]
-    known = [row for row in rows(out) if among(row[1][0])]
-    folders = [seeds[0].folder.path.name for _, seeds in known]
-    labelled = [row for row, _ in known]
-    number = find_row.find(labelled, name, where=str(out), cure="give a whole label or a run folder", extra=folders)
-    if number is not None:
-        return labelled[number].label, known[number][1]
-    if (place := runs.named(Path(name), out)) != Path(name):
-        return place.name, [FinishedRun(RunFolder(place), RunFolder(place).summary())]
-    raise unknown("run or row", name, {word for row in labelled for word in (row.method, row.label)})
-
-
-def rows(out: Path) -> list[tuple[Row, list[FinishedRun]]]:
-    """The rows of all tables of `out` with their seeds. A label also says how its table differs from the others."""
-    found = finished_runs.find_finished([out])
-    groups = finished_runs.comparable(found)
-    seeds = [row for group in groups for row in finished_runs.by_row(finished_runs.newest(group))]
-    boards = leaderboards(found, intervals=False)
-    labelled = [
-        row if row.imported else replace(row, label=" · ".join([row.label, *distinctions]))
-        for board, distinctions in zip(boards, run_settings.all_distinctions(groups), strict=True)
-        for row in board.rows
-    ]
-    pairs = {tuple(run.folder.path for run in found): (row, found) for row, found in zip(labelled, seeds, strict=True)}
-    return list(pairs.values())  # an imported run, which may stand in several tables, once
 
 
 def shared(a: str, b: str, summaries: Sequence[Summary]) -> list[dict[str, Any]]:
@@ -156,8 +120,20 @@ def show(console: Console, comparison: Comparison) -> None:
         style="dim",
         markup=False,
     )
-    for note in comparison.imported:
+    for note in (*_disagreement(comparison.lines), *comparison.imported):
         console.print(note, style="dim", markup=False)
+
+
+def _disagreement(lines: Sequence[Line]) -> list[str]:
+    """A note on lines whose interval leaves out 0 while they have no dagger, or the other way round."""
+    directed = [
+        line for line in lines if line.column.higher_is_better is not None and math.isfinite(line.difference.low)
+    ]
+    odd = [line for line in directed if bool(line.significance) == (line.difference.low <= 0 <= line.difference.high)]
+    listed = ", ".join(f"{line.category} {line.column.label}" for line in odd)
+    return [f"Daggers follow p (Holm) and not the interval, which is not corrected. They disagree in {listed}."] * bool(
+        odd
+    )
 
 
 def numbers(line: Line) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from results.tables import calibrated, run_settings, special_notes
 from results.tables.finished_runs import FinishedRun, Summary
+from results.tables.formats.shared import BEST
 
 if TYPE_CHECKING:
     from bench.types import Column
@@ -18,7 +19,6 @@ KEPT = (
     "prompt has all that were retrieved. The input budget leaves out the others."
 )
 SEVERAL_SEEDS = " (mean; n counts each sample once, failed and costs are of all seeds)"
-BEST = "Best in bold, second underlined."
 NO_DIRECTION = "{columns}: no direction, so no best and no daggers; `higher_is_better` of the metric's Column says one."
 
 

@@ -32,12 +32,12 @@ def show(console: Console, path: Path, sample_id: str) -> None:
     Raises UserError for an unknown sample.
     """
     folder = RunFolder(path)
+    config = read_config(folder)  # first: a folder that is no run has no sample either
     rows = {row["sample_id"]: row for row in folder.rows(runs.SAMPLES)}
     meant = matches(sample_id, rows)
     if not meant:
         raise unknown(f"sample of {path.name}", sample_id, list(rows)[:10])
     row = rows[only("sample", sample_id, meant)]
-    config = read_config(folder)
     sample, reference = _of_data(folder, row["sample_id"])
     page = _Page(console)
     page.section(f"Sample {row['sample_id']} of {path.name}")

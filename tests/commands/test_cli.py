@@ -197,6 +197,28 @@ def test_show_needs_a_run(world: World, complaint: Complaint) -> None:
     assert complaint("show") == "Missing argument 'RUN'; see `bench show --help`"
 
 
+def test_a_method_stands_for_its_runs(world: World, complaint: Complaint, capfd: pytest.CaptureFixture[str]) -> None:
+    assert world.run() == 0
+    name = world.folder().path.name
+    sample = world.rows()[0]["sample_id"]
+    for words in (["show", "NonPerso"], ["show", "nonperso", "--sample", sample], ["score", "nonperso"]):
+        assert bench(*words, "--out", world.out) == 0
+    capfd.readouterr()
+    bench("verify", "Non-Perso", "--out", world.out)  # a row of a table
+    assert name in capfd.readouterr().out
+    assert complaint("rm", "nonperso", "--out", world.out, "--yes") == (
+        f"'nonperso' is a method; name the runs to remove, of {name}"
+    )
+    assert world.run("--seed", 1) == 0
+    for words in (["show", "nonperso"], ["show", "nonperso", "--sample", sample]):
+        said = complaint(*words, "--out", world.out)
+        assert said.startswith(f"'nonperso' has 2 runs in {world.out}: ") and said.endswith("; name one of them")
+        assert name in said
+    assert complaint("show", "rag", "--sample", sample, "--out", world.out) == (
+        "rag has no config.json; name a run folder (`bench ls runs` lists them)"
+    )
+
+
 def test_a_run_may_be_given_by_its_name(
     world: World, complaint: Complaint, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,7 +261,7 @@ def test_damaged_run_files_are_named(world: World, complaint: Complaint) -> None
 
 def test_tables_need_finished_runs(world: World, complaint: Complaint) -> None:
     assert complaint("table", world.out) == f"{world.out} holds no runs; run `bench run --out {world.out}` first"
-    assert complaint("score", world.out) == f"no runs in {world.out}; name a run folder or an output folder"
+    assert complaint("score", world.out) == f"no runs in {world.out}; name a run folder, a method or an output folder"
     assert world.run() == 0
     assert complaint("table", world.out, "--format", "htlm").startswith("no format 'htlm'")
     assert complaint("score", world.out, "--metric", "rogue").startswith("no metric 'rogue'; did you mean 'rouge'?")

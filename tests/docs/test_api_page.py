@@ -42,7 +42,7 @@ def test_it_names_every_option_and_every_column(tmp_path: Path, monkeypatch: pyt
     ] == []
     found = api.run("nonperso", limit=2, out=tmp_path / "runs")
     assert [name for name in found.scores[0] if f"`{name}`" not in page] == []
-    assert 'table(all=False, baseline="", by="")' in page
+    assert 'table(all=False, metric="", baseline="", by="")' in page
     table = found.table(all=True)[0]
     assert {name for name in ("table", "label", "n", "failed", "seeds", "cost.requests") if name in table} == {
         "table", "label", "n", "failed", "seeds", "cost.requests",

@@ -33,6 +33,20 @@ def test_two_requests_share_the_time_in_which_both_are_inside() -> None:
     assert clock.worked == 11
 
 
+def test_how_long_no_request_was_answered() -> None:
+    hand = Hand()
+    clock = EngineClock(hand)
+    assert clock.waiting() == (0, 0.0)
+    first = clock.enter()
+    hand.time += 4
+    clock.enter()
+    hand.time += 3
+    assert clock.waiting() == (2, 7.0)
+    clock.leave(first)
+    hand.time += 2
+    assert clock.waiting() == (1, 2.0)
+
+
 def test_an_engine_without_requests_does_not_work() -> None:
     hand = Hand()
     clock = EngineClock(hand)

@@ -53,6 +53,32 @@ def _said(config: RunConfig) -> list[object]:
     return [config.method, *about, *config.method_options.values()]
 
 
+def test_an_option_goes_to_the_cells_of_its_owner(tmp_path: Path) -> None:
+    block = '[[cells]]\nmethods = ["nonperso", "rag", "pag"]\nretrievers = ["recency", "bm25"]\n'
+    chosen = 'set = { "bm25.fields" = "full", "rag.order" = "chronological", temperature = 0.5 }\n'
+    corpus = fakes.corpus(tmp_path / "data")
+    path = written(tmp_path, f'title = "t"\n{block}{chosen}')
+    configs, failures = suite.expand(suite.load(str(path)), lambda name: corpus, Given(profile="tiny"))
+    assert failures == []
+    assert [(one.method, one.retriever, one.retriever_options.get("fields")) for one in configs] == [
+        ("nonperso", None, None),
+        ("rag", "recency", None),
+        ("rag", "bm25", "full"),
+        ("pag", "recency", None),
+        ("pag", "bm25", "full"),
+    ]
+    assert {one.method_options.get("order") for one in configs if one.method == "rag"} == {"chronological"}
+    assert {one.profile.temperature for one in configs} == {0.5}
+
+
+@pytest.mark.parametrize("option", ["contriever.batch_size", "dep.text", "bm25.feilds", "rag.oder"])
+def test_an_option_that_fits_no_cell_of_the_block_is_refused(tmp_path: Path, option: str) -> None:
+    block = '[[cells]]\nmethods = ["nonperso", "rag"]\nretrievers = ["recency", "bm25"]\n'
+    path = written(tmp_path, f'title = "t"\n{block}set = {{ "{option}" = 1 }}\n')
+    _, failures = expanded(path, tmp_path)
+    assert [option.partition(".")[2] in one.reason for one in failures if one.what.startswith("rag")] == [True]
+
+
 def test_every_shipped_suite_is_whole(tmp_path: Path) -> None:
     assert list(suite.suites()) == [
         "ablations", "assay", "k-sweep", "retrievers", "smoke", "statistics", "swap", "table1",

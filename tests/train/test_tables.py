@@ -76,5 +76,5 @@ def test_compare_needs_the_row_that_is_meant(
     monkeypatch.setitem(registry.BUILTIN["generator"], "fake", FAKE)
     assert bench("compare", "soft", "rag", "--out", out) == 2
     said = capfd.readouterr().err
-    assert "'soft' matches 2 rows of" in said and "'Soft prompt · train.lr=0.5' (" in said
-    assert bench("compare", "Soft prompt · train.lr=0.5", "rag", "--out", out) == 0
+    assert "'soft' matches 2 rows of" in said and "'Soft prompt train.lr=0.5'" in said
+    assert bench("compare", "Soft prompt train.lr=0.5", "rag", "--out", out) == 0

@@ -36,11 +36,18 @@ class Rules:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if type(value) is int and value < 0:
-                raise UserError(f"{name}={value}: give 0 or more")
+                raise UserError(f"{self.shown(name)}: give 0 or more")
         for low, high in (("min_description", "max_description"), ("min_user_reviews", "max_user_reviews")):
             if getattr(self, low) > getattr(self, high):
                 raise UserError(f"{self.shown(low, high)}: nothing lies between; lower the first or raise the second")
 
     def shown(self, *names: str) -> str:
-        """`min_chars=200, ...` for a message."""
-        return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        """`--min-chars 200, ...` for a message; of a rule that is on, the option that switches it off."""
+        return ", ".join(_option(name, getattr(self, name)) for name in names)
+
+
+def _option(name: str, value: object) -> str:
+    option = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--no-{option}" if value else f"--{option}"
+    return f"--{option} {','.join(value) if isinstance(value, tuple) else value}"

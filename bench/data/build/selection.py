@@ -137,7 +137,7 @@ class Selection:
         cures = {
             "characters": f"loosen {self.rules.shown('min_chars')}",
             "a rating": "write ratings as numbers, like 5.0" if odd else "check the field 'rating'",
-            "a title": f"loosen {self.rules.shown('require_review_title')}",
+            "a title": f"give {self.rules.shown('require_review_title')}",
             "a timestamp": "check the field 'timestamp'",
         }
         found = [cure for end, cure in cures.items() if any(n and name.endswith(end) for name, n in counts.items())]

@@ -7,6 +7,7 @@ that nothing is read or written and the same input gives the same dataset.
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -151,8 +152,15 @@ def _types_of(
         if exact is not None:
             found[exact] = fields[exact]
         elif name not in of_lambdas:
-            raise condition.error(str(unknown("field of the first rows", name, fields)))
+            raise condition.error(_no_field(name, fields))
     return found or {"no field": "VARCHAR"}
+
+
+def _no_field(name: str, fields: Mapping[str, Any]) -> str:
+    """Guesses at a misspelt name only: `lang` is no `rating`."""
+    close = difflib.get_close_matches(name.lower(), fields, n=1, cutoff=0.75)
+    hint = f"; did you mean '{close[0]}'?" if close else "."
+    return f"no field '{name}' in the first rows{hint} They have {', '.join(sorted(fields)) or 'none'}"
 
 
 def _parameters(node: Mapping[str, Any]) -> Iterator[str]:
@@ -188,9 +196,14 @@ def _check_kind(database: duckdb.DuckDBPyConnection, condition: Condition) -> No
     try:
         kind = str(database.sql(condition.computed(f"({condition.text}\n)", lines)).types[0])
     except duckdb.Error as error:
-        raise condition.error(_first_line(error)) from error
+        raise condition.error(f"{_first_line(error)}{_of_lists(error)}") from error
     if kind not in ("BOOLEAN", '"NULL"'):
         raise condition.error(f"gives {kind}, and a condition is true or false; compare it with something")
+
+
+def _of_lists(error: Exception) -> str:
+    """What to write in place of LIKE or = where the field is a list of texts."""
+    return "; the field is a list: list_contains(FIELD, 'text')" if "VARCHAR[]" in str(error) else ""
 
 
 def _first_line(error: Exception) -> str:

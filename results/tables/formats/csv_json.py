@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.record import runs
-from results.tables.formats.shared import COSTS
+from results.tables.formats.shared import COSTS, notes
 from results.tables.leaderboard import Cell, Leaderboard, Row
 
 ABOUT = ("kind", "label", "method", "retriever", "k", "variant", "settings", "kept", "full", "n", "failed")
@@ -58,7 +58,7 @@ def _board(board: Leaderboard) -> dict[str, Any]:
         "groups": list(board.categories),
         "columns": [asdict(column) for column in board.columns],
         "rows": [_row(board, row) for row in board.rows],
-        "notes": list(board.notes),
+        "notes": notes(board, costs=True, styled=False),
     }
 
 

@@ -51,7 +51,7 @@ def table(board: Leaderboard, *, costs: bool = False) -> str:
         f'<tr><td></td>{groups}<td colspan="{len(heads)}"></td></tr>\n'
         f'<tr><th scope="col">Method</th>{labels}{"".join(map(_head, heads))}</tr>'
     )
-    return _whole(board.title, head, rows, board.notes)
+    return _whole(board.title, head, rows, shared.notes(board, costs=costs))
 
 
 def plain(title: str, heads: Iterable[str], rows: Iterable[Sequence[str]], notes: Iterable[str]) -> str:

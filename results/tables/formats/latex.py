@@ -39,7 +39,7 @@ def latex(board: Leaderboard, *, costs: bool = False) -> str:
             lines.append(r"\midrule")
         cells = [_cell(value) for value in shared.values(board, row)]
         lines.append(line([text(row.label), *cells, *map(text, shared.tail(board, row, costs=costs))]))
-    return table("l" + "r" * (len(labels) + len(heads)), lines, [f"{board.title}.", *board.notes])
+    return table("l" + "r" * (len(labels) + len(heads)), lines, [f"{board.title}.", *shared.notes(board, costs=costs)])
 
 
 def table(columns: str, lines: Iterable[str], caption: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ def markdown(board: Leaderboard, *, costs: bool = False) -> str:
         [text(row.label), *map(_cell, shared.values(board, row)), *shared.tail(board, row, costs=costs)]
         for row in board.rows
     ]
-    return table(board.title, head, rows, board.notes)
+    return table(board.title, head, rows, shared.notes(board, costs=costs))
 
 
 def table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], notes: Iterable[str]) -> str:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.types import StageCost
 from results.tables.leaderboard import Cell, Leaderboard, Row
 
+BEST = "Best in bold, second underlined."
+STORED = 0.1  # the share of a row's answers from the store above which its seconds are no measure of its cost
+FROM_STORE = (
+    "Answers from the store cost no engine seconds here, so these rows' seconds are not to be compared: {rows}. "
+    "Runs in a new --out measure them."
+)
 COSTS = ("requests", "from_store", "prompt_tokens", "cached_tokens", "new_tokens", "engine_seconds")
 
 
@@ -47,6 +54,19 @@ def heads(board: Leaderboard, *, costs: bool) -> list[str]:
 
 def _has_kept(board: Leaderboard) -> bool:
     return any(row.kept is not None for row in board.rows)
+
+
+def notes(board: Leaderboard, *, costs: bool, styled: bool = True) -> list[str]:
+    """The notes below a table; `styled`: whether the best values can be seen in it."""
+    shown = [note for note in board.notes if styled or note != BEST]
+    return [*shown, *(_from_store(board.rows) if costs else [])]
+
+
+def _from_store(rows: Sequence[Row]) -> list[str]:
+    """A note on the rows whose answers were not all generated for them."""
+    shares = {row.label: row.cost.from_store / row.cost.requests for row in rows if row.cost and row.cost.requests}
+    listed = ", ".join(f"{label} ({100 * share:.0f} % stored)" for label, share in shares.items() if share > STORED)
+    return [FROM_STORE.format(rows=listed)] if listed else []
 
 
 def cost_heads() -> list[str]:

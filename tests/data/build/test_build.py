@@ -263,7 +263,7 @@ def test_a_changed_table_is_refused_whatever_wrote_it(tmp_path: Path) -> None:
 def test_a_file_without_timestamps_or_titles_builds_and_says_so(tmp_path: Path) -> None:
     rows = [{**row, "timestamp": None, "title": ""} for row in REVIEWS]
     with pytest.raises(
-        UserError, match=r"left none of 8 reviews \(8 without a title\); loosen require_review_title=True and"
+        UserError, match=r"left none of 8 reviews \(8 without a title\); give --no-require-review-title and"
     ):
         run(tmp_path, rows)
     report = run(tmp_path, rows, rules=replace(LOOSE, require_review_title=False))
@@ -276,11 +276,20 @@ def test_a_file_without_timestamps_or_titles_builds_and_says_so(tmp_path: Path) 
     [
         (
             {"min_chars": 900},
-            r"step 'review rules' left none of 8 reviews \(8 with less than 900 characters\); loosen min_chars=900 and",
+            r"step 'review rules' left none of 8 reviews \(8 with less than 900 characters\); loosen --min-chars 900",
         ),
-        ({"min_description": 900}, r"step 'item rules' .*loosen require=.*, min_description=900, max_description=2000"),
-        ({"min_item_users": 3}, "step 'core' .*loosen min_item_users=3, min_user_reviews=3, max_user_reviews=500"),
-        ({"min_profile_reviews": 2}, "step 'profile' .*loosen min_profile_item_users=1, min_profile_reviews=2, tr"),
+        (
+            {"min_description": 900},
+            r"step 'item rules' .*loosen --require .*, --min-description 900, --max-description 2000",
+        ),
+        (
+            {"min_item_users": 3},
+            "step 'core' .*loosen --min-item-users 3, --min-user-reviews 3, --max-user-reviews 500",
+        ),
+        (
+            {"min_profile_reviews": 2},
+            "step 'profile' .*loosen --min-profile-item-users 1, --min-profile-reviews 2, --tr",
+        ),
     ],
 )
 def test_rules_that_leave_nothing_name_the_step(tmp_path: Path, thresholds: dict[str, Any], expected: str) -> None:
@@ -336,7 +345,7 @@ def test_reviews_that_cannot_be_used_say_why(tmp_path: Path, rows: list[Any], ex
         ),
         ([meta("x")], r"no item id of the metadata, like 'x', occurs in the reviews, like 'a'\); check the metadata"),
         (REVIEWS, r"of 8 items 8 that are reviews\); check the metadata files"),
-        ([meta("a", categories=[])], r"\(of 1 items 1 without categories\); loosen require="),
+        ([meta("a", categories=[])], r"\(of 1 items 1 without categories\); loosen --require "),
     ],
 )
 def test_metadata_that_cannot_be_used_says_why(tmp_path: Path, items: list[Any], expected: str) -> None:
@@ -379,9 +388,9 @@ def test_the_title_is_the_name_and_a_sentence(tmp_path: Path) -> None:
 
 
 def test_thresholds_that_make_no_sense() -> None:
-    with pytest.raises(UserError, match="min_chars=-1: give 0 or more"):
+    with pytest.raises(UserError, match="--min-chars -1: give 0 or more"):
         Rules(min_chars=-1)
-    with pytest.raises(UserError, match="min_user_reviews=9, max_user_reviews=8: nothing lies between"):
+    with pytest.raises(UserError, match="--min-user-reviews 9, --max-user-reviews 8: nothing lies between"):
         Rules(min_user_reviews=9, max_user_reviews=8)
 
 
@@ -461,7 +470,7 @@ def test_real_reviews_give_a_usable_corpus(tmp_path: Path) -> None:
 def test_dpl_s_own_thresholds_leave_nothing_of_real_reviews_and_say_why(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"Digital_Music: step 'item rules' .*rating_number"):
         build_real("Digital_Music", tmp_path, Rules())
-    with pytest.raises(UserError, match=r"step 'core' left none of .*min_item_users=8, min_user_reviews=18"):
+    with pytest.raises(UserError, match=r"step 'core' left none of .*--min-item-users 8, --min-user-reviews 18"):
         build_real("Digital_Music", tmp_path, Rules(require=("title",), min_description=0))
 
 

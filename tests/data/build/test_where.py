@@ -84,8 +84,9 @@ def test_items_are_taken_by_a_condition(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("where", "expected"),
     [
-        ("lnag = 'en'", "no field of the first rows 'lnag'; did you mean 'lang'? Known: asin, file, lang,"),
-        ("current_date > '2020-01-01'", "no field of the first rows 'current_date'"),
+        ("lnag = 'en'", "no field 'lnag' in the first rows; did you mean 'lang'? They have asin, file, lang,"),
+        ("current_date > '2020-01-01'", "no field 'current_date' in the first rows. They have asin, file,"),
+        ("rate = 5", "no field 'rate' in the first rows. They have asin,"),
         ("lang = ", "syntax error at or near"),
         ("lang = 'en'; DROP TABLE raw_reviews", "syntax error at or near"),
         ("lang", "gives VARCHAR, and a condition is true or false"),
@@ -120,10 +121,17 @@ def test_what_is_no_condition_is_refused_before_reading(tmp_path: Path, where: s
     assert not (tmp_path / "out").exists()
 
 
+def test_a_condition_on_a_list_names_the_function_for_lists(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"the field is a list: list_contains\(FIELD, 'text'\)$"):
+        run(tmp_path, where_meta="categories LIKE '%Rock%'")
+
+
 def test_a_condition_that_one_row_does_not_fit_names_the_cure(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--where lang::INT > 3: cannot be computed for a row: Could not convert"):
         run(tmp_path, where="lang::INT > 3")
     with pytest.raises(UserError, match=r"--where-meta title::INT > 3: cannot be computed for a row"):
         run(tmp_path, where_meta="title::INT > 3")
-    with pytest.raises(UserError, match=r"step 'where try_cast\(lang AS INT\) > 3' left none of 12 reviews; loosen w"):
+    with pytest.raises(
+        UserError, match=r"step 'where try_cast\(lang AS INT\) > 3' left none of 12 reviews; loosen --w"
+    ):
         run(tmp_path, where="try_cast(lang AS INT) > 3")

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import statistics as plain
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ from scipy import stats
 from bench.errors import UserError
 from bench.record import runs
 from bench.score import score_arrays
+from bench.types import Column
+from results.statistics.resampling import Difference, Estimate
+from results.tables import compare as comparing
 from results.tables import slices
 from results.tables.assemble import leaderboards
-from results.tables.compare import compare
+from results.tables.compare import Line, compare
 from results.tables.finished_runs import FinishedRun
 from tests.results import scored
 from tests.results.tables.test_leaderboard import summary
@@ -252,6 +256,20 @@ def test_compare_averages_seeds_and_finds_no_difference_where_none_is(found: lis
     assert [line.significance for line in made.lines] == [""] * 4
 
 
+def test_compare_names_lines_whose_dagger_and_interval_disagree() -> None:
+    column = Column("rouge1", "R-1", digits=4, higher_is_better=True)
+    side = Estimate(0.5, 0.4, 0.6, 10, np.zeros(5), np.zeros(9))
+
+    def line(low: float, p: float, column: Column = column) -> Line:
+        return Line("Books", column, side, side, Difference(0.1, low, 0.2, p), p)
+
+    says = comparing._disagreement
+    assert says([line(0.05, 0.01), line(-0.05, 0.3)]) == []
+    (said,) = says([line(0.05, 0.051), line(-0.05, 0.3)])
+    assert said.endswith("They disagree in Books R-1.")
+    assert says([line(0.05, 0.3, replace(column, higher_is_better=None))]) == []  # has no dagger at all
+
+
 def test_compare_refuses_runs_that_do_not_pair_up(found: list[FinishedRun]) -> None:
     out = out_of(found)
     with pytest.raises(UserError, match="no run or row 'dpl'"):
@@ -260,8 +278,7 @@ def test_compare_refuses_runs_that_do_not_pair_up(found: list[FinishedRun]) -> N
     scored.finished(out / "limited", summary("rag", data=other), scored.rows(0.5, users=3))
     with pytest.raises(UserError, match="A and B differ in their data"):
         compare("limited", "rag-0", out)
-    with pytest.raises(UserError, match="'rag' matches 2 rows of"):
-        compare("rag", "pag", out)
+    assert compare("rag", "pag", out).a == "RAG · no limit"  # the only one with the samples of the other side
 
 
 def test_arrays_that_cannot_be_kept_are_only_slower(found: list[FinishedRun], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -245,7 +245,7 @@ def test_a_method_s_name_wins_over_the_start_of_another_label(rag_and_soft: Path
     with pytest.raises(UserError) as error:
         compare("nonperso", "ra", rag_and_soft)
     assert "'ra' matches 2 rows of" in str(error.value)
-    assert "'RAG' (two), 'RAG + soft prompt' (three)" in str(error.value)
+    assert "two (RAG), three (RAG + soft prompt)" in str(error.value)
     with pytest.raises(UserError, match="no run or row 'pag'"):
         compare("nonperso", "pag", rag_and_soft)
 
