@@ -185,13 +185,13 @@ def statistics(name: str, rows: Sequence[Mapping[str, Any]]) -> tuple[Array, lis
 
 
 def values(name: str, sums: Array, keys: Sequence[str]) -> dict[str, Array]:
-    """(..., m) sums of `statistics` -> column key -> (...) values; NaN where no row had a value."""
+    """(..., m) sums of `statistics` -> column key -> (...) values; NaN where there is none, as where no row had one."""
     if keys:
         with np.errstate(invalid="ignore", divide="ignore"):
             return {key: sums[..., 2 * place] / sums[..., 2 * place + 1] for place, key in enumerate(keys)}
     metric = _metric(name) if sums.shape[-1] else None
     found: dict[str, Array] = metric.values(sums) if metric else {}
-    return found
+    return {key: np.where(np.isfinite(made), made, np.nan) for key, made in found.items()}
 
 
 @cache

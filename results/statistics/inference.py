@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 DRAWS = 1000
 COVERAGE = 0.95
+LACKING = 0.01  # share of draws without a value up to which there is an interval
 LEVEL = 0.05
 
 
@@ -39,15 +40,33 @@ def counts(users: int, *, draws: int = DRAWS, seed: int = 0) -> Array:
 
 
 def interval(resampled: Array, users: int) -> Array:
-    """The (2, ...) ends of 95 % intervals, from values (draws, ...) resampled over `users`. NaN below 2 users."""
+    """The (2, ...) ends of 95 % intervals, from values (draws, ...) resampled over `users`.
+
+    NaN below 2 users, and where more than LACKING of the draws have no value: both ends or none.
+    """
     import numpy as np
 
     if users < 2:
         return np.full((2, *resampled.shape[1:]), np.nan)
+    known = np.isfinite(resampled)
+    if not known.all():
+        return _of_known(np.where(known, resampled, np.nan), known.mean(axis=0), users)
     wide = quantile((1 + COVERAGE) / 2, users - 1) * math.sqrt(users / (users - 1))
     tail = NormalDist().cdf(-wide)
     ordered = np.sort(resampled, axis=0)  # one sort; quantiles of a sorted array are a weighted pair of its rows
     return np.stack([_at(ordered, tail), _at(ordered, 1 - tail)])
+
+
+def _of_known(resampled: Array, share: Array, users: int) -> Array:
+    """`interval` where some draws have no value (NaN), of the draws that have one. `share` of the draws have."""
+    import numpy as np
+
+    flat = resampled.reshape(len(resampled), -1)
+    ends = np.full((2, flat.shape[1]), np.nan)
+    for place in np.flatnonzero(share.reshape(-1) >= 1 - LACKING):
+        column = flat[:, place]
+        ends[:, place] = interval(column[np.isfinite(column)], users)
+    return ends.reshape(2, *resampled.shape[1:])
 
 
 def _at(ordered: Array, share: float) -> Any:

@@ -140,6 +140,8 @@ def _worth(gain: Gain, history: str) -> str:
 
 
 def _interval(one: Difference, digits: int) -> str:
+    if not math.isfinite(one.low):
+        return "without an interval"
     return f"(95 % interval {one.low:+.{digits}f} to {one.high:+.{digits}f})"
 
 
@@ -152,13 +154,14 @@ def _so(share: Estimate, history: str) -> str:
 
 
 def notes(swaps: Sequence[Swap]) -> list[str]:
-    lines = sum(len(one.lines) for one in swaps)
+    lines = sum(compare.tested(one.lines) for one in swaps)
     failed = [sum(one.failed[side] for one in swaps) for side in (0, 1)]
     seeds = sorted({seed for one in swaps for seed in one.seeds})
     return [
         *([SYNTHETIC] if any(one.synthetic for one in swaps) else []),
         f"Paired by sample. Intervals: bootstrap over users ({inference.DRAWS:,} draws). p: t-test over users, "
-        f"Holm-corrected over the {lines} lines. † own is better, ‡ own is worse, level 5 %.",
+        f"Holm-corrected over the {lines} lines of columns with a direction. † own is better, ‡ own is worse, level "
+        "5 %.",
         f"Seeds {', '.join(map(str, seeds))}. Failed samples (they score 0): {failed[0]} with own histories, "
         f"{failed[1]} with others'.",
     ]

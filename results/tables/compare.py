@@ -32,9 +32,14 @@ class Line:
     p: float
 
     @property
+    def is_tested(self) -> bool:
+        """Whether its column has a direction, so that A can be better or worse."""
+        return self.column.higher_is_better is not None
+
+    @property
     def significance(self) -> str:
         """The dagger: "†" where A is better, "‡" where A is worse, "" above the level and without a direction."""
-        if not self.p <= inference.LEVEL or self.column.higher_is_better is None:
+        if not self.p <= inference.LEVEL:
             return ""
         return significance.BETTER if notes.better(self.column, self.difference.value) else significance.WORSE
 
@@ -81,9 +86,16 @@ def lines(found: Estimates, groups: Sequence[str], columns: Sequence[Column]) ->
     return [Line(*pair, difference, difference.p) for pair, difference in made]
 
 
+def tested(found: Sequence[Line]) -> int:
+    """How many lines are corrected over."""
+    return sum(one.is_tested for one in found)
+
+
 def corrected(found: Sequence[Line]) -> list[Line]:
-    """The lines with Holm-corrected p-values: over all of them."""
-    adjusted = inference.holm([one.p for one in found])
+    """The lines with Holm-corrected p-values, over those of columns with a direction; NaN for the others, which get no
+    dagger: their p-value is in `difference`.
+    """
+    adjusted = inference.holm([one.p if one.is_tested else math.nan for one in found])
     return [replace(one, p=p) for one, p in zip(found, adjusted, strict=True)]
 
 
@@ -116,7 +128,8 @@ def show(console: Console, comparison: Comparison) -> None:
     console.print(grid)
     console.print(
         f"Paired by sample. Intervals: bootstrap over users ({inference.DRAWS:,} draws). p: t-test over users, "
-        f"Holm-corrected over the {len(comparison.lines)} lines. † A is better, ‡ A is worse, level 5 %.",
+        f"Holm-corrected over the {tested(comparison.lines)} lines of columns with a direction. † A is better, ‡ A is "
+        "worse, level 5 %.",
         style="dim",
         markup=False,
     )
@@ -126,9 +139,7 @@ def show(console: Console, comparison: Comparison) -> None:
 
 def _disagreement(lines: Sequence[Line]) -> list[str]:
     """A note on lines whose interval leaves out 0 while they have no dagger, or the other way round."""
-    directed = [
-        line for line in lines if line.column.higher_is_better is not None and math.isfinite(line.difference.low)
-    ]
+    directed = [line for line in lines if line.is_tested and math.isfinite(line.difference.low)]
     odd = [line for line in directed if bool(line.significance) == (line.difference.low <= 0 <= line.difference.high)]
     listed = ", ".join(f"{line.category} {line.column.label}" for line in odd)
     return [f"Daggers follow p (Holm) and not the interval, which is not corrected. They disagree in {listed}."] * bool(

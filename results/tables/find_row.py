@@ -24,7 +24,7 @@ def meant(rows: Sequence[Row], name: str) -> list[int]:
     """The indices of the rows that `name` may mean; [] for none.
 
     A method's name comes first, then a whole label, both also in another case, then the start of labels, then that of
-    methods' names. The dots of a label may be left out.
+    methods' names. The dots of a label may be left out. Of several rows, those with the users' own histories are meant.
     """
     start, label = name.casefold(), ascii_label(name).casefold()
     labels = [ascii_label(row.label).casefold() for row in rows]
@@ -36,7 +36,9 @@ def meant(rows: Sequence[Row], name: str) -> list[int]:
         [place for place, one in enumerate(labels) if one.startswith(label)],
         [place for place, row in enumerate(rows) if row.method.casefold().startswith(start)],
     ]
-    return next(filter(None, kinds), [])
+    found: list[int] = next(filter(None, kinds), [])
+    own = [place for place in found if not rows[place].variant.startswith("history=")]
+    return own or found
 
 
 def ascii_label(label: str) -> str:

@@ -139,7 +139,7 @@ NOTE = (
 
 def _cells(line: Valid, whole: bool) -> list[str]:
     values = [
-        "-" if math.isnan(value) else f"{value:.3f} ±{(high - low) / 2:.3f}"
+        "-" if math.isnan(value) else f"{value:.3f}" if math.isnan(low) else f"{value:.3f} ±{(high - low) / 2:.3f}"
         for value, low, high in (
             (line.auc, line.auc_low, line.auc_high),
             (line.top1, line.top1_low, line.top1_high),
@@ -156,8 +156,12 @@ def as_json(title: str, lines: Sequence[Valid], *, nobody: int) -> dict[str, Any
         "title": title,
         "least": LEAST,
         "without": nobody,
-        "rows": [{**asdict(one), "fit": one.fit} for one in lines],
+        "rows": [{**{key: _known(value) for key, value in asdict(one).items()}, "fit": one.fit} for one in lines],
     }
+
+
+def _known(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 # ---------------------------------------------------------------- in tables
@@ -202,9 +206,13 @@ def _of_real_texts(scores: ScoreArrays, name: str) -> dict[str, tuple[Estimate, 
 
 def _listed(real: Mapping[str, tuple[Estimate, Estimate | None]]) -> str:
     return ", ".join(
-        f"{label} {top.value:.3f} [{top.low:.3f}, {top.high:.3f}] and {'-' if floor is None else f'{floor.value:.3f}'}"
+        f"{label} {top.value:.3f}{_ends(top)} and {'-' if floor is None else f'{floor.value:.3f}'}"
         for label, (top, floor) in real.items()
     )
+
+
+def _ends(one: Estimate) -> str:
+    return f" [{one.low:.3f}, {one.high:.3f}]" if math.isfinite(one.low) else ""
 
 
 def _is_of(key: str, scorer: str) -> bool:

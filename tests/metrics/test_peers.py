@@ -11,6 +11,7 @@ from scipy import stats
 
 from bench.data.corpus import load
 from bench.data.synthetic import world
+from bench.score import score_arrays
 from bench.score.targets import Targets
 from metrics.peers import Peers
 from tests.metrics.authorship.authors import author, review, target
@@ -71,3 +72,12 @@ def test_the_real_text_has_1_and_a_peers_has_a_half_in_a_world(tmp_path: Path) -
     floor = np.array([row["peers_delta_auc_floor"] for row in known if row["peers_delta_auc_floor"] is not None])
     low, high = stats.t.interval(0.99, len(floor) - 1, floor.mean(), stats.sem(floor))
     assert low < 0.5 < high
+
+
+def test_a_share_of_no_room_is_no_number_anywhere() -> None:
+    """A floor of 1 leaves nothing between floor and ceiling; an infinite share once broke the report."""
+    row = {"peers": 2, "peers_delta_auc": 0.5, "peers_delta_auc_floor": 1.0}
+    sums = np.array([Peers().statistics(row)])
+    assert np.isinf(Peers().values(sums)["peers_delta_share"]).all()
+    assert np.isnan(score_arrays.values("peers", sums, ())["peers_delta_share"]).all()
+    assert "peers_delta_share" not in Peers().aggregate([row])

@@ -168,3 +168,13 @@ def test_resampled_bleu_is_sacrebleu_s(seed: int) -> None:
 def test_bleu_of_many_shapes() -> None:
     sums = np.array(bleu_rows(0, 12)).reshape(3, 4, 10)
     assert Bleu().values(sums)["bleu"].shape == (3, 4)
+
+
+def test_draws_without_a_value_leave_both_ends_or_none() -> None:
+    values = np.random.default_rng(4).normal(size=(1000, 4))
+    values[:8, 1], values[8:16, 2], values[:30, 3] = np.nan, np.inf, np.nan
+    low, high = inference.interval(values, 50)
+    for place, known in ((0, values[:, 0]), (1, values[8:, 1]), (2, np.delete(values[:, 2], range(8, 16)))):
+        assert (low[place], high[place]) == pytest.approx(inference.interval(known, 50))
+    assert np.isnan([low[3], high[3]]).all()
+    assert np.isnan(inference.interval(values[:, 3], 50)).all()

@@ -14,9 +14,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bench.types import Column
 from results.statistics import inference
+from results.statistics.resampling import Difference, Estimate
 from results.swap import differences, show
 from results.swap.sides import Pair
+from results.tables import compare
+from results.tables.compare import Line
 from results.tables.finished_runs import FinishedRun
 from tests.results import scored
 from tests.results.tables.test_leaderboard import summary
@@ -142,3 +146,26 @@ def test_one_user_has_values_without_intervals_in_every_format(tmp_path: Path) -
     made = json.loads(show.as_json([found]))["swaps"][0]["lines"]
     assert made[0]["low"] is None and made[0]["p_holm"] is None and made[0]["difference"] is not None
     assert "| RAG | random | Books | R-1 |" in show.as_markdown([found])
+
+
+def test_columns_without_a_direction_are_not_corrected_over() -> None:
+    estimate = Estimate(0.5, 0.4, 0.6, 9, np.zeros(9), np.zeros(9))
+    columns = [Column("a", "A", higher_is_better=True), Column("l", "LEN."), Column("b", "B", higher_is_better=False)]
+    made = [
+        Line("Books", column, estimate, estimate, Difference(0.1, 0.05, 0.2, p), p)
+        for column, p in zip(columns, (0.02, 0.001, 0.03), strict=True)
+    ]
+    assert compare.tested(made) == 2
+    one, none, other = compare.corrected(made)
+    assert (one.p, other.p) == (0.04, 0.04)
+    assert math.isnan(none.p) and none.significance == "" and compare.numbers(none)[4:6] == ["0.0010", "-"]
+    assert (one.significance, other.significance) == ("†", "‡")
+
+
+def test_a_difference_without_an_interval_says_so() -> None:
+    alone = Estimate(0.5, math.nan, math.nan, 1, np.zeros(1), np.zeros(1))
+    column = Column("rouge1", "R-1", higher_is_better=True)
+    unsure = Difference(0.1, math.nan, math.nan, math.nan)
+    said = show._worth(differences.Gain("Books", column, unsure, unsure, None), "random")
+    assert "nan" not in said and "+0.1000 without an interval, which is not certain" in said
+    assert "nan" not in " ".join(compare.numbers(Line("Books", column, alone, alone, unsure, math.nan)))

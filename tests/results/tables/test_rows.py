@@ -250,6 +250,17 @@ def test_a_method_s_name_wins_over_the_start_of_another_label(rag_and_soft: Path
         compare("nonperso", "pag", rag_and_soft)
 
 
+def test_a_method_means_its_row_with_the_users_own_histories(tmp_path: Path) -> None:
+    """`bench swap rag` adds rows of the same method: the commands of the pages go on meaning what they meant."""
+    found = finished(
+        tmp_path, one=summary("nonperso"), two=summary("rag"), three=summary("rag", variant="history=random")
+    )
+    for name in ("rag", "RAG", "ra"):
+        assert compare("nonperso", name, tmp_path).b == "RAG"
+        assert baseline_of(leaderboards(found, baseline=name)) == ["RAG"]
+    assert compare("nonperso", "RAG history=random", tmp_path).b == "RAG · history=random"
+
+
 def baseline_of(made: list[Leaderboard]) -> list[str]:
     said = (note for one in made for note in one.notes if note.startswith("†"))
     return [note.partition("worse than ")[2].partition(": t-test")[0] for note in said]

@@ -152,3 +152,10 @@ def test_the_command(capfd: pytest.CaptureFixture[str]) -> None:
     assert "another's" in capfd.readouterr().out
     assert bench("validity", "--data", "bundled", "--scorers", "luar") == 2
     assert capfd.readouterr().err.splitlines()[-1].startswith("bench: no scorer 'luar'")
+
+
+def test_one_user_has_no_interval_in_words_or_json() -> None:
+    alone = replace(line(math.nan), auc_high=math.nan)
+    assert validity._cells(alone, True)[3] == "0.700"
+    (row,) = json.loads(json.dumps(validity.as_json("t", [alone], nobody=0), allow_nan=False))["rows"]
+    assert (row["auc"], row["auc_low"], row["floor"]) == (0.7, None, None)
