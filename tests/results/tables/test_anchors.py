@@ -273,6 +273,9 @@ def test_normalized_values_and_intervals_by_hand(lonely: World, capfd: pytest.Ca
     assert ends == pytest.approx([0, 1])
     assert board["title"].endswith("normalized")
     assert any("does not show how personal a text is" in note for note in board["notes"])
+    assert not any("smallest true difference" in note for note in board["notes"])  # it is of values, not of shares
+    plain = table(lonely.out, "--anchors", capfd=capfd)
+    assert any("smallest true difference" in note for note in plain["notes"])
 
 
 def test_daggers_are_those_of_the_values(lonely: World, capfd: pytest.CaptureFixture[str]) -> None:
