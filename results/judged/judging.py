@@ -20,6 +20,10 @@ from results.judged.known import Known, known
 from results.tables import named_rows, run_settings
 from results.tables.finished_runs import FinishedRun
 
+OPTIONS = {
+    "base_url": "--base-url", "model": "--model-name", "reviews": "--reviews", "max_new_tokens": "--max-new-tokens",
+}  # fmt: skip
+
 Say = Callable[[str], None]
 Sides = list[tuple[FinishedRun, FinishedRun]]  # A and B, of one seed each
 
@@ -93,10 +97,8 @@ def _fits(about: About, judge: PairwiseJudge) -> bool:
 
 def _called(about: About) -> str:
     """'served-model on openai 1 (--base-url http://localhost:8000/v1)': the judge, and the options that name it."""
-    words = {"base_url": "--base-url", "model": "--model-name"}
-    shown = {"reviews": "--reviews", "max_new_tokens": "--max-new-tokens"}
     given = {key: value for key, value in about.options.items() if value != getattr(PairwiseJudge, key, None)}
-    said = " ".join(f"{option} {given[key]}" for key, option in {**words, **shown}.items() if key in given)
+    said = " ".join(f"{option} {given[key]}" for key, option in OPTIONS.items() if key in given)
     return f"{about.judge} ({said or 'without options'})"
 
 

@@ -159,3 +159,12 @@ def test_a_metric_that_the_runs_lack_is_refused_before_anything_runs(
         f"no run here was scored with metric 'bertscore'; `bench score {world.out} --metric bertscore` adds it" in said
     )
     assert len(FakeGenerator.plan.requests) == asked
+
+
+def test_a_dry_run_over_two_datasets_names_both(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["--data", "mixed", "--limit", 6, "--profile", world.profile, "--generator", "fake", "--out", world.out]
+    assert bench("run", "--method", "rag", *words) == 0
+    capfd.readouterr()
+    assert swap(world, world.out, "--dry-run") == 0
+    said = capfd.readouterr().out
+    assert "toy · profile fake · engine fake\n" in said and "mixed · profile fake · engine fake\n" in said
