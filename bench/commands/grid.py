@@ -98,11 +98,15 @@ def show_plan(configs: list[RunConfig], corpora: engines.Corpora, out: Path, pro
     from results.tables import show
 
     outcome = engines.Outcome()
-    for group in engines.by_engine(configs):
+    groups = engines.by_engine(configs)
+    for group in groups:
         ready = engines.prepare(group, corpora, out, progress=progress, outcome=outcome)
         if ready:
             for line in runner.warnings(ready.cells, ready.corpus):
                 progress.say(line)
+            if len(groups) > 1:
+                title = (ready.corpus.name, f"profile {group[0].profile.name}", f"engine {group[0].generator}")
+                console().print(" · ".join(title), style="italic", markup=False)
             show.plan(console(), planning.plan(ready.cells, ready.corpus, ready.service, out))
     return outcome.failures
 

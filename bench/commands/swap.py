@@ -41,16 +41,18 @@ def swap(
     from bench.console.progress import Progress
     from bench.suite.grid import comma_list
     from results.swap import differences, show, sides
+    from results.tables import scored
 
     form, histories = match("format", form, FORMATS), _histories(history)
     with working("reading finished runs"):
         found = sides.find(places, out)
+        metrics = scored.of_runs(comma_list(metric), [run for own in found for run in own.runs])
     with Progress() as progress:
         failures = _missing(found, histories, progress, dry_run=dry_run)
     if not dry_run:
         with working("comparing: intervals by resampling users"):
             pairs = list(sides.pairs(found, histories))
-            swaps = differences.measured(pairs, every=all_columns, metrics=comma_list(metric))
+            swaps = differences.measured(pairs, every=all_columns, metrics=metrics)
         if swaps and form == "terminal":
             show.terminal(console(), swaps)
         elif swaps:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from bench import defaults
+from bench import defaults, registry
 from bench.config import IMPORTED, RunConfig, fingerprint, load_profile
 from bench.data.corpus import Corpus, load, resolve
 from bench.errors import UserError, match, shown
@@ -123,6 +123,8 @@ def _config(asked: Asked, corpus: Corpus, seed: int) -> RunConfig:
     name = asked.name.strip()
     if not name or not name.isprintable() or len(name) > LONGEST_NAME:
         raise UserError(f"--name {shown(asked.name)}: a name of 1 to {LONGEST_NAME} letters on one line is expected")
+    if whose := _taken(name):
+        raise UserError(f"--name {shown(name)} is {whose}; give the system a name of its own")
     return RunConfig(
         method=IMPORTED,
         k=0,
@@ -138,6 +140,17 @@ def _config(asked: Asked, corpus: Corpus, seed: int) -> RunConfig:
         ),
         imported=name,
     )
+
+
+def _taken(name: str) -> str:
+    """Which other rows of tables the name would mean, for `--baseline` and `bench compare`; "" for none."""
+    word = name.casefold()
+    if word.startswith("anchor:"):
+        return "how tables name rows of real texts"
+    if word in map(str.casefold, registry.names("method")):
+        return "the name of a method"
+    labels = (str(getattr(registry.load("method", one), "label", "")) for one in registry.ours("method"))
+    return "the label of a method" if word in map(str.casefold, labels) else ""
 
 
 def _folder(config: RunConfig, texts: Mapping[str, str | None], out: Path) -> RunFolder:

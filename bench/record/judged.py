@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -81,6 +82,13 @@ def write(path: Path, judgement: Judgement) -> None:
     """Replaces the file, completely or not at all."""
     rows = [one.model_dump() for one in (judgement.about, *judgement.pairs, *judgement.known)]
     files.write(path, "".join(f"{runs.dump(row)}\n" for row in rows))
+
+
+def heads(out: Path) -> Iterator[tuple[Path, About]]:
+    """Every file beside these runs and whom it judged, without its pairs. What cannot be read is left out."""
+    for path in sorted((out / FOLDER).glob("*.jsonl")):
+        with path.open() as file, suppress(ValueError):
+            yield path, About.model_validate_json(file.readline())
 
 
 def read(path: Path) -> Judgement:

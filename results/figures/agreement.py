@@ -29,7 +29,7 @@ def metrics(group: Sequence[FinishedRun], names: Sequence[str]) -> Figure | None
     made = agreement.of_table(table)
     if len(made.columns) < 2:
         return None
-    draw = [_correlations, *[_swaps] * bool(made.swaps), _orders]
+    draw = [_correlations, *[_swaps] * bool(made.swaps), *[_orders] * bool(made.ordered)]
     size = max(LEAST, 1.2 + CELL * len(made.columns))
     figure, (axes,) = drawing.panels(1, len(draw), width=size + 0.4, height=size)
     for panel, ax in zip(draw, axes, strict=True):
@@ -89,13 +89,13 @@ def _swaps(ax: Axes, made: Agreement) -> None:
 
 
 def _orders(ax: Axes, made: Agreement) -> None:
-    """A line for each row through its places by all columns."""
-    xs = list(range(len(made.columns)))
+    """A line for each row through its places by all columns that order rows."""
+    xs = list(range(len(made.ordered)))
     for place, (label, places) in enumerate(zip(made.rows, made.places.tolist(), strict=True)):
         look: Any = {"color": drawing.colour(place), "marker": drawing.MARKERS[place % len(drawing.MARKERS)]}
         dashes: Any = drawing.DASHES[place % len(drawing.DASHES)]
         ax.plot(xs, places, ls=dashes, ms=5, lw=1.3, label=label, **look)
-    ax.set_xticks(xs, agreement_shown.heads(made), rotation=45, ha="right")
+    ax.set_xticks(xs, agreement_shown.ordered_heads(made), rotation=45, ha="right")
     ax.set_yticks(range(1, len(made.rows) + 1))
     ax.invert_yaxis()
     ax.set_title("Place by each metric")

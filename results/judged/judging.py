@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.corpus import Corpus, load
-from bench.errors import UserError
+from bench.errors import EngineError, UserError
 from bench.record import judged, runs
 from bench.record.judged import About, Judgement, Pair
 from bench.score import keep, written
@@ -17,8 +17,12 @@ from bench.score.written import Written
 from bench.types import UserTarget
 from metrics.pairwise import Case, PairwiseJudge, Verdict
 from results.judged.known import Known, known
-from results.tables import named_rows
+from results.tables import named_rows, run_settings
 from results.tables.finished_runs import FinishedRun
+
+OPTIONS = {
+    "base_url": "--base-url", "model": "--model-name", "reviews": "--reviews", "max_new_tokens": "--max-new-tokens",
+}  # fmt: skip
 
 Say = Callable[[str], None]
 Sides = list[tuple[FinishedRun, FinishedRun]]  # A and B, of one seed each
@@ -47,8 +51,12 @@ def _by_seed(a: str, b: str, runs_a: Sequence[FinishedRun], runs_b: Sequence[Fin
 
 def place(label_a: str, label_b: str, pairs: Sides, judge: PairwiseJudge) -> Path:
     """Where the judgement is kept: beside A's runs."""
-    names = [run.folder.path.name for side in zip(*pairs, strict=True) for run in side]
-    return judged.place(pairs[0][0].folder.path.parent, label_a, label_b, names, options(judge))
+    return judged.place(pairs[0][0].folder.path.parent, label_a, label_b, _names(pairs), options(judge))
+
+
+def _names(pairs: Sides) -> list[str]:
+    """Of all run folders, A's then B's."""
+    return [run.folder.path.name for side in zip(*pairs, strict=True) for run in side]
 
 
 def options(judge: PairwiseJudge) -> dict[str, Any]:
@@ -56,12 +64,42 @@ def options(judge: PairwiseJudge) -> dict[str, Any]:
 
 
 def again(label_a: str, label_b: str, pairs: Sides, judge: PairwiseJudge) -> Judgement:
-    """What was kept. Raises UserError where nothing was, or where the texts have changed since."""
+    """What was kept: by this judge, else the only one of these runs that fits the options that were given.
+
+    Raises UserError where nothing was, where several fit, or where the texts have changed since.
+    """
     path = place(label_a, label_b, pairs, judge)
+    if not path.is_file():
+        path = _only(pairs, judge) or path
     kept = judged.read(path)
     if kept.about.runs != _digests(pairs):
         raise UserError(f"texts have changed since {path} was written; leave out --again")
     return kept
+
+
+def _only(pairs: Sides, judge: PairwiseJudge) -> Path | None:
+    names = _names(pairs)
+    heads = judged.heads(pairs[0][0].folder.path.parent)
+    found = [(path, about) for path, about in heads if list(about.runs) == names and _fits(about, judge)]
+    if len(found) > 1:
+        listed = "; ".join(_called(about) for _, about in found)
+        raise UserError(f"{len(found)} judgements of these runs are kept: {listed}; give the options of one")
+    return found[0][0] if found else None
+
+
+def _fits(about: About, judge: PairwiseJudge) -> bool:
+    """Whether nothing that was given speaks against it. A model may be the only one of a server that was named."""
+    given = {key: value for key, value in options(judge).items() if value != getattr(PairwiseJudge, key)}
+    model = given.pop("model", None)
+    known = (None, about.options.get("model"), about.judge.partition(" on ")[0])
+    return model in known and all(about.options.get(key) == value for key, value in given.items())
+
+
+def _called(about: About) -> str:
+    """'served-model on openai 1 (--base-url http://localhost:8000/v1)': the judge, and the options that name it."""
+    given = {key: value for key, value in about.options.items() if value != getattr(PairwiseJudge, key, None)}
+    said = " ".join(f"{option} {given[key]}" for key, option in OPTIONS.items() if key in given)
+    return f"{about.judge} ({said or 'without options'})"
 
 
 def judge_sides(
@@ -77,15 +115,28 @@ def judge_sides(
     """Asks for every pair of texts in both orders, then for `known_pairs` pairs with known answers. Keeps all.
 
     The judge speaks and is budgeted as the model of A's first run, where it is not another one. Raises UserError where
-    a run's data has changed, EngineError where the judge cannot be reached.
+    a run's data has changed or its engine asks no model, EngineError where the judge cannot be reached or answers none
+    of the questions about two runs.
     """
     first = pairs[0][0].folder
     config = written.read_config(first)
+    if not judge.base_url and config.generator in run_settings.FAKE:
+        raise UserError(
+            f"{first.path.name} was written by {config.generator}, which is no model and cannot judge; name a judge by "
+            "--base-url"
+        )
     corpus = load(config.data)
     judge.respondent = judges.respondent(judge, config, out=first.path.parent)
     found: list[Pair] = []
     for one, other in pairs:
-        found += _judged(judge, written.read(one.folder, corpus), written.read(other.folder, corpus))
+        made = _judged(judge, written.read(one.folder, corpus), written.read(other.folder, corpus))
+        answers = [answer for pair in made for answer in pair.answers]
+        if answers and not any(answer is not None for answer in answers):
+            raise EngineError(
+                f"{judge.respondent.name} answered none of {len(answers)} questions, so nothing is kept; mend the "
+                "judge, then give the same command"
+            )
+        found += made
     say(f"calibrating on up to {known_pairs} pairs with known answers")
     calibration = calibrated(judge, known(corpus, config.split, n=known_pairs) if known_pairs else [])
     about = About(

@@ -76,7 +76,9 @@ def measured(found: Sequence[Pair], *, every: bool = False, metrics: Sequence[st
 def _measured(pair: Pair, *, every: bool, metrics: Sequence[str]) -> Swap:
     both = (*pair.own, *pair.swapped)
     shared = compare.shared(pair.label, f"its {pair.history} history", [run.summary for run in both])
-    columns = scored.chosen(shared, scored.named(metrics, shared, who="not each of these runs"), every=every)
+    places = [run.folder.path.parent for run in both]
+    names = scored.named(metrics, shared, places=places, who="not each of these runs")
+    columns = scored.chosen(shared, names, every=every)
     floor = pair.floor if scored.agree([run.summary for run in (*both, *pair.floor)]) else ()
     scores = [_scores(side) for side in (pair.own, pair.swapped, floor) if side]
     first = scores[0][0]

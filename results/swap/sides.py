@@ -71,6 +71,8 @@ def find(names: Sequence[str], out: Path) -> list[Own]:
 def _refusal(name: str, seeds: Sequence[FinishedRun]) -> str:
     """Why there is nothing to swap; "" where there is."""
     config = read_config(seeds[0].folder)
+    if config.imported is not None:
+        return f"{name}: imported texts have no history to swap; name a run of a method"
     if config.history != "own":
         return f"{name} has another user's history already ({config.history}); name the run with the users' own"
     if not _reads_history(config):

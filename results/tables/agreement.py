@@ -55,7 +55,7 @@ class Swap:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of one table. `places` is (rows, columns): 1 for the best row of a column, NaN where it has no value."""
+    """Of one table. `places` is (rows, columns of `ordered`): 1 for the best row of a column, NaN without a value."""
 
     title: str
     metrics: tuple[str, ...]  # of each column; columns of one metric stand together
@@ -71,7 +71,12 @@ class Agreement:
     example: str  # a run whose history can be swapped; "" for none
     rows: tuple[str, ...]  # the labels of `places`
     places: Array
-    kendall: Matrix | None  # None below three rows
+    kendall: Matrix | None  # of `ordered`; None below three rows and without any of these columns
+
+    @property
+    def ordered(self) -> list[int]:
+        """The indices of the columns in which one end is better: the others give no order of rows."""
+        return [place for place, column in enumerate(self.columns) if column.higher_is_better is not None]
 
 
 def measure(given: Sequence[ScoredRows], *, baseline: str = "") -> Iterator[Agreement]:
@@ -100,7 +105,7 @@ def of_table(table: ScoredRows, baseline: int | None = None) -> Agreement:
     found = resampling.estimate(scores, {ALL: everyone}, keys)
     rows = [place for place, row in enumerate(board.rows) if not row.variant.startswith(HISTORY)]
     labels = [row.label for row in board.rows]
-    shown = _shown(found, rows, columns)
+    shown = _shown(found, rows, [column for column in columns if column.higher_is_better is not None])
     counts = np.concatenate([np.ones((1, users)), inference.counts(users)])
     return Agreement(
         title=board.title,
@@ -117,7 +122,7 @@ def of_table(table: ScoredRows, baseline: int | None = None) -> Agreement:
         example=_example(table.runs),
         rows=tuple(labels[place] for place in rows),
         places=_places(shown[0]),
-        kendall=_matrix(statistics.kendall(shown), users) if len(rows) > 2 else None,
+        kendall=_matrix(statistics.kendall(shown), users) if len(rows) > 2 and shown.shape[-1] else None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from results.statistics import inference
@@ -49,13 +49,18 @@ def heads(made: Agreement) -> list[str]:
     ]
 
 
+def ordered_heads(made: Agreement) -> list[str]:
+    """Those of the columns that order the rows."""
+    every = heads(made)
+    return [every[place] for place in made.ordered]
+
+
 def _correlations(made: Agreement) -> Iterator[Any]:
     if len(made.columns) < 2:
         yield "One column alone has nothing to agree with; `--all` takes every column."
     else:
-        yield _square(
-            made, "Correlation of differences: Pearson below, Spearman above", _half, made.pearson, made.spearman
-        )
+        title = "Correlation of differences: Pearson below, Spearman above"
+        yield _square(heads(made), made.metrics, title, _half, made.pearson, made.spearman)
         yield (
             f"Differences of {made.of}, both ways round, of each of {made.users} users, all categories together; "
             "± half the 95 % interval, bootstrap over users. Columns where less is better are turned round."
@@ -67,20 +72,24 @@ def _correlations(made: Agreement) -> Iterator[Any]:
 
 
 def _square(
-    made: Agreement, title: str, say: Callable[[Matrix | None, int, int], str], below: Matrix, above: Matrix | None
+    names: Sequence[str],
+    metrics: Sequence[str],
+    title: str,
+    say: Callable[[Matrix | None, int, int], str],
+    below: Matrix,
+    above: Matrix | None,
 ) -> Table:
-    """A line and a column for each column of the runs; lines of one metric stand together."""
+    """A line and a column for each of these columns of the runs; lines of one metric stand together."""
     from rich.markup import escape
 
-    names = heads(made)
     grid = grids.grid(title, 2, ["Metric", "", *names])
     for line, name in enumerate(names):
-        ends = line + 1 < len(names) and made.metrics[line + 1] != made.metrics[line]
-        first = line == 0 or made.metrics[line - 1] != made.metrics[line]
+        ends = line + 1 < len(names) and metrics[line + 1] != metrics[line]
+        first = line == 0 or metrics[line - 1] != metrics[line]
         cells = [
             "1" if line == place else say(below if place < line else above, line, place) for place in range(len(names))
         ]
-        grid.add_row(escape(made.metrics[line] if first else ""), escape(name), *cells, end_section=ends)
+        grid.add_row(escape(metrics[line] if first else ""), escape(name), *cells, end_section=ends)
     return grid
 
 
@@ -147,7 +156,12 @@ def _dagger(one: Swap) -> str:
 def _orders(made: Agreement) -> Iterator[Any]:
     from rich.markup import escape
 
-    grid = grids.grid("The order of methods by each metric", 1, ["Method", *heads(made)])
+    names = ordered_heads(made)
+    if others := [head for head in heads(made) if head not in names]:
+        yield f"No order by {', '.join(others)}: no direction, so no row is best there."
+    if not names:
+        return
+    grid = grids.grid("The order of methods by each metric", 1, ["Method", *names])
     for label, places in zip(made.rows, made.places.tolist(), strict=True):
         grid.add_row(escape(label), *("-" if math.isnan(place) else f"{place:.0f}" for place in places))
     yield grid
@@ -157,8 +171,9 @@ def _orders(made: Agreement) -> Iterator[Any]:
     )
     if made.kendall is None:
         yield "Kendall's tau between these orders needs three rows."
-    elif len(made.columns) > 1:
-        yield _square(made, "Agreement of the orders: Kendall's tau", _ends, made.kendall, None)
+    elif len(names) > 1:
+        metrics = [made.metrics[place] for place in made.ordered]
+        yield _square(names, metrics, "Agreement of the orders: Kendall's tau", _ends, made.kendall, None)
         pairs = len(made.rows) * (len(made.rows) - 1) // 2
         yield (
             f"tau-b: of the {pairs} pairs of {len(made.rows)} rows, the share that two columns order alike less the "

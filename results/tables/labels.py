@@ -68,13 +68,13 @@ def _varying(runs: Sequence[FinishedRun]) -> dict[str, list[str]]:
 
 
 def _differing(runs: Sequence[FinishedRun]) -> list[str]:
-    """The retrieval encoder is a fact of some retrievers only: that others have none is no difference."""
+    """An encoder is a fact of some retrievers and histories only: that others have none is no difference."""
     facts = [run.facts for run in runs]
     keys = dict.fromkeys(key for one in facts for key in one)
-    with_key = {key: {run.summary["retriever"] for run in runs if key in run.facts} for key in keys}
+    with_key = {key: {_kind(run) for run in runs if key in run.facts} for key in keys}
 
     def differs(key: str) -> bool:
-        alike = [run.facts for run in runs if run.summary["retriever"] in with_key[key]]
+        alike = [run.facts for run in runs if _kind(run) in with_key[key]]
         return len({json.dumps(one.get(key)) for one in alike}) > 1
 
     differ = [key for key in keys if differs(key)]
@@ -88,6 +88,11 @@ def _differing(runs: Sequence[FinishedRun]) -> list[str]:
         return all(len(values) == 1 for values in seen.values())
 
     return named + [key for key in differ if key.endswith(".weights") and not told(key)]
+
+
+def _kind(run: FinishedRun) -> tuple[str | None, str]:
+    """Labels name both wherever they differ."""
+    return run.summary["retriever"], run.summary["variant"]
 
 
 def _said(key: str, value: Any) -> str:

@@ -65,10 +65,13 @@ def measured(
 
 
 def _finished(board: Leaderboard, found: Estimates, baseline: str, *, normalized: bool) -> Leaderboard:
-    whole, estimates = recovered.with_column(board, found)
+    whole, of_values = recovered.with_column(board, found)
+    estimates = of_values
     if normalized:
-        whole, estimates = normalizing.normalize(whole, estimates)
+        whole, estimates = normalizing.normalize(whole, of_values)
     tested = _with_daggers(_with_intervals(whole, estimates), found, baseline)
+    if estimates is not of_values:  # a smallest difference of values says nothing of shares
+        return tested
     of_runs = {key: one for key, one in found.items() if board.rows[key[0]].kind == "run"}
     said = detectable.note(board, of_runs, find(board, baseline) if baseline else None)
     return replace(tested, notes=(*tested.notes, said)) if said else tested

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -17,8 +17,10 @@ from bench.types import Column, StageCost
 from results.tables import run_settings
 from results.tables.finished_runs import FinishedRun, Summary
 from results.tables.formats import shared
+from results.tables.recovered import FLOOR
 
 Rows = Mapping[str, Sequence[FinishedRun]]  # label -> the runs of its seeds
+Shares = Mapping[str, Mapping[str, float]]  # column -> category -> value
 
 NOT_KNOWN = (
     "Their model, prompts, budgets, sampling and costs are not known and may be others than those of the other rows: "
@@ -30,9 +32,11 @@ LET_PASS = {
     "unknown": "lines of no such sample, left out:",
     "doubles": "earlier texts of a sample, replaced by a later one:",
 }
-COPIED = 0.1  # share of 5-grams above which a note names the row
+COPIED = 0.1  # share of 5-grams, above Non-Perso's where the table has it, above which a note names the row
+OFTEN = "More than {share} % of the 5-grams stand word for word elsewhere"
+OFTENER = "5-grams stand word for word elsewhere, in a category more than {share} points above Non-Perso's share"
 COPIES = (
-    "More than {share} % of the 5-grams stand word for word elsewhere (CP-H: past reviews, CP-I: item and title, CP-P: "
+    "{what} (CP-H: past reviews, CP-I: item and title, CP-P: "
     "other users' reviews of the item; range over categories): {rows}. Phrases recur by chance and by habit, as in "
     "Non-Perso, which is shown no review, and in the reference (--anchors): what exceeds both was copied, and the "
     "likeness that it earns is not writing."
@@ -189,23 +193,41 @@ def uncompared(rows: Rows) -> Iterator[str]:
 
 
 def copied(rows: Rows, shared: Summary) -> Iterator[str]:
-    """Which rows have more than COPIED of a category's 5-grams from elsewhere, word for word, and from where."""
+    """Which rows have more than COPIED of a category's 5-grams from elsewhere, word for word, and from where.
+
+    Phrases recur in texts that saw no review too: where the table has Non-Perso, its share of the category is added.
+    """
     columns = {one["key"]: one["label"] for one in shared["columns"] if one["metric"] == "copying"}
+    shares = {label: _shares([run.summary for run in seeds], columns) for label, seeds in rows.items()}
+    without = [shares[label] for label, seeds in rows.items() if seeds[0].summary["method"] == FLOOR]
+    floors = [of for of in without if any(of.values())]
+    floor = floors[0] if floors else {}
     said = [
-        f"{label} {', '.join(parts)}"
-        for label, seeds in rows.items()
-        if (parts := list(_copied([run.summary for run in seeds], columns)))
+        f"{label} {', '.join(parts)}" for label, of in shares.items() if (parts := list(_copied(of, floor, columns)))
     ]
     if said:
-        yield COPIES.format(share=f"{100 * COPIED:.0f}", rows="; ".join(said))
+        what = (OFTENER if floor else OFTEN).format(share=f"{100 * COPIED:.0f}")
+        yield COPIES.format(what=what, rows="; ".join(said))
 
 
-def _copied(seeds: Sequence[Summary], columns: Mapping[str, str]) -> Iterator[str]:
-    """'CP-H 15 to 31 %': from the least to the most of the categories, mean over the seeds."""
+def _shares(seeds: Sequence[Summary], columns: Iterable[str]) -> Shares:
+    """column -> category -> mean over the seeds, where all of them have a value."""
+    each = {
+        key: {category: [one["scores"][category].get(key) for one in seeds] for category in seeds[0]["scores"]}
+        for key in columns
+    }
+    return {
+        key: {category: fmean(values) for category, values in of.items() if None not in values}
+        for key, of in each.items()
+    }
+
+
+def _copied(found: Shares, floor: Shares, columns: Mapping[str, str]) -> Iterator[str]:
+    """'CP-H 15 to 31 %': from the least to the most of the categories, where one of them is above its limit."""
     for key, label in columns.items():
-        each = [[one["scores"][category].get(key) for one in seeds] for category in seeds[0]["scores"]]
-        shares = [fmean(values) for values in each if None not in values]
-        if shares and max(shares) > COPIED:
+        limits = floor.get(key, {})
+        if any(share > COPIED + limits.get(category, 0.0) for category, share in found[key].items()):
+            shares = found[key].values()
             low, high = (f"{100 * share:.0f}" for share in (min(shares), max(shares)))
             yield f"{label} {high} %" if low == high else f"{label} {low} to {high} %"
 

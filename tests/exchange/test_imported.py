@@ -211,6 +211,22 @@ def test_a_name_that_no_table_can_show_is_refused(
     assert "a name of 1 to 60 letters on one line is expected" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "whose"),
+    [
+        ("Anchor: peer", "how tables name rows of real texts"),
+        ("RAG_soft", "the name of a method"),
+        ("non-perso", "the label of a method"),
+    ],
+)
+def test_a_name_of_other_rows_is_refused(
+    world: World, theirs: Path, name: str, whose: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert bring_in(world, theirs, name=name) == 2
+    assert f"--name '{name}' is {whose}; give the system a name of its own" in capfd.readouterr().err
+    assert not world.folders()
+
+
 def test_names_that_make_the_same_folder_name_are_two_rows(world: World, theirs: Path) -> None:
     for name in ("GPT 5", "gpt-5", "素"):
         assert bring_in(world, theirs, name=name) == 0

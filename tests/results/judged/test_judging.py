@@ -11,6 +11,7 @@ import pytest
 
 from bench import registry
 from bench.data.corpus import Corpus
+from bench.errors import EngineError
 from bench.record import judged, runs
 from bench.record.judged import Judgement, Pair
 from bench.score.judging import Judges
@@ -158,10 +159,55 @@ def test_a_judgement_is_replayed_from_the_store_without_a_question(out: Path, se
         a, b, pairs = judging.sides("rag", "nonperso", out)
         assert judging.judge_sides(a, b, pairs, made, known_pairs=KNOWN, judges=judges) == before
     (out / ".store" / "requests.sqlite").unlink()
-    with Judges(stored=StoredAnswers) as judges:
-        found = judging.judge_sides(a, b, pairs, made, known_pairs=KNOWN, judges=judges)
-    assert {one.score for one in (*found.pairs, *found.known) if one.settled == "asked"} == {None}
+    with Judges(stored=StoredAnswers) as judges, pytest.raises(EngineError, match="answered none of"):
+        judging.judge_sides(a, b, pairs, made, known_pairs=KNOWN, judges=judges)
+    assert kept(out) == before
     assert len(server.bodies) == asked
+
+
+def test_a_judgement_is_found_without_the_options_that_made_it(
+    out: Path, server: FakeServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    again = ("judge", "rag", "--against", "nonperso", "--out", out, "--again")
+    server.answer = by(stubs.longer)
+    assert judge(out, server, "--pairs", 2) == 0
+    table = capfd.readouterr().out
+    for words in ((), ("--model-name", "served-model"), ("--base-url", server.address)):
+        assert bench(*again, *words) == 0
+        assert capfd.readouterr().out == table
+    for words in (("--model-name", "another"), ("--reviews", 3)):
+        assert bench(*again, *words) == 2
+        assert "nothing is kept of these runs and this judge" in capfd.readouterr().err
+    assert bench("judge", "nonperso", "--against", "rag", "--out", out, "--again") == 2  # A and B are other sides
+    assert judge(out, server, "--pairs", 2, "--reviews", 3) == 0
+    table = capfd.readouterr().out
+    assert bench(*again) == 2
+    said = capfd.readouterr().err
+    assert "2 judgements of these runs are kept: served-model on openai unreported (--base-url http" in said
+    assert "--reviews 3); give the options of one" in said or "--reviews 3); served-model" in said
+    assert bench(*again, "--reviews", 3) == 0
+    assert capfd.readouterr().out == table
+
+
+def test_a_server_that_always_fails_is_not_asked_to_calibrate(
+    out: Path, server: FakeServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server.answer = lambda n, body: refusal(400, "no")
+    capfd.readouterr()
+    assert judge(out, server, "--pairs", KNOWN) == 1
+    err = capfd.readouterr().err
+    assert "answered none of" in err and "calibrating" not in err
+    assert not (out / judged.FOLDER).exists()
+
+
+def test_an_engine_without_a_model_is_no_judge(
+    out: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("results.tables.run_settings.FAKE", ("fake",))
+    assert bench("judge", "rag", "--against", "nonperso", "--out", out) == 2
+    assert "was written by fake, which is no model and cannot judge; name a judge by --base-url" in (
+        capfd.readouterr().err
+    )
 
 
 def test_the_runs_own_engine_judges_where_no_other_is_named(out: Path, capfd: pytest.CaptureFixture[str]) -> None:

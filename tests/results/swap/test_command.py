@@ -12,6 +12,7 @@ import pytest
 from bench import registry
 from bench.record import runs
 from bench.record.runs import RunFolder
+from tests.exchange.elsewhere import bring_in, export, save, written
 from tests.fakes import FAKE, FakeGenerator, Plan, World, bench
 
 
@@ -135,3 +136,35 @@ def test_a_run_of_other_code_is_refused_before_anything_runs(world: World, capfd
     assert swap(world, own.path) == 2
     assert "was written otherwise than it would be today (sources.method)" in capfd.readouterr().err
     assert len(FakeGenerator.plan.requests) == asked and not others(world)
+
+
+def test_imported_texts_have_no_history_to_swap(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    theirs = save(world.path / "theirs.jsonl", written(export(world)))
+    assert bring_in(world, theirs, name="Sys new") == 0
+    capfd.readouterr()
+    assert swap(world, "Sys new") == 2
+    assert "Sys new: imported texts have no history to swap" in capfd.readouterr().err
+    assert swap(world, world.out) == 0  # of a folder, they are left out
+    said = capfd.readouterr().out
+    assert "RAG" in said and "Sys new" not in said
+
+
+def test_a_metric_that_the_runs_lack_is_refused_before_anything_runs(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked = len(FakeGenerator.plan.requests)
+    assert swap(world, "rag", "--metric", "bertscore") == 2
+    said = capfd.readouterr().err
+    assert (
+        f"no run here was scored with metric 'bertscore'; `bench score {world.out} --metric bertscore` adds it" in said
+    )
+    assert len(FakeGenerator.plan.requests) == asked
+
+
+def test_a_dry_run_over_two_datasets_names_both(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["--data", "mixed", "--limit", 6, "--profile", world.profile, "--generator", "fake", "--out", world.out]
+    assert bench("run", "--method", "rag", *words) == 0
+    capfd.readouterr()
+    assert swap(world, world.out, "--dry-run") == 0
+    said = capfd.readouterr().out
+    assert "toy · profile fake · engine fake\n" in said and "mixed · profile fake · engine fake\n" in said

@@ -175,6 +175,24 @@ def test_orders_are_those_of_the_table_without_swapped_rows(found: list[Finished
     assert "Kendall's tau between these orders needs three rows." in printed(two)
 
 
+def test_a_column_without_a_direction_is_correlated_but_orders_no_rows(found: list[FinishedRun]) -> None:
+    def without(run: FinishedRun, *keys: str) -> FinishedRun:
+        columns = [{**one, "higher_is_better": None if one["key"] in keys else True} for one in run.summary["columns"]]
+        return replace(run, summary={**run.summary, "columns": columns})
+
+    plain, made = made_of(found), made_of([without(run, "rougeL") for run in found])
+    assert made.pearson.values == pytest.approx(plain.pearson.values)
+    assert made.places.tolist() == plain.places[:, [0, 2]].tolist()
+    assert made.kendall is not None and plain.kendall is not None
+    assert made.kendall.values == pytest.approx(plain.kendall.values[np.ix_([0, 2], [0, 2])])
+    orders = printed(made).partition("No order by R-L: no direction")[2]
+    assert "The order of methods" in orders and RL not in orders
+    (figure,) = plots.draw("metrics", [without(run, "rougeL") for run in found], ["rouge1", "rougeL", "bleu"])
+    assert [label.get_text() for label in figure.axes[-1].get_xticklabels()] == [R1, BL]
+    none = made_of([without(run, "rouge1", "rougeL", "bleu") for run in found])
+    assert none.kendall is None and "1: best" not in printed(none)
+
+
 def test_rows_that_show_the_same_digits_share_a_place(found: list[FinishedRun], tmp_path: Path) -> None:
     twin = scored.finished(tmp_path / "twin", summary("twin"), scored.rows(SKILLS["rag"]))
     made = made_of([*found[:3], twin])

@@ -273,6 +273,9 @@ def test_normalized_values_and_intervals_by_hand(lonely: World, capfd: pytest.Ca
     assert ends == pytest.approx([0, 1])
     assert board["title"].endswith("normalized")
     assert any("does not show how personal a text is" in note for note in board["notes"])
+    assert not any("smallest true difference" in note for note in board["notes"])  # it is of values, not of shares
+    plain = table(lonely.out, "--anchors", capfd=capfd)
+    assert any("smallest true difference" in note for note in plain["notes"])
 
 
 def test_daggers_are_those_of_the_values(lonely: World, capfd: pytest.CaptureFixture[str]) -> None:
@@ -336,7 +339,14 @@ def test_a_row_that_copies_is_named_with_its_share(lonely: World, capfd: pytest.
     assert all(any(text[:17] == one.text[:17] for one in history[name]) for name, text in copies.items())
     rag.write_rows(runs.SAMPLES, [{**row, "text": copies.get(row["sample_id"], "")} for row in rag.rows(runs.SAMPLES)])
     assert bench("score", rag.path) == 0
-    board = table(lonely.out, "--metric", "rouge", capfd=capfd)
-    (note,) = [note for note in board["notes"] if note.startswith("More than 10 %")]
     # Two of two 5-grams of one text, none of three of the other; the texts of Books are empty, and have no share.
+    notes = table(rag.path, "--metric", "rouge", capfd=capfd)["notes"]
+    assert any(note.startswith("More than 10 %") and ": RAG CP-H 50 %." in note for note in notes)
+    (note,) = [one for one in table(lonely.out, capfd=capfd)["notes"] if "more than 10 points above Non-Perso" in one]
     assert ": RAG CP-H 50 %." in note
+    # As often as that in texts that saw no review, and nothing is said.
+    (floor,) = [one for one in runs.find(lonely.out) if one.summary()["method"] == "nonperso"]
+    texts = {row["sample_id"]: row["text"] for row in rag.rows(runs.SAMPLES)}
+    floor.write_rows(runs.SAMPLES, [{**row, "text": texts[row["sample_id"]]} for row in floor.rows(runs.SAMPLES)])
+    assert bench("score", floor.path) == 0
+    assert not any("word for word elsewhere" in note for note in table(lonely.out, capfd=capfd)["notes"])

@@ -69,6 +69,21 @@ def test_weights_of_one_name_are_other_rows(tmp_path: Path) -> None:
     assert labels(board(one, named)) == ["DEP · embedder.model=BAAI/bge-m3", "DEP · embedder.model=minilm"]
 
 
+def test_an_encoder_that_only_chose_whose_history_it_is_stays_out_of_labels() -> None:
+    plain = {"settings": {"revision": None}}
+    made = [summary(), *(summary(variant=f"history={kind}") for kind in ("random", "similar", "dissimilar"))]
+    for one, settings in zip(made, [{}, {}, EMBEDDER, EMBEDDER], strict=True):
+        one["settings"] = {**plain["settings"], **settings}
+    assert labels(board(*made)) == [
+        "RAG", "RAG · history=dissimilar", "RAG · history=random", "RAG · history=similar",
+    ]  # fmt: skip
+    other = summary(variant="history=similar")
+    other["settings"] = {**made[2]["settings"], "embedder.model": "minilm"}
+    assert labels(board(made[0], made[2], other)) == [
+        "RAG", "RAG · history=similar · embedder.model=BAAI/bge-m3", "RAG · history=similar · embedder.model=minilm",
+    ]  # fmt: skip
+
+
 def test_two_methods_with_one_label_are_told_apart() -> None:
     assert labels(board(summary("rag"), summary("my_rag", label="RAG"))) == ["RAG · rag", "RAG · my_rag"]
 
