@@ -27,13 +27,14 @@ class Progress:
     def __init__(self, *, quiet: bool = False) -> None:
         self.state = GridState()
         self._quiet = quiet
-        # A copy of stderr: while an engine starts, the descriptor itself points to the engine's log.
-        self._stderr = os.fdopen(os.dup(sys.stderr.fileno()), "w")
+        self._stderr = sys.stderr
         self._live: Live | None = None
         self._plain = Throttle()
         self._closed = threading.Event()
 
     def __enter__(self) -> Progress:
+        # A copy of stderr: while an engine starts, the descriptor itself points to the engine's log.
+        self._stderr = os.fdopen(os.dup(sys.stderr.fileno()), "w")
         voices.append(self.say)
         return self
 
@@ -113,6 +114,7 @@ class Progress:
         self.close()
         voices.remove(self.say)
         self._stderr.close()
+        self._stderr = sys.stderr
 
     def _watch(self) -> None:
         """From now on also shows lines while the engine answers nothing: long answers may take minutes."""

@@ -176,6 +176,8 @@ def checked(
     without scores of samples stay as they are.
     """
     shown = [name for name in LABELS if any(_is_of(column.key, name) for column in board.columns)]
+    if not shown:
+        return board  # before any scores are read
     scores = [run.scores for seeds in runs for run in seeds if run.scores and "identify" in run.scores.places][:1]
     columns, notes = board.columns, list(board.notes)
     for name in shown if scores else ():

@@ -68,9 +68,10 @@ def run(
         corpus, data="odd", methods=methods, retrievers=["recency"], ks=ks, seeds=[0], profile=str(profile),
         set_values={"input_budget": budget}, generator="echo",
     )  # fmt: skip
-    service = runner.open_service(configs[0], out, progress=Progress())
-    planned = cells.plan(configs, corpus, out, generator=service.identity)
-    runner.run(planned, corpus, service, out, progress=Progress())
+    with Progress() as progress:
+        service = runner.open_service(configs[0], out, progress=progress)
+        planned = cells.plan(configs, corpus, out, generator=service.identity)
+        runner.run(planned, corpus, service, out, progress=progress)
     assert isinstance(service.generator, EchoGenerator)
     return [list(cell.folder.rows(SAMPLES)) for cell in planned], service.generator.n_requests
 
