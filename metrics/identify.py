@@ -1,7 +1,7 @@
 """Identification: which of N users of the category wrote the text? The user, and N - 1 others that all runs share.
 
 Candidates are compared by as many of their newest reviews each, so that the length of a history tells nothing. None of
-these is of the sample's item, and none is the reference.
+these is of the sample's item, and none is the reference or, word for word, the text that is asked about.
 
 Columns by scorer: AUC (the share of the others who are less like the text than the user is), top-1 and mean reciprocal
 rank. The ceiling is the same for the real text. The floor is that of another user's real text: a peer's of the same
@@ -82,8 +82,8 @@ class Identify:
     def _case(self, text: str, target: UserTarget) -> Case | None:
         """The text, the reference and the floor's, if there is one; the user, then the others. None without these."""
         item = target.sample.item.item_id
-        own = _texts(target.author, item)
-        others = [(one, texts) for one in target.others if (texts := _texts(one, item))]
+        own = _texts(target.author, item, but=text)
+        others = [(one, texts) for one in target.others if (texts := _texts(one, item, but=text))]
         chosen, rest = others[: self.candidates - 1], others[self.candidates - 1 :]
         if not own or not chosen:
             return None
@@ -117,13 +117,17 @@ class Identify:
 
     def versions(self) -> dict[str, str]:
         """Raises UserError for a model that is not on this machine."""
-        asked = f"1 of {self.candidates} users by {self.reviews} reviews each"
+        asked = f"1 of {self.candidates} users by {self.reviews} reviews each, without the text itself"
         return {"identify": asked, **self.chosen.versions()}
 
 
-def _texts(author: Author, item_id: str) -> list[str]:
-    """The author's reviews of other items, newest first."""
-    return [one.text for one in author.reviews if one.item.item_id != item_id and one.text.strip()]
+def _texts(author: Author, item_id: str, *, but: str) -> list[str]:
+    """The author's reviews of other items, newest first, without the text that is asked about, which is like itself.
+
+    It stays where it is all that there is, so that no sample vanishes.
+    """
+    found = [one.text for one in author.reviews if one.item.item_id != item_id and one.text.strip()]
+    return [one for one in found if one.strip() != but.strip()] or found
 
 
 def _of_peer(target: UserTarget, names: set[str]) -> list[str]:

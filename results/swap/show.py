@@ -132,11 +132,18 @@ def _worth(gain: Gain, history: str) -> str:
     digits, share = gain.column.digits, gain.survives
     over = f"the gain over Non-Perso is {gain.own.value:+.{digits}f}"
     if share is None or not math.isfinite(share.low):
+        if _is_worse(gain):
+            return f"{over} {_interval(gain.own, digits)}: there is no gain that could be the person's or a register's."
         return f"{over} {_interval(gain.own, digits)}, which is not certain, so nothing can be said of what survives."
     low, high = 100 * share.low, 100 * share.high
     part = f"{100 * share.value:.0f} % of it survives the swap (95 % interval {low:.0f} to {high:.0f} %)"
     other = f"{gain.swapped.value:+.{digits}f} with {history} ones"
     return f"{over} with the own history and {other}: {part}{_so(share, history)}."
+
+
+def _is_worse(gain: Gain) -> bool:
+    """Whether the row is worse than Non-Perso by its value, so that nothing is gained."""
+    return gain.own.value != 0 and (gain.own.value > 0) is not bool(gain.column.higher_is_better)
 
 
 def _interval(one: Difference, digits: int) -> str:

@@ -90,8 +90,9 @@ class _Page:
             self._lines(line.lstrip(" "), indent + own, further=indent + own + (INDENT if own else ""))
 
     def pairs(self, pairs: Mapping[str, str]) -> None:
+        wide = max([LABEL, *(len(label) + 2 for label in pairs)])
         for label, value in pairs.items():
-            self._lines(f"{label:{LABEL}}{value}", INDENT, further=INDENT + " " * LABEL)
+            self._lines(f"{label:{wide}}{value}", INDENT, further=INDENT + " " * wide)
 
     def review(self, place: int, review_id: str, review: Review | None) -> None:
         head = f"{place}. {review_id}"
@@ -182,4 +183,5 @@ def _values(metric: str, row: Row) -> dict[str, str]:
     if not values:
         return {metric: runs.dump(row)}
     each = {key: float(column[0]) for key, column in values.items()}
-    return {key: "-" if math.isnan(value) else f"{value:.4f}" for key, value in each.items()}
+    known = {key: value for key, value in each.items() if key in row or math.isfinite(value)}  # not of unasked scorers
+    return {key: "-" if math.isnan(value) else f"{value:.4f}" for key, value in known.items()}

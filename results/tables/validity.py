@@ -194,7 +194,10 @@ def checked(
 
 
 REAL = "Real texts, identified by {name}: the user's own (ceiling) and another user's (floor) have AUC {of}."
-UNFIT = "{name} tells no users in {where}: the ceiling is not certainly above {least}. It says nothing there{out}."
+UNFIT = (
+    "{name} is not shown to tell users in {where}: with these users the ceiling is not certainly above {least} "
+    "(`bench validity` asks all users of the data). Read nothing from its values there{out}."
+)
 LEFT_OUT = ", and its columns are left out; --all shows them"
 
 

@@ -48,6 +48,18 @@ def with_spy(score: Any = lambda text, one: 0, **options: Any) -> tuple[Identify
     return metric, spy
 
 
+def test_a_review_that_is_the_text_is_not_what_its_author_is_known_by() -> None:
+    """An old review of the user's, copied whole, once was more like the user than the real text."""
+    metric, spy = with_spy()
+    metric.score(["mine 1", " of 3 0\n"], [target(OWN, "real", others=OTHERS)] * 2)
+    own, others = spy.cases
+    assert own.candidates[0].texts == ("mine 0", "mine 2")
+    assert {len(one.texts) for one in own.candidates} == {2}
+    assert others.candidates[4].texts == ("of 3 1", "of 3 2", "of 3 3")
+    metric.score(["only"], [target(author("me", "only"), "real", others=OTHERS)])
+    assert spy.cases[-1].candidates[0].texts == ("only",)
+
+
 def test_candidates_are_the_user_and_nine_others_by_as_many_newest_reviews() -> None:
     metric, spy = with_spy()
     (row,) = metric.score(["text"], [target(OWN, "real", others=OTHERS)])

@@ -169,3 +169,11 @@ def test_a_difference_without_an_interval_says_so() -> None:
     said = show._worth(differences.Gain("Books", column, unsure, unsure, None), "random")
     assert "nan" not in said and "+0.1000 without an interval, which is not certain" in said
     assert "nan" not in " ".join(compare.numbers(Line("Books", column, alone, alone, unsure, math.nan)))
+
+
+@pytest.mark.parametrize(("higher", "value", "said"), [(True, -0.1, True), (False, 0.1, True), (True, 0.1, False)])
+def test_no_gain_is_no_mystery(higher: bool, value: float, said: bool) -> None:
+    column, floor = Column("rouge1", "R-1", higher_is_better=higher), Difference(value, -0.2, 0.2, 0.5)
+    words = show._worth(differences.Gain("Books", column, floor, floor, None), "random")
+    assert ("there is no gain" in words) is said
+    assert ("which is not certain" in words) is not said

@@ -111,8 +111,9 @@ def test_an_unfit_scorer_is_left_out_and_said() -> None:
     after = validity.checked(before, [[run(delta=(0.5, 0.52), lambdag=(0.9, 0.9))]], named=(), every=False)
     assert keys(before) - keys(after) == {"identify_delta_auc", "identify_delta_top1"}
     assert after.notes[2] == (
-        "Delta tells no users in c, d: the ceiling is not certainly above 0.55. It says nothing there, and its columns "
-        "are left out; --all shows them."
+        "Delta is not shown to tell users in c, d: with these users the ceiling is not certainly above 0.55 "
+        "(`bench validity` asks all users of the data). Read nothing from its values there, and its columns are left "
+        "out; --all shows them."
     )
 
 
@@ -131,7 +132,8 @@ def test_it_stays_where_it_is_asked_for_or_fit_somewhere(
     after = validity.checked(before, [[run(delta=means, lambdag=(0.9, 0.9))]], named=named, every=every)
     assert keys(after) == keys(before)
     assert after.notes[2] == (
-        f"Delta tells no users in {where}: the ceiling is not certainly above 0.55. It says nothing there."
+        f"Delta is not shown to tell users in {where}: with these users the ceiling is not certainly above 0.55 "
+        "(`bench validity` asks all users of the data). Read nothing from its values there."
     )
 
 
