@@ -24,7 +24,10 @@ def build_report(console: Console, report: BuildReport) -> None:
     console.print(steps)
     _notes(console, report.notes)
     counts = ", ".join(f"{split} {n}" for split, n in report.samples.items())
-    console.print(f"{report.out}, category {report.category}: {counts} samples; `bench run --data {report.out}` uses it", markup=False)
+    console.print(
+        f"{report.out}, category {report.category}: {counts} samples; `bench run --data {report.out}` uses it",
+        markup=False,
+    )
 
 
 def import_report(console: Console, report: ImportReport) -> None:
