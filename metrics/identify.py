@@ -12,19 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bench.types import Author, Column, UserTarget
+from bench.types import Author, UserTarget
 from metrics import reading
 from metrics.authorship import choice, ranks
-from metrics.authorship.choice import Chosen
 from metrics.authorship.columns import Columns
+from metrics.authorship.metric import ByScorer
 from metrics.authorship.scorer import Candidate, Case
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 HEADS = {"auc": ("ID AUC", True), "top1": ("ID top-1", True), "mrr": ("ID MRR", False)}
 COLUMNS = Columns("identify", HEADS, choice.LABELS)
@@ -33,7 +28,7 @@ NOBODY, FEW = "nobody", "few"
 
 
 @dataclass
-class Identify:
+class Identify(ByScorer):
     """Rows: {"candidates": n, "identify_SCORER_MEASURE": 0..1, the same with _ceiling and _floor}; None: no such text.
 
     An empty text scores 0, which is less than a guess: a method must not gain by failing.
@@ -44,28 +39,18 @@ class Identify:
     model_tokens: int = 512
     candidates: int = 10
     reviews: int = 10
+    layout = COLUMNS
     sees_users = True
     held_out = ()
 
     def __post_init__(self) -> None:
         if self.candidates < 2 or self.reviews < 1:
             raise ValueError("at least 2 candidates and 1 review of each are expected")
-        choice.named(self.scorers, self.model)
-
-    @cached_property
-    def chosen(self) -> Chosen:
-        return Chosen(choice.named(self.scorers, self.model))
+        choice.named(self.scorers, self.model)  # refuses what is unknown
 
     @property
-    def columns(self) -> tuple[Column, ...]:
-        return COLUMNS.of(self.chosen.names)
-
-    @property
-    def uses_gpu(self) -> bool:
-        return self.chosen.uses_gpu
-
-    def release(self) -> None:
-        self.chosen.release()
+    def names(self) -> tuple[str, ...]:
+        return choice.named(self.scorers, self.model)
 
     def score(self, predictions: Sequence[str], targets: Sequence[UserTarget]) -> list[dict[str, Any]]:
         """Raises UserError for a model that is absent, ValueError for lists of different length."""
@@ -99,21 +84,12 @@ class Identify:
     def _empty(self, case: Case | None) -> dict[str, Any]:
         n = len(case.candidates) if case else 0
         why = [] if n == self.candidates else [FEW if n else NOBODY]
-        keys = [COLUMNS.key(name, one, side) for name in self.chosen.names for side in SIDES for one in ranks.MEASURES]
+        keys = [COLUMNS.key(name, one, side) for name in self.names for side in SIDES for one in ranks.MEASURES]
         return {"candidates": n, **dict.fromkeys(keys), **({"unread": {"reference": why}} if why else {})}
 
     def unread(self, row: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
         few = f"have fewer than {self.candidates} candidates, so that a guess is right more often"
         return reading.words(row, {FEW: few, NOBODY: "have no candidates or no past review, and are in no mean"})
-
-    def statistics(self, row: Mapping[str, Any]) -> Sequence[float]:
-        return COLUMNS.statistics(row)
-
-    def values(self, sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        return COLUMNS.values(sums)
-
-    def aggregate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        return COLUMNS.aggregate(rows)
 
     def versions(self) -> dict[str, str]:
         """Raises UserError for a model that is not on this machine."""

@@ -11,19 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bench.types import Column, Review, UserTarget
+from bench.types import Review, UserTarget
 from metrics import reading
 from metrics.authorship import choice, ranks
-from metrics.authorship.choice import Chosen
 from metrics.authorship.columns import Columns
+from metrics.authorship.metric import ByScorer
 from metrics.authorship.scorer import Candidate, Case
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 COLUMNS = Columns("peers", {"auc": ("Peer AUC", True)}, choice.LABELS, top=1.0)
 WITHIN = 1.0  # of the user's rating
@@ -31,32 +26,22 @@ NOBODY = "nobody"
 
 
 @dataclass
-class Peers:
+class Peers(ByScorer):
     """Rows: {"peers": n, "peers_SCORER_auc": 0..1, "..._floor": 0..1}; None: no such peers. An empty text scores 0."""
 
     scorers: str = "delta"
     model: str = ""  # an encoder by its name or folder, as one more scorer
     model_tokens: int = 512
+    layout = COLUMNS
     sees_users = True
     held_out = ("peers",)
 
     def __post_init__(self) -> None:
-        choice.named(self.scorers, self.model)
-
-    @cached_property
-    def chosen(self) -> Chosen:
-        return Chosen(choice.named(self.scorers, self.model))
+        choice.named(self.scorers, self.model)  # refuses what is unknown
 
     @property
-    def columns(self) -> tuple[Column, ...]:
-        return COLUMNS.of(self.chosen.names)
-
-    @property
-    def uses_gpu(self) -> bool:
-        return self.chosen.uses_gpu
-
-    def release(self) -> None:
-        self.chosen.release()
+    def names(self) -> tuple[str, ...]:
+        return choice.named(self.scorers, self.model)
 
     def score(self, predictions: Sequence[str], targets: Sequence[UserTarget]) -> list[dict[str, Any]]:
         """Raises UserError for a model that is absent, ValueError for lists of different length."""
@@ -70,21 +55,12 @@ class Peers:
         return rows
 
     def _empty(self, case: Case | None) -> dict[str, Any]:
-        keys = [COLUMNS.key(name, "auc", side) for name in self.chosen.names for side in ("", "_floor")]
+        keys = [COLUMNS.key(name, "auc", side) for name in self.names for side in ("", "_floor")]
         unread = {} if case else {"unread": {"reference": [NOBODY]}}
         return {"peers": len(case.candidates) - 1 if case else 0, **dict.fromkeys(keys), **unread}
 
     def unread(self, row: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
         return reading.words(row, {NOBODY: "have no peer's review with a rating within 1, and are in no mean"})
-
-    def statistics(self, row: Mapping[str, Any]) -> Sequence[float]:
-        return COLUMNS.statistics(row)
-
-    def values(self, sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        return COLUMNS.values(sums)
-
-    def aggregate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        return COLUMNS.aggregate(rows)
 
     def versions(self) -> dict[str, str]:
         """Raises UserError for a model that is not on this machine."""

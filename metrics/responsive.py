@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import combinations
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ from bench.errors import unknown
 from bench.types import Column, UserTarget
 from metrics import reading
 from metrics.authorship import choice
-from metrics.authorship.choice import Chosen
+from metrics.authorship.metric import WithScorers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +38,7 @@ Pair = tuple[int, int]  # places of two samples
 
 
 @dataclass
-class Responsive:
+class Responsive(WithScorers):
     """Rows: {"responsive_sums": six sums over pairs, "unread"}: n, and of the ranks x of texts and y of reviews, both
     from -1/2 to 1/2: x, y, xx, yy, xy. A pair with an empty text has no distance of texts: 0.
 
@@ -61,16 +60,9 @@ class Responsive:
             raise unknown("scorer with distances", self.by, choice.SPACES)
         choice.named(self.by, self.model if self.by == "model" else "")
 
-    @cached_property
-    def chosen(self) -> Chosen:
-        return Chosen((self.by,))
-
     @property
-    def uses_gpu(self) -> bool:
-        return self.chosen.uses_gpu
-
-    def release(self) -> None:
-        self.chosen.release()
+    def names(self) -> tuple[str, ...]:
+        return (self.by,)
 
     def score(self, predictions: Sequence[str], targets: Sequence[UserTarget]) -> list[dict[str, Any]]:
         """Raises UserError for a model that is absent, ValueError for lists of different length."""
