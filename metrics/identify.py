@@ -20,6 +20,7 @@ from metrics.authorship import choice, ranks
 from metrics.authorship.columns import Columns
 from metrics.authorship.metric import ByScorer
 from metrics.authorship.scorer import Candidate, Case
+from metrics.nearest import nearest
 
 HEADS = {"auc": ("ID AUC", True), "top1": ("ID top-1", True), "mrr": ("ID MRR", False)}
 COLUMNS = Columns("identify", HEADS, choice.LABELS)
@@ -108,6 +109,5 @@ def _texts(author: Author, item_id: str, *, but: str) -> list[str]:
 
 def _of_peer(target: UserTarget, names: set[str]) -> list[str]:
     """The text of the peer with the nearest rating who is no candidate; empty without one."""
-    others = [one for one in target.peers if one.user_id not in names and one.text.strip()]
-    others.sort(key=lambda one: abs(one.rating - target.sample.rating))
-    return [one.text for one in others[:1]]
+    others = (one for one in target.peers if one.user_id not in names)
+    return [one.text for one in nearest(target.sample, others)[:1]]

@@ -19,6 +19,7 @@ from metrics.authorship import choice, ranks
 from metrics.authorship.columns import Columns
 from metrics.authorship.metric import ByScorer
 from metrics.authorship.scorer import Candidate, Case
+from metrics.nearest import apart, nearest
 
 COLUMNS = Columns("peers", {"auc": ("Peer AUC", True)}, choice.LABELS, top=1.0)
 WITHIN = 1.0  # of the user's rating
@@ -72,8 +73,7 @@ def _case(text: str, target: UserTarget) -> Case | None:
 
     None without peers.
     """
-    near = [one for one in target.peers if one.text.strip() and abs(one.rating - target.sample.rating) <= WITHIN]
-    near.sort(key=lambda one: abs(one.rating - target.sample.rating))
+    near = [one for one in nearest(target.sample, target.peers) if apart(target.sample, one) <= WITHIN]
     if not near or not target.reference.strip():
         return None
     own = Candidate(target.author.user_id, (target.reference,))

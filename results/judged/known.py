@@ -5,7 +5,6 @@ They calibrate a judge: one that cannot tell whose text is whose here says nothi
 
 from __future__ import annotations
 
-import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from bench.data.corpus import Corpus
 from bench.score.targets import Targets
 from bench.seeds import derive
 from bench.types import Review, Sample, Split, UserTarget
+from metrics.nearest import apart, nearest
 
 NEAR = 1.0  # of the ratings of the two reviews, where a peer is that near
 
@@ -39,7 +39,7 @@ def known(corpus: Corpus, split: Split, *, n: int) -> list[Known]:
     for target in _targets(samples, corpus, n):
         peer = _peer(target)
         if peer is not None:
-            found.append(Known(target, peer, _apart(target, peer) <= NEAR))
+            found.append(Known(target, peer, apart(target.sample, peer) <= NEAR))
         if len(found) == n:
             break
     return found
@@ -62,15 +62,7 @@ def _targets(samples: Sequence[Sample], corpus: Corpus, n: int) -> Iterator[User
 
 
 def _peer(target: UserTarget) -> Review | None:
-    """A peer drawn among those whose rating is within `NEAR`, else one of the nearest. None without any."""
+    """A peer drawn among those whose rating is within `NEAR`, else among the nearest. None without any."""
     own = target.reference.strip()
-    peers = [one for one in target.peers if own and one.text.strip() not in ("", own)]
-    if not peers:
-        return None
-    nearest = max(NEAR, min(_apart(target, one) for one in peers))
-    fitting = [one for one in peers if _apart(target, one) <= nearest]
-    return random.Random(derive(0, "peer", target.sample.sample_id)).choice(fitting)
-
-
-def _apart(target: UserTarget, peer: Review) -> float:
-    return abs(target.sample.rating - peer.rating)
+    peers = nearest(target.sample, (one for one in target.peers if own and one.text.strip() != own), within=NEAR)
+    return peers[0] if peers else None

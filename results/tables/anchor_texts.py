@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from bench.data.corpus import Corpus
-from bench.seeds import derive
 from bench.types import Review, Sample
+from metrics.nearest import nearest
 from retrievers.bm25 import Bm25
 from retrievers.recency import newest_first
 
@@ -33,8 +33,7 @@ def texts(samples: Sequence[Sample], corpus: Corpus) -> dict[str, Texts]:
     """anchor -> a text for each sample. The samples have their own histories; blank reviews count as none."""
     by_item: defaultdict[tuple[str, str], list[Review]] = defaultdict(list)
     for review in corpus.reviews():
-        if review.text.strip():
-            by_item[review.category, review.item.item_id].append(review)
+        by_item[review.category, review.item.item_id].append(review)
     of: Mapping[str, Callable[[Sample], str | None]] = {
         "peer": lambda sample: _peer(sample, by_item[sample.category, sample.item.item_id]),
         "copy": _copy,
@@ -48,14 +47,8 @@ def _filled(text: str) -> str | None:
 
 
 def _peer(sample: Sample, reviews: Sequence[Review]) -> str | None:
-    """Of reviews equally near in rating one is drawn by the sample, so that no user is the peer of all."""
-    others = [review for review in reviews if review.user_id != sample.user_id]
-    return min(others, key=lambda one: _distance(sample, one)).text if others else None
-
-
-def _distance(sample: Sample, review: Review) -> tuple[float, int, str]:
-    drawn = derive(0, "peer", sample.sample_id, review.user_id)
-    return abs(review.rating - sample.rating), drawn, review.review_id
+    others = nearest(sample, reviews)
+    return others[0].text if others else None
 
 
 def _copy(sample: Sample) -> str | None:

@@ -39,7 +39,8 @@ def test_peers_within_1_of_the_rating_by_hand() -> None:
     (row,) = metric.score(["text"], [target(OWN, "real", peers=PEERS)])
     (case,) = spy.cases
     assert case.texts == ("text", "four")
-    assert [one.texts for one in case.candidates] == [("real",), ("four",), ("five",), ("three",)]
+    first, second, *equally_near = (one.texts for one in case.candidates)
+    assert (first, second, set(equally_near)) == (("real",), ("four",), {("five",), ("three",)})
     assert row["peers"] == 3
     assert row["peers_delta_auc"] == pytest.approx((0 + 1 / 2 + 1) / 3)
     assert row["peers_delta_auc_floor"] == pytest.approx((1 / 2 + 0) / 2)  # without the peer's own review
