@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.types import Column, UserTarget
 from metrics import reading
-from metrics.pairs import mean
+from metrics.pairs import means
 
 VERSION = "1"
 WORDS = 5
@@ -54,8 +54,7 @@ class Copying:
 
     def aggregate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Means over the rows that have a share; a column without any is left out."""
-        known = {column.key: [row for row in rows if row[column.key] is not None] for column in self.columns}
-        return {key: mean(some, key) for key, some in known.items() if some}
+        return means(rows, (column.key for column in self.columns))
 
     def versions(self) -> dict[str, str]:
         return {"copying": f"{VERSION} ({WORDS}-grams)"}

@@ -163,9 +163,8 @@ class Part:
         return {_key(key): np.where(rows > 0, one, np.nan) for key, one in found.items()}
 
 
-EMPTY: dict[str, Sequence[float]] = {
-    "bleu": (0.0,) * (2 * ORDERS + 2)
-}  # what a row without the metric adds to its sums
+# What a row without the metric adds to its sums.
+EMPTY: dict[str, Sequence[float]] = {"bleu": (0.0,) * (2 * ORDERS + 2)}
 PARTS = tuple(map(Part, METRICS))
 
 

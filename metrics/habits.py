@@ -13,7 +13,7 @@ from typing import Any
 from bench.errors import UserError
 from bench.types import Column, Target
 from metrics.detectors import HABITS, shows
-from metrics.pairs import mean
+from metrics.pairs import means
 
 VERSION = "1"  # of the detectors
 LABELS = dict(zip(HABITS, ("Length", "Punct.", "Opening", "Sign-off", "Catch."), strict=True))
@@ -46,8 +46,7 @@ class Habits:
 
     def aggregate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """The mean over the samples whose user has the habit; a column without any is left out."""
-        had = {column.key: [row for row in rows if row[column.key] is not None] for column in self.columns}
-        return {key: mean(some, key) for key, some in had.items() if some}
+        return means(rows, (column.key for column in self.columns))
 
     def versions(self) -> dict[str, str]:
         return {"detectors": VERSION}

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.types import Column
 from metrics import reading
-from metrics.pairs import mean, pairs
+from metrics.pairs import means, pairs
 
 VERSION = "1"
 WHY = {reading.NONE: "hold no word, so that there is no ratio of lengths; they are left out of it"}
@@ -37,8 +37,7 @@ class Length:
 
     def aggregate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Means over the rows that have a ratio; nothing where none has."""
-        known = [row for row in rows if row["length"] is not None]
-        return {column.key: mean(known, column.key) for column in self.columns} if known else {}
+        return means(rows, (column.key for column in self.columns))
 
     def versions(self) -> dict[str, str]:
         return {"length": VERSION}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -15,6 +15,12 @@ def pairs(predictions: Sequence[str], references: Sequence[str]) -> list[tuple[s
 def blank(prediction: str, reference: str) -> bool:
     """Whether a text of the pair is blank. Such a pair scores 0 and stays in the mean."""
     return not (prediction.strip() and reference.strip())
+
+
+def means(rows: Sequence[Mapping[str, Any]], keys: Iterable[str]) -> dict[str, float]:
+    """The mean of each column over the rows that have a value of it; a column without any is left out."""
+    known = {key: [row for row in rows if row[key] is not None] for key in keys}
+    return {key: mean(some, key) for key, some in known.items() if some}
 
 
 def mean(rows: Sequence[Mapping[str, Any]], key: str) -> float:

@@ -202,7 +202,7 @@ LEFT_OUT = ", and its columns are left out; --all shows them"
 
 
 def _of_real_texts(scores: ScoreArrays, name: str) -> dict[str, tuple[Estimate, Estimate | None]]:
-    """category -> ceiling and floor. The first run's: those of all runs are the same."""
+    """category -> ceiling and floor. The first run's: others differ where a method copied a whole review."""
     masks = {label: scores.category == place for place, label in enumerate(scores.categories)}
     top, floor = (COLUMNS.key(name, "auc", kind) for kind in ("_ceiling", "_floor"))
     found = resampling.estimate([[scores]], masks, [top, floor])
