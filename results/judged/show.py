@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bench.record.judged import Judgement, Pair
 from results.statistics import inference, judged
 from results.statistics.judged import Calibration, Line
-from results.tables import calibrated, significance
+from results.tables import calibrated, grids, significance
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,21 +26,15 @@ NOT_SHOWN = (
 
 
 def show(console: Console, judgement: Judgement) -> None:
-    from rich import box
     from rich.markup import escape
-    from rich.table import Table
 
     about, found = judgement.about, judged.lines(judgement.pairs)
     calibration = judged.calibration(judgement)
     good = calibration is not None and calibration.good
-    title = f"{about.a}  against  {about.b}, judged by {about.judge}"
-    grid = Table(title=escape(title), box=box.SIMPLE, title_justify="left", pad_edge=False, padding=(0, 1))
-    grid.add_column("Category", overflow="fold")
-    for head in HEADS:
-        grid.add_column(head, justify="right", no_wrap=True)
+    grid = grids.grid(f"{about.a}  against  {about.b}, judged by {about.judge}", 1, ["Category", *HEADS])
     for line in found:
         grid.add_row(escape(line.category), *cells(line, good=good))
-    console.print(grid)
+    grids.show(console, grid)
     for note in notes(judgement, found, calibration):
         console.print(note, style="dim", markup=False)
 

@@ -21,10 +21,9 @@ from results.statistics.resampling import Difference, Estimate, Estimates
 from results.swap.sides import Pair
 from results.tables import compare, notes, scored
 from results.tables.compare import Line
-from results.tables.finished_runs import FinishedRun
 
 if TYPE_CHECKING:
-    from bench.score.score_arrays import ScoreArrays
+    pass
 
 ALL = "all categories"
 
@@ -80,7 +79,7 @@ def _measured(pair: Pair, *, every: bool, metrics: Sequence[str]) -> Swap:
     names = scored.named(metrics, shared, places=places, who="not each of these runs")
     columns = scored.chosen(shared, names, every=every)
     floor = pair.floor if scored.agree([run.summary for run in (*both, *pair.floor)]) else ()
-    scores = [_scores(side) for side in (pair.own, pair.swapped, floor) if side]
+    scores = [[run.required_scores() for run in side] for side in (pair.own, pair.swapped, floor) if side]
     first = scores[0][0]
     if any(one.samples != first.samples for side in scores for one in side):
         raise UserError(f"{pair.label}: its runs are of other samples than those with {pair.history} histories")
@@ -101,14 +100,6 @@ def _measured(pair: Pair, *, every: bool, metrics: Sequence[str]) -> Swap:
         texts=texts,
         synthetic=any(run.summary["data"]["synthetic"] for run in both),
     )
-
-
-def _scores(side: Sequence[FinishedRun]) -> list[ScoreArrays]:
-    found = [run.scores for run in side if run.scores is not None]
-    if len(found) < len(side):
-        lacking = next(run for run in side if run.scores is None).folder.path
-        raise UserError(f"{lacking} has no {runs.SCORES}; `bench score {lacking}` writes it")
-    return found
 
 
 def _gain(line: Line, found: Estimates) -> Gain:

@@ -11,7 +11,7 @@ from bench.record import runs
 from results.statistics import inference
 from results.statistics.resampling import Difference, Estimate
 from results.swap.differences import Gain, Swap
-from results.tables import compare
+from results.tables import compare, grids
 from results.tables.compare import Line
 from results.tables.formats import markdown
 from results.tables.notes import SYNTHETIC
@@ -33,16 +33,12 @@ MEANING = (
 
 
 def terminal(console: Console, swaps: Sequence[Swap]) -> None:
-    from rich import box
     from rich.markup import escape
-    from rich.table import Table
 
-    grid = Table(title=TITLE, box=box.SIMPLE, title_justify="left", pad_edge=False, padding=(0, 1))
-    for place, head in enumerate(HEADS):
-        grid.add_column(head, justify="left" if place < LEFT else "right", no_wrap=True)
+    grid = grids.grid(TITLE, LEFT, list(HEADS))
     for row in _rows(swaps):
         grid.add_row(*map(escape, row))
-    console.print(grid)
+    grids.show(console, grid)
     for said in words(swaps):
         console.print(said, markup=False)
     for note in notes(swaps):

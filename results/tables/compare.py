@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UserError
-from bench.record import runs
 from bench.types import Column
 from results.statistics import inference, resampling
 from results.statistics.resampling import Difference, Estimate, Estimates
-from results.tables import named_rows, notes, scored, significance, special_notes
+from results.tables import grids, named_rows, notes, scored, significance, special_notes
 from results.tables.finished_runs import Summary
 
 if TYPE_CHECKING:
@@ -62,9 +61,7 @@ def compare(
     """
     (name_a, runs_a), (name_b, runs_b) = named_rows.pair(a, b, out, data=data)
     common = shared(a, b, [run.summary for run in (*runs_a, *runs_b)])
-    scores = [[run.scores for run in side if run.scores is not None] for side in (runs_a, runs_b)]
-    if [len(side) for side in scores] != [len(runs_a), len(runs_b)]:
-        raise UserError(f"{a} or {b} has no {runs.SCORES}; `bench score RUN` writes it")
+    scores = [[run.required_scores() for run in side] for side in (runs_a, runs_b)]
     columns = scored.chosen(common, scored.named(metrics, common, who="only one or none of them"), every=all_columns)
     users = len(set(scores[0][0].user.tolist()))
     first = scores[0][0]
@@ -114,18 +111,13 @@ def shared(a: str, b: str, summaries: Sequence[Summary]) -> list[dict[str, Any]]
 
 def show(console: Console, comparison: Comparison) -> None:
     """Prints the comparison as a table."""
-    from rich import box
     from rich.markup import escape
-    from rich.table import Table
 
-    title = f"{comparison.a}  minus  {comparison.b}"
-    grid = Table(title=escape(title), box=box.SIMPLE, title_justify="left", pad_edge=False, padding=(0, 1))
-    grid.add_column("Category", no_wrap=True)
-    for head in ("Metric", "A", "B", "A - B", "95 % interval", "p", "p (Holm)", "", "n", "users"):
-        grid.add_column(head, justify="left" if head == "Metric" else "right", no_wrap=True)
+    heads = ["Category", "Metric", "A", "B", "A - B", "95 % interval", "p", "p (Holm)", "", "n", "users"]
+    grid = grids.grid(f"{comparison.a}  minus  {comparison.b}", 2, heads)
     for line in comparison.lines:
-        grid.add_row(escape(line.category), line.column.label, *numbers(line))
-    console.print(grid)
+        grid.add_row(escape(line.category), escape(line.column.label), *numbers(line))
+    grids.show(console, grid)
     console.print(
         f"Paired by sample. Intervals: bootstrap over users ({inference.DRAWS:,} draws). p: t-test over users, "
         f"Holm-corrected over the {tested(comparison.lines)} lines of columns with a direction. † A is better, ‡ A is "

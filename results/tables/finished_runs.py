@@ -59,6 +59,15 @@ class FinishedRun:
         """Whether its texts were made elsewhere, so that nothing is known of how."""
         return self.summary.get("imported") is not None
 
+    def required_scores(self, *, by: str = "") -> ScoreArrays:
+        """`scores`; raises UserError without any. `by`: in words, what needs them."""
+        if (found := self.scores) is None:
+            what = f", which {by} need" if by else ""
+            raise UserError(
+                f"{self.folder.path} has no {runs.SCORES}{what}; `bench score {self.folder.path}` writes it"
+            )
+        return found
+
     @property
     def shared(self) -> str:
         """Runs with the same value may share a table, if their metrics agree."""

@@ -27,6 +27,7 @@ from bench.errors import UserError, unknown
 from bench.seeds import derive
 from bench.types import Review, Sample
 from results.statistics import inference
+from results.tables import grids
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -183,16 +184,12 @@ def _row(what: str, feature: str, k: int, right: Array, counts: Mapping[str, int
 
 
 def show(console: Console, title: str, rows: Sequence[Told]) -> None:
-    from rich import box
     from rich.markup import escape
-    from rich.table import Table
 
-    grid = Table(title=escape(title), box=box.SIMPLE, title_justify="left", pad_edge=False)
-    for number, head in enumerate(heads(rows)):
-        grid.add_column(head, justify="right" if number > 1 else "left", no_wrap=True)
+    grid = grids.grid(title, 2, heads(rows))
     for number, cells in enumerate(table(rows), 1):
         grid.add_row(*map(escape, cells), end_section=number % len(FEATURES) == 0)
-    console.print(grid)
+    grids.show(console, grid)
     console.print(NOTE, style="dim")
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.errors import UserError, unknown
-from bench.record.runs import SCORES
 from results.tables import find_row, finished_runs, scored
 from results.tables.assemble import leaderboards
 from results.tables.finished_runs import FinishedRun
@@ -27,7 +26,8 @@ class ScoredRows:
 
     @property
     def scores(self) -> list[list[ScoreArrays]]:
-        return [[run.scores for run in row if run.scores is not None] for row in self.runs]
+        """Raises UserError for a run without any."""
+        return [[run.required_scores() for run in row] for row in self.runs]
 
     def categories(self) -> dict[str, Mask]:
         first = self.scores[0][0]
@@ -57,9 +57,6 @@ def tables(found: Sequence[FinishedRun], *, all_columns: bool = False, metrics: 
 
 
 def _check(table: ScoredRows) -> None:
-    for run in (run for row in table.runs for run in row):
-        if run.scores is None:
-            raise UserError(f"{run.folder.path} has no {SCORES}; `bench score {run.folder.path}` writes it")
     if len({one.samples for row in table.scores for one in row}) > 1:
         raise UserError(f"the runs of table {table.board.title} have different samples; name runs that share theirs")
 

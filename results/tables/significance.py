@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bench.errors import UserError
-from bench.record.runs import SCORES
 from results.statistics import inference, resampling
 from results.statistics.resampling import Estimates
 from results.tables import detectable, find_row, notes, recovered
@@ -44,9 +42,7 @@ def measured(
         return [board]
     lacking = [run for row in runs for run in row if run.scores is None]
     if lacking and (slice_by or baseline or normalized):
-        place = lacking[0].folder.path
-        what = "slices, daggers and normalized values need"
-        raise UserError(f"{place} has no {SCORES}, which {what}; `bench score {place}` writes it")
+        lacking[0].required_scores(by="slices, daggers and normalized values")
     scores = [*([run.scores for run in row if run.scores is not None] for row in runs), *anchors]
     if lacking or not _same_samples(scores):
         return [board]

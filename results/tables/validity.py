@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from metrics.authorship.choice import LABELS
 from metrics.identify import COLUMNS, Identify
 from results.statistics import inference, resampling
+from results.tables import grids
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -112,18 +113,14 @@ def _mean(values: Array, users: Array) -> tuple[float, float, float]:
 
 
 def show(console: Console, title: str, lines: Sequence[Valid], *, nobody: int, candidates: int) -> None:
-    from rich import box
     from rich.markup import escape
-    from rich.table import Table
 
-    grid = Table(title=escape(title), box=box.SIMPLE, title_justify="left", pad_edge=False)
-    for number, head in enumerate(("category", "scorer", "words", "AUC", "top-1", "another's", "n", "")):
-        grid.add_column(head, justify="right" if 2 <= number <= 6 else "left", no_wrap=True)
+    grid = grids.grid(title, 2, ["category", "scorer", "words", "AUC", "top-1", "another's", "n", ""])
     for line, after in zip(lines, (*lines[1:], None), strict=True):
         whole = line.words == ALL
         last = after is None or after.words == ALL
         grid.add_row(*map(escape, _cells(line, whole)), end_section=last)
-    console.print(grid)
+    grids.show(console, grid)
     console.print(NOTE.format(candidates=candidates, chance=1 / candidates, least=LEAST), style="dim")
     if nobody:
         console.print(f"{nobody} samples are in no line: without past reviews or other users.", style="dim")
