@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,9 +20,6 @@ from results.statistics.resampling import Difference, Estimate, Estimates
 from results.swap.sides import Pair
 from results.tables import compare, notes, scored
 from results.tables.compare import Line
-
-if TYPE_CHECKING:
-    pass
 
 ALL = "all categories"
 

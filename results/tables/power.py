@@ -44,7 +44,7 @@ class Line:
     column: Column
     value: float
     spread: Spread
-    tested: bool  # the table's daggers test this column: it has a direction
+    tested: bool  # daggers test this column: it has a direction
 
 
 @dataclass(frozen=True)
@@ -111,13 +111,11 @@ def _of_table(table: ScoredRows, want: Wanted, rows: Sequence[int]) -> Power:
     return Power(
         title=board.title,
         lines=tuple(
-            Line(cell[0], columns[cell[1]], _value(found, cell, rows), spread, _tested(columns[cell[1]], pair))
+            Line(cell[0], columns[cell[1]], _value(found, cell, rows), spread, _tested(columns[cell[1]]))
             for cell, spread in spreads.items()
         ),
         wanted=want,
-        comparisons=sum(
-            _comparisons(found, cell, baseline, pair) for cell in spreads if _tested(columns[cell[1]], pair)
-        ),
+        comparisons=sum(_comparisons(found, cell, baseline, pair) for cell in spreads if _tested(columns[cell[1]])),
         of=_said(labels, baseline, pair),
         value_of="the median of the rows" if not rows else labels[rows[-1]],
     )
@@ -130,9 +128,9 @@ def _value(found: Estimates, cell: Cell, rows: Sequence[int]) -> float:
     return median(one.value for (_, *of), one in found.items() if tuple(of) == cell)
 
 
-def _tested(column: Column, pair: Pair | None) -> bool:
-    """`bench compare` tests every column of a pair, `bench table` those that have a direction."""
-    return pair is not None or column.higher_is_better is not None
+def _tested(column: Column) -> bool:
+    """Tables and comparisons correct over the columns that have a direction."""
+    return column.higher_is_better is not None
 
 
 def _comparisons(found: Estimates, cell: Cell, baseline: int | None, pair: Pair | None) -> int:

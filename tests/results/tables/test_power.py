@@ -94,6 +94,18 @@ def test_a_baseline_or_a_pair_counts_only_its_own_differences(found: list[Finish
     assert bounds[0][0] < 0.8 <= bounds[1][0] + 1e-5
 
 
+def test_holm_counts_no_column_without_a_direction(found: list[FinishedRun]) -> None:
+    """As in tables and `bench compare`: such a column can be neither better nor worse."""
+    for run in found:
+        columns = [{**one, "higher_is_better": None} if one["key"] == "bleu" else one for one in run.summary["columns"]]
+        run.summary["columns"] = columns
+    for made in (measured(found, pair=("dpl", "rag")), measured(found, baseline="rag")):
+        assert made.comparisons == sum(line.column.key == "rouge1" for line in made.lines) * len(
+            made.lines[0].spread.errors
+        )
+        assert {line.column.key for line in made.lines if not line.tested} == {"bleu"}
+
+
 def test_seeds_are_one_row(tmp_path: Path) -> None:
     runs = [
         scored.finished(tmp_path / f"rag-{seed}", summary("rag", seed=seed), scored.rows(0.4, seed=seed))
